@@ -1,0 +1,103 @@
+#include "base/regex.h"
+
+#include <cctype>
+#include <map>
+
+#include <re2/re2.h>
+
+namespace tarsier {
+
+struct Regex::Compiled {
+  Compiled(std::string_view pattern_text, const RE2::Options& options)
+      : pattern(pattern_text),
+        regex("^(?s:" + pattern + ")$", options),
+        names(regex.ok() ? regex.NamedCapturingGroups() : std::map<std::string, int>()) {}
+
+  std::string pattern;
+  RE2 regex;
+  std::map<std::string, int> names;
+};
+
+Result<Regex> Regex::compile(std::string_view pattern) {
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(16 << 20);
+  // On its own first: "a)(b" would be balanced by the anchoring group around it.
+  const RE2 bare(re2::StringPiece(pattern.data(), pattern.size()), options);
+  if (!bare.ok()) {
+    return invalid("error parsing regexp: " + bare.error() + ": `" + std::string(pattern) + "`");
+  }
+  auto compiled = std::make_shared<Compiled>(pattern, options);
+  if (!compiled->regex.ok()) {
+    return invalid("error parsing regexp: " + compiled->regex.error() + ": `" +
+                   std::string(pattern) + "`");
+  }
+  return Regex(std::move(compiled));
+}
+
+bool Regex::full_match(std::string_view text) const {
+  return compiled_->regex.Match({text.data(), text.size()}, 0, text.size(), RE2::ANCHOR_BOTH,
+                                nullptr, 0);
+}
+
+bool Regex::full_match(std::string_view text, std::vector<std::string_view>& groups) const {
+  std::vector<re2::StringPiece> pieces(group_count() + 1);
+  if (!compiled_->regex.Match({text.data(), text.size()}, 0, text.size(), RE2::ANCHOR_BOTH,
+                              pieces.data(), static_cast<int>(pieces.size()))) {
+    return false;
+  }
+  groups.clear();
+  for (const re2::StringPiece& piece : pieces) groups.emplace_back(piece.data(), piece.size());
+  return true;
+}
+
+std::string Regex::expand(std::string_view replacement,
+                          const std::vector<std::string_view>& groups) const {
+  const auto is_word = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+  };
+  const auto group_text = [&](std::string_view name) -> std::string_view {
+    const bool numeric = name.find_first_not_of("0123456789") == std::string_view::npos;
+    std::size_t index = groups.size();
+    if (numeric && name.size() < 6) {
+      index = std::stoul(std::string(name));
+    } else if (const auto found = compiled_->names.find(std::string(name));
+               found != compiled_->names.end()) {
+      index = static_cast<std::size_t>(found->second);
+    }
+    return index < groups.size() ? groups[index] : std::string_view();
+  };
+
+  std::string out;
+  for (std::size_t i = 0; i < replacement.size(); ++i) {
+    if (replacement[i] != '$' || i + 1 == replacement.size()) {
+      out += replacement[i];
+      continue;
+    }
+    if (replacement[i + 1] == '$') {
+      out += '$';
+      ++i;
+      continue;
+    }
+    const bool braced = replacement[i + 1] == '{';
+    const std::size_t start = i + (braced ? 2 : 1);
+    std::size_t end = start;
+    while (end < replacement.size() && is_word(replacement[end])) ++end;
+    const bool closed = !braced || (end < replacement.size() && replacement[end] == '}');
+    if (end == start || !closed) {  // Not a reference: the dollar stands for itself.
+      out += '$';
+      continue;
+    }
+    out += group_text(replacement.substr(start, end - start));
+    i = braced ? end : end - 1;
+  }
+  return out;
+}
+
+const std::string& Regex::pattern() const { return compiled_->pattern; }
+
+std::size_t Regex::group_count() const {
+  return static_cast<std::size_t>(compiled_->regex.NumberOfCapturingGroups());
+}
+
+}  // namespace tarsier

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "tsdb/labels.h"
+#include "tsdb/sample.h"
+
+namespace tarsier::tsdb {
+
+/// The head's number of a series: 1 and up, never used twice in one data directory, valid until
+/// the head drops the series (appending then gives kUnknownSeries and the caller resolves the labels again).
+struct SeriesRef {
+  std::uint64_t value = 0;
+  auto operator<=>(const SeriesRef&) const = default;
+};
+
+/// A place in the write-ahead log, growing with every commit. Zero: nothing to wait for.
+struct LogPosition {
+  std::uint64_t value = 0;
+  auto operator<=>(const LogPosition&) const = default;
+};
+
+/// What became of one sample.
+enum class AppendOutcome : unsigned char {
+  kAppended,
+  kIgnored,        ///< Same time and same bits as the newest sample: already there.
+  kDuplicate,      ///< Same time as the newest sample, other value.
+  kOutOfOrder,     ///< Older than the series' newest sample.
+  kOutOfBounds,    ///< Older than the head accepts.
+  kTooOld,         ///< Outside the out-of-order window.
+  kUnknownSeries,  ///< The reference is not, or no longer, in the head.
+};
+
+/// The text clients of Prometheus know ("out of order sample", ...).
+std::string_view append_outcome_text(AppendOutcome outcome);
+
+enum class MetricType : unsigned char {  // Stored in the WAL: never renumber.
+  kUnknown = 0,
+  kCounter = 1,
+  kGauge = 2,
+  kHistogram = 3,
+  kGaugeHistogram = 4,
+  kSummary = 5,
+  kInfo = 6,
+  kStateset = 7,
+};
+/// "counter", "gauge", ... as the API and OpenMetrics spell it.
+std::string_view metric_type_name(MetricType type);
+
+struct Metadata {
+  MetricType type = MetricType::kUnknown;
+  std::string unit;
+  std::string help;
+  bool operator==(const Metadata&) const = default;
+};
+
+/// One batch on its way into the head: a scrape, a remote-write request, a rule's output. Made by
+/// `Db::appender()`, used by one thread, ended by commit() or rollback() (destroying it rolls back).
+/// Series may be created before the commit; samples are seen by nobody until it, and then by everybody
+/// at once. Outcomes are decided against the newest sample of the series *including* this batch.
+class Appender {
+ public:
+  virtual ~Appender() = default;
+
+  /// The number of the series with these labels, creating it if the head has none. kInvalid for an
+  /// empty set, a name twice or invalid UTF-8; kLimit when the head may not grow; kUnavailable when the log failed.
+  virtual Result<SeriesRef> resolve(const Labels& labels) = 0;
+  /// Queues one sample.
+  virtual AppendOutcome append(SeriesRef series, Sample sample) = 0;
+  /// Queues many: `outcomes[i]` is for `series[i]`, `samples[i]`. Faster than one by one: record
+  /// look-ups are prefetched. REQUIRES: three equal sizes.
+  virtual void append_batch(std::span<const SeriesRef> series, std::span<const Sample> samples,
+                            std::span<AppendOutcome> outcomes) = 0;
+  virtual void set_metadata(SeriesRef series, const Metadata& metadata) = 0;
+  /// The labels of a series, for messages; empty if unknown.
+  virtual Labels labels_of(SeriesRef series) const = 0;
+
+  /// Publishes the batch: one log record batch, then the head. Does not wait for the disk: the
+  /// samples are durable once `Db::when_synced(position)` says so. After an error nothing of the batch is visible.
+  virtual Result<LogPosition> commit() = 0;
+  virtual void rollback() = 0;
+};
+
+}  // namespace tarsier::tsdb

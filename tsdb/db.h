@@ -1,0 +1,93 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "base/time.h"
+#include "tsdb/appender.h"
+#include "tsdb/options.h"
+#include "tsdb/querier.h"
+
+namespace tarsier::tsdb {
+
+/// What /api/v1/status/tsdb shows: the head's size, and the ten (or `limit`) biggest of each kind.
+struct HeadStatistics {
+  struct Entry {
+    std::string name;
+    std::uint64_t value = 0;
+  };
+  std::uint64_t series_count = 0;
+  std::uint64_t label_pair_count = 0;
+  std::uint64_t chunk_count = 0;
+  Timestamp min_time = kMaxTimestamp;  ///< kMaxTimestamp while the head is empty.
+  Timestamp max_time = kMinTimestamp;
+  std::vector<Entry> series_count_by_metric_name;
+  std::vector<Entry> label_value_count_by_label_name;
+  std::vector<Entry> memory_bytes_by_label_name;
+  std::vector<Entry> series_count_by_label_pair;  ///< Entry name is "name=value".
+};
+
+/// What a user wants to know of one block on disk.
+struct BlockSummary {
+  std::string ulid;
+  Timestamp min_time;
+  Timestamp max_time;  ///< Exclusive, as in meta.json.
+  std::uint64_t sample_count = 0;
+  std::uint64_t series_count = 0;
+  std::uint64_t chunk_count = 0;
+  std::uint64_t bytes = 0;
+  int compaction_level = 1;
+};
+
+/// One data directory: write-ahead log, head and blocks, byte-compatible with Prometheus
+/// (FORMAT.md). Opened by `server`, which also drives it: `sync_due` on a thread of its own,
+/// `run_due` on the maintenance thread. Appenders and queriers come from any thread and must all be gone
+/// before it is destroyed. A data directory is used by one process at a time (`lock`).
+class Db final : public Queryable {
+ public:
+  /// Takes the lock, removes unfinished work, opens the blocks (a damaged one is moved aside
+  /// and reported, the rest serves), replays the log (a torn tail is repaired and reported). `pool` may be null.
+  static Result<std::unique_ptr<Db>> open(FileSystem& files, const std::string& directory,
+                                          const Options& options, Logger& log, ThreadPool* pool);
+  ~Db() override;
+
+  std::unique_ptr<Appender> appender();
+  Result<std::unique_ptr<Querier>> querier(TimeRange range) override;
+
+  /// Calls `done` once everything up to `position` is as durable as `Options::wal_sync` demands, or with the error
+  /// that stopped the log. `done` runs on the thread that drives `sync_due`, or at once on the caller's.
+  void when_synced(LogPosition position, std::function<void(Status)> done);
+
+  /// Writes and syncs what is waiting. Blocks until there is something to do, or until `interrupt_sync`. Runs in a loop on one
+  /// thread; returns false once the database is closing.
+  bool sync_due();
+  /// Makes the current and every later `sync_due` return false after it has written what was waiting.
+  void interrupt_sync();
+
+  /// Cuts due blocks from the head, compacts, applies retention, trims the log. Says when to call again.
+  Timestamp run_due(Timestamp now);
+  /// Stops the log cleanly: everything written and synced. Call after the last appender is gone.
+  Status close();
+
+  HeadStatistics head_statistics(std::size_t limit) const;
+  std::vector<BlockSummary> blocks() const;
+  /// Metadata of the head's series by metric name, for /api/v1/metadata: name, then every distinct entry.
+  std::vector<std::pair<std::string, Metadata>> metadata() const;
+  /// Milliseconds since epoch of the oldest sample anywhere; kMaxTimestamp when empty.
+  Timestamp oldest_time() const;
+  void collect(MetricWriter& out) const;
+
+ private:
+  struct Impl;
+  explicit Db(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tarsier::tsdb

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/time.h"
+
+namespace tarsier::tsdb {
+
+/// When a commit counts as durable, and so when `when_synced` fires.
+enum class WalSync : unsigned char {
+  kCommit,    ///< After the fdatasync that covers it. One sync serves everybody who waits.
+  kInterval,  ///< After it was written to the file; synced at most `wal_sync_interval` later.
+  kNone,      ///< After it was written to the file; the operating system syncs when it likes.
+};
+
+enum class WalCompression : unsigned char { kNone, kSnappy, kZstd };
+
+/// Everything that can be set about one database. Constant after open.
+struct Options {
+  // What changes behaviour.
+
+  /// Blocks wholly older than this are deleted. 0 keeps everything. Prometheus' default.
+  Duration retention = days(15);
+  /// Blocks are deleted, oldest first, beyond this many bytes on disk. 0 is no limit.
+  std::uint64_t retention_bytes = 0;
+  WalSync wal_sync = WalSync::kCommit;
+  /// Snappy, because Prometheus before 2.46 skips zstd records without a word.
+  WalCompression wal_compression = WalCompression::kSnappy;
+  /// Length and alignment of the blocks cut from the head. Only tests change it.
+  Duration block_range = hours(2);
+  /// Compaction of blocks stops at this length. Prometheus' default is a tenth of the retention.
+  Duration block_range_max = hours(36);
+
+  // What changes cost only.
+
+  /// A commit that does not wait (scrapes, rules) is synced at most this much later.
+  Duration wal_sync_interval = milliseconds(100);
+  /// Multiple of 32 KiB. Prometheus' default.
+  std::size_t wal_segment_bytes = std::size_t{128} << 20;
+  std::size_t chunk_segment_bytes = std::size_t{512} << 20;
+  /// Series beyond this many are refused with a clear error. 0 is no limit.
+  std::size_t head_series_max = 0;
+};
+
+}  // namespace tarsier::tsdb

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "tsdb/labels.h"
+#include "tsdb/matcher.h"
+#include "tsdb/sample.h"
+
+namespace tarsier::tsdb {
+
+/// What the reader is going to do with a selection, so that storage can skip work. Never changes
+/// the meaning of the result, only its cost.
+struct SelectHints {
+  TimeRange range;             ///< No sample outside is asked for.
+  Duration step{0};            ///< 0 for an instant query.
+  Duration window{0};          ///< The range selector's length; 0 for instant selectors.
+  std::string function;        ///< The function directly around the selector, or empty.
+  std::size_t series_limit = 0;  ///< More are not needed; 0 is no limit.
+};
+
+/// The series of one selection, by position: 0 <= i < size(), sorted by labels, each label set
+/// once. A snapshot: it keeps what it needs alive and sees no later commit. All methods are const
+/// and may be called by several threads at once (each with its own outputs), in any order; reading
+/// the series in ascending order is cheapest. No per-series object exists until something asks for it.
+class SeriesSet {
+ public:
+  virtual ~SeriesSet() = default;
+  virtual std::size_t size() const = 0;
+  virtual Labels labels(std::size_t i) const = 0;
+  /// One label's value without building the set; empty if absent. The view lives as long as this.
+  virtual std::string_view label(std::size_t i, std::string_view name) const = 0;
+  /// Appends the series' samples within `range` (both ends inclusive), stale markers included, to
+  /// `out`. On error `out` may hold some of them.
+  virtual Status read(std::size_t i, TimeRange range, SampleColumns& out) const = 0;
+  /// The newest sample within `range`, if any (it may be a stale marker): what an instant selector
+  /// needs, often without decoding a whole chunk.
+  virtual Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const = 0;
+};
+
+/// A consistent view of storage at the moment it was made. Any number of threads.
+class Querier {
+ public:
+  virtual ~Querier() = default;
+  /// Every series that passes all `matchers` and may have samples in `hints.range`. kCancelled when `cancel`
+  /// (may be null) fires meanwhile.
+  virtual Result<std::unique_ptr<SeriesSet>> select(const std::vector<Matcher>& matchers,
+                                                    const SelectHints& hints,
+                                                    const CancelToken* cancel) const = 0;
+  /// Sorted and unique. With no matchers: of all series in the range of the querier.
+  virtual Result<std::vector<std::string>> label_names(
+      const std::vector<Matcher>& matchers) const = 0;
+  virtual Result<std::vector<std::string>> label_values(
+      std::string_view name, const std::vector<Matcher>& matchers) const = 0;
+};
+
+/// Whoever can open a view: the database, and in tests a table in memory.
+class Queryable {
+ public:
+  virtual ~Queryable() = default;
+  /// A view that promises samples within `range` only.
+  virtual Result<std::unique_ptr<Querier>> querier(TimeRange range) = 0;
+};
+
+}  // namespace tarsier::tsdb
