@@ -59,6 +59,7 @@ struct HttpFetch {
   std::string body;
   Duration timeout = seconds(10);
   std::uint64_t body_size_max = 0;  ///< 0 is no limit. Counted after decompression.
+  bool follow_redirects = true;
 };
 
 /// The second of the three seams: requests to others. Answers come on the client's own threads.

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/http.h"
+#include "base/time.h"
+#include "ingest/relabel.h"
+
+namespace tarsier::ingest {
+
+/// A format asked for in the Accept header, named as in `scrape_protocols`.
+enum class ScrapeProtocol : unsigned char {
+  kPrometheusProto,
+  kOpenMetricsText1_0_0,
+  kOpenMetricsText0_0_1,
+  kPrometheusText1_0_0,
+  kPrometheusText0_0_4,
+};
+
+/// How a target should spell names that are not legacy-valid (`metric_name_escaping_scheme`).
+enum class NameEscaping : unsigned char { kAllowUtf8, kUnderscores, kDots, kValues };
+
+/// Targets that share labels: one entry of `static_configs`, or one group of a discovery.
+struct TargetGroup {
+  std::vector<std::string> targets;  ///< Values of `__address__`.
+  std::vector<std::pair<std::string, std::string>> labels;
+  bool operator==(const TargetGroup&) const = default;
+};
+
+/// One entry of `scrape_configs`, complete: global values are already filled in. Made by the reader
+/// of the configuration file, constant afterwards. Every limit: 0 is none.
+struct ScrapeConfig {
+  // What is scraped.
+
+  std::string job_name;
+  std::string metrics_path = "/metrics";
+  std::string scheme = "http";  ///< "http" or "https".
+  /// Sorted by name.
+  std::vector<std::pair<std::string, std::vector<std::string>>> params;
+  std::vector<TargetGroup> static_configs;
+  std::vector<RelabelRule> relabel_rules;
+
+  // When, and with which requests.
+
+  Duration scrape_interval = minutes(1);
+  Duration scrape_timeout = seconds(10);  ///< At most the interval.
+  /// Order is preference. The default without native histograms.
+  std::vector<ScrapeProtocol> scrape_protocols = {
+      ScrapeProtocol::kOpenMetricsText1_0_0, ScrapeProtocol::kOpenMetricsText0_0_1,
+      ScrapeProtocol::kPrometheusText1_0_0, ScrapeProtocol::kPrometheusText0_0_4};
+  /// The parser for answers without a usable Content-Type; without it such a scrape fails.
+  std::optional<ScrapeProtocol> fallback_scrape_protocol;
+  bool enable_compression = true;
+  bool follow_redirects = true;
+  /// Sent as they are with every request: the ready-made Authorization and `http_headers`.
+  HttpHeaders headers;
+
+  // What becomes of the samples.
+
+  bool honor_labels = false;
+  bool honor_timestamps = true;
+  bool track_timestamps_staleness = false;
+  bool extra_scrape_metrics = false;
+  NameValidation name_validation = NameValidation::kUtf8;
+  NameEscaping name_escaping = NameEscaping::kAllowUtf8;
+  std::vector<RelabelRule> metric_relabel_rules;
+
+  // Limits.
+
+  std::uint64_t body_size_limit =
+      0;                           ///< Bytes after decompression; exactly this many fail already.
+  std::uint64_t sample_limit = 0;  ///< Samples per scrape, after metric relabelling.
+  std::uint64_t label_limit = 0;   ///< Labels per sample, with the name and the target's labels.
+  std::uint64_t label_name_length_limit = 0;   ///< Bytes.
+  std::uint64_t label_value_length_limit = 0;  ///< Bytes.
+  std::uint64_t target_limit = 0;              ///< Targets of the job after relabelling.
+  std::uint64_t keep_dropped_targets = 0;      ///< Dropped targets remembered for the API.
+
+  bool operator==(const ScrapeConfig&) const = default;
+};
+
+}  // namespace tarsier::ingest
