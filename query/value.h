@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "tsdb/labels.h"
+#include "tsdb/sample.h"
+
+namespace tarsier::query {
+
+enum class ResultType : unsigned char { kScalar, kString, kVector, kMatrix };
+
+/// "scalar", "string", "vector" or "matrix": the API's `resultType`.
+std::string_view result_type_name(ResultType type);
+
+/// One element of an instant vector. Its time is the query's.
+struct VectorElement {
+  tsdb::Labels labels;
+  double value = 0;
+};
+
+/// One series of a matrix: only the points that exist, in time order. For a range query their times
+/// are the steps, for a range selector the times at which they were recorded.
+struct MatrixSeries {
+  tsdb::Labels labels;
+  tsdb::SampleColumns points;
+};
+
+/// What the query wants to tell its author. Each text is complete, with its position in the query:
+/// `PromQL info: metric might not be a counter, ...: "x" (1:6)`. Sorted, no text twice, not cut:
+/// showing only the first few is up to the API.
+struct Annotations {
+  std::vector<std::string> warnings;
+  std::vector<std::string> infos;
+};
+
+struct QueryStatistics {
+  std::uint64_t samples_read = 0;  ///< Stored samples that were looked at.
+};
+
+/// The answer to a query: `type` says which one of the values below is meant.
+struct QueryResult {
+  ResultType type = ResultType::kVector;
+  Timestamp time;                     ///< Of scalar, string and vector elements.
+  double scalar = 0;                  ///< kScalar.
+  std::string text;                   ///< kString.
+  std::vector<VectorElement> vector;  ///< kVector: in the order sort, topk and the like gave it.
+  std::vector<MatrixSeries> matrix;   ///< kMatrix: sorted by labels, no series without points.
+  Annotations annotations;
+  QueryStatistics statistics;
+};
+
+}  // namespace tarsier::query
