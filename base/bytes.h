@@ -23,9 +23,9 @@ inline void put_u8(std::string& out, std::uint8_t v) { out.push_back(static_cast
 void put_be16(std::string& out, std::uint16_t v);
 void put_be32(std::string& out, std::uint32_t v);
 void put_be64(std::string& out, std::uint64_t v);
-void put_f64(std::string& out, double v);  ///< The bit pattern, big-endian.
-void put_uvarint(std::string& out, std::uint64_t v);  ///< LEB128, at most 10 bytes.
-void put_varint(std::string& out, std::int64_t v);    ///< Zigzag, then uvarint.
+void put_f64(std::string& out, double v);                  ///< The bit pattern, big-endian.
+void put_uvarint(std::string& out, std::uint64_t v);       ///< LEB128, at most 10 bytes.
+void put_varint(std::string& out, std::int64_t v);         ///< Zigzag, then uvarint.
 void put_string(std::string& out, std::string_view text);  ///< uvarint length, then the bytes.
 
 constexpr std::uint64_t zigzag(std::int64_t v) {

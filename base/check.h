@@ -15,11 +15,11 @@ namespace tarsier {
 /// States what only a bug can break; always compiled in. User input, disk contents and the network
 /// must never be able to fail a CHECK. The optional second argument is a string that gives the
 /// values; it is evaluated only on failure.
-#define CHECK(condition, ...)                                                          \
-  do {                                                                                 \
-    if (!(condition)) [[unlikely]] {                                                   \
+#define CHECK(condition, ...)                                                            \
+  do {                                                                                   \
+    if (!(condition)) [[unlikely]] {                                                     \
       ::tarsier::check_failed(__FILE__, __LINE__, #condition, std::string(__VA_ARGS__)); \
-    }                                                                                  \
+    }                                                                                    \
   } while (false)
 
 /// CHECK for loops over single samples: compiled in unless NDEBUG is set.

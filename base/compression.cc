@@ -88,8 +88,7 @@ Status gzip_decompress(Bytes input, std::size_t size_max, std::string& out) {
 
 void zstd_compress(Bytes input, int level, std::string& out) {
   out.resize(ZSTD_compressBound(input.size()));
-  const std::size_t size =
-      ZSTD_compress(out.data(), out.size(), input.data(), input.size(), level);
+  const std::size_t size = ZSTD_compress(out.data(), out.size(), input.data(), input.size(), level);
   CHECK(ZSTD_isError(size) == 0);
   out.resize(size);
 }

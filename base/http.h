@@ -18,8 +18,8 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 /// One HTTP request as a handler sees it: decoded path, parameters in order, whole body.
 struct HttpRequest {
-  std::string method;  ///< Upper case.
-  std::string path;    ///< Percent-decoded, without the query string and the route prefix.
+  std::string method;    ///< Upper case.
+  std::string path;      ///< Percent-decoded, without the query string and the route prefix.
   std::string raw_path;  ///< The path as sent, for handlers with encoded segments.
   /// Form body first, then URL query, percent-decoded: "body wins" is "first wins".
   std::vector<std::pair<std::string, std::string>> parameters;
@@ -27,8 +27,8 @@ struct HttpRequest {
   std::vector<std::pair<std::string, std::string>> url_parameters;
   HttpHeaders headers;
   std::string body;
-  std::string peer;  ///< "address:port" of the client, for logs.
-  Timestamp received;  ///< The server's clock when the request was complete.
+  std::string peer;                     ///< "address:port" of the client, for logs.
+  Timestamp received;                   ///< The server's clock when the request was complete.
   std::shared_ptr<CancelToken> cancel;  ///< Cancelled when the client goes away; never null.
 
   /// The first value of a header, compared without case; empty if absent.

@@ -36,8 +36,7 @@ void append_logfmt(std::string& line, std::string_view key, std::string_view val
   }
 }
 
-void Logger::log(LogLevel level, std::string_view message,
-                 std::initializer_list<LogField> fields) {
+void Logger::log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (level < least_) return;
   std::string line;
   append_logfmt(line, "level", level_name(level));

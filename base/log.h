@@ -17,17 +17,25 @@ struct LogField {
 };
 
 /// Where log lines go: a fixed sentence plus fields, written as logfmt
-/// (`ts=... level=info msg="Block written" ulid=01J...`). A line is told once, at the loop that owns
-/// the work. Any number of threads.
+/// (`ts=... level=info msg="Block written" ulid=01J...`). A line is told once, at the loop that
+/// owns the work. Any number of threads.
 class Logger {
  public:
   explicit Logger(LogLevel least) : least_(least) {}
   virtual ~Logger() = default;
 
-  void debug(std::string_view m, std::initializer_list<LogField> f = {}) { log(LogLevel::kDebug, m, f); }
-  void info(std::string_view m, std::initializer_list<LogField> f = {}) { log(LogLevel::kInfo, m, f); }
-  void warn(std::string_view m, std::initializer_list<LogField> f = {}) { log(LogLevel::kWarn, m, f); }
-  void error(std::string_view m, std::initializer_list<LogField> f = {}) { log(LogLevel::kError, m, f); }
+  void debug(std::string_view m, std::initializer_list<LogField> f = {}) {
+    log(LogLevel::kDebug, m, f);
+  }
+  void info(std::string_view m, std::initializer_list<LogField> f = {}) {
+    log(LogLevel::kInfo, m, f);
+  }
+  void warn(std::string_view m, std::initializer_list<LogField> f = {}) {
+    log(LogLevel::kWarn, m, f);
+  }
+  void error(std::string_view m, std::initializer_list<LogField> f = {}) {
+    log(LogLevel::kError, m, f);
+  }
 
  protected:
   /// Takes one finished line without its time stamp and newline: `level=... msg=... k=v`.

@@ -60,7 +60,8 @@ using MetricLabels = std::initializer_list<std::pair<std::string_view, std::stri
 /// after another; HELP and TYPE come with the first. One thread at a time.
 class MetricWriter final {
  public:
-  void counter(std::string_view name, std::string_view help, double value, MetricLabels labels = {});
+  void counter(std::string_view name, std::string_view help, double value,
+               MetricLabels labels = {});
   void gauge(std::string_view name, std::string_view help, double value, MetricLabels labels = {});
   void histogram(std::string_view name, std::string_view help, const HistogramMetric& histogram,
                  MetricLabels labels = {});

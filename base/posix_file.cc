@@ -127,7 +127,7 @@ class PosixFileSystem final : public FileSystem {
                                                       Access access) override {
     Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return errno_status(path, "open");
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd.get(), &info) != 0) return errno_status(path, "stat");
     if (!S_ISREG(info.st_mode)) return invalid("open " + path + ": not a regular file");
     const auto size = static_cast<std::uint64_t>(info.st_size);
@@ -138,8 +138,7 @@ class PosixFileSystem final : public FileSystem {
       // Read-around on a cold map drags in neighbours nobody asked for (docs/decisions/0002).
       ::madvise(map, static_cast<std::size_t>(size), MADV_RANDOM);
     }
-    return std::unique_ptr<ReadableFile>(
-        new PosixReadableFile(std::move(fd), path, size, map));
+    return std::unique_ptr<ReadableFile>(new PosixReadableFile(std::move(fd), path, size, map));
   }
 
   Result<std::vector<DirectoryEntry>> list(const std::string& directory) override {
@@ -151,9 +150,9 @@ class PosixFileSystem final : public FileSystem {
       if (name == "." || name == "..") continue;
       bool is_directory = entry->d_type == DT_DIR;
       if (entry->d_type == DT_UNKNOWN || entry->d_type == DT_LNK) {
-        struct stat info {};
-        is_directory = ::stat(join_path(directory, name).c_str(), &info) == 0 &&
-                       S_ISDIR(info.st_mode);
+        struct stat info{};
+        is_directory =
+            ::stat(join_path(directory, name).c_str(), &info) == 0 && S_ISDIR(info.st_mode);
       }
       entries.push_back({name, is_directory});
     }
@@ -173,7 +172,7 @@ class PosixFileSystem final : public FileSystem {
         return errno_status(prefix, "mkdir");
       }
     }
-    struct stat info {};
+    struct stat info{};
     if (::stat(directory.c_str(), &info) != 0) return errno_status(directory, "stat");
     if (!S_ISDIR(info.st_mode)) return io_error("mkdir " + directory + ": Not a directory");
     return {};
@@ -189,19 +188,19 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Status remove_all(const std::string& path) override {
-    struct stat info {};
+    struct stat info{};
     if (::lstat(path.c_str(), &info) != 0) {
       return errno == ENOENT ? Status() : errno_status(path, "stat");
     }
     if (!S_ISDIR(info.st_mode)) return remove_file(path);
-    for (const DirectoryEntry& entry : TRY(list(path))) TRY(remove_all(join_path(path, entry.name)));
+    for (const DirectoryEntry& entry : TRY(list(path)))
+      TRY(remove_all(join_path(path, entry.name)));
     return ::rmdir(path.c_str()) == 0 ? Status() : errno_status(path, "rmdir");
   }
 
   Status truncate(const std::string& path, std::uint64_t size) override {
-    return ::truncate(path.c_str(), static_cast<off_t>(size)) == 0
-               ? Status()
-               : errno_status(path, "truncate");
+    return ::truncate(path.c_str(), static_cast<off_t>(size)) == 0 ? Status()
+                                                                   : errno_status(path, "truncate");
   }
 
   Status sync_directory(const std::string& directory) override {
@@ -211,7 +210,7 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<std::uint64_t> free_bytes(const std::string& path) override {
-    struct statvfs info {};
+    struct statvfs info{};
     if (::statvfs(path.c_str(), &info) != 0) return errno_status(path, "statvfs");
     return std::uint64_t{info.f_bavail} * info.f_frsize;
   }

@@ -114,11 +114,11 @@ T take_value(Result<T>&& r) {
 
 /// Evaluates a Status or Result; returns early from the enclosing function on error, otherwise is
 /// the value: `auto meta = TRY(read_meta(dir));`, `TRY(file->sync());`.
-#define TRY(...)                                                            \
-  __extension__({                                                           \
-    auto try_outcome_ = (__VA_ARGS__);                                      \
-    if (!try_outcome_.ok()) [[unlikely]] {                                  \
+#define TRY(...)                                                             \
+  __extension__({                                                            \
+    auto try_outcome_ = (__VA_ARGS__);                                       \
+    if (!try_outcome_.ok()) [[unlikely]] {                                   \
       return ::tarsier::result_detail::take_status(std::move(try_outcome_)); \
-    }                                                                       \
-    ::tarsier::result_detail::take_value(std::move(try_outcome_));          \
+    }                                                                        \
+    ::tarsier::result_detail::take_value(std::move(try_outcome_));           \
   })

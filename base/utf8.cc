@@ -50,4 +50,26 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
+bool append_utf8(std::string& out, std::uint32_t code_point) {
+  if (code_point > 0x10FFFF || (code_point >= 0xD800 && code_point <= 0xDFFF)) return false;
+  const auto put = [&](std::uint32_t byte) { out += static_cast<char>(byte); };
+  const auto put_rest = [&](unsigned shift) { put(0x80 | (code_point >> shift & 0x3F)); };
+  if (code_point < 0x80) {
+    put(code_point);
+  } else if (code_point < 0x800) {
+    put(0xC0 | code_point >> 6);
+    put_rest(0);
+  } else if (code_point < 0x10000) {
+    put(0xE0 | code_point >> 12);
+    put_rest(6);
+    put_rest(0);
+  } else {
+    put(0xF0 | code_point >> 18);
+    put_rest(12);
+    put_rest(6);
+    put_rest(0);
+  }
+  return true;
+}
+
 }  // namespace tarsier

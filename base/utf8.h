@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace tarsier {
@@ -9,5 +11,8 @@ namespace tarsier {
 /// (overlong forms, surrogates and values above U+10FFFF are invalid).
 std::size_t utf8_sequence_size(std::string_view text);
 bool is_valid_utf8(std::string_view text);
+/// Appends the UTF-8 form of a code point. False, and nothing appended, for a surrogate or a value
+/// above U+10FFFF.
+bool append_utf8(std::string& out, std::uint32_t code_point);
 
 }  // namespace tarsier

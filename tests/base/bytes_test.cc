@@ -48,8 +48,9 @@ TEST(Bytes, VarintsRoundTripAtEveryWidth) {
 }
 
 TEST(ByteReader, FailsForGoodAtTheFirstReadPastTheEnd) {
-  const std::string bytes = "\x05"
-                            "ab";
+  const std::string bytes =
+      "\x05"
+      "ab";
   ByteReader in(as_bytes(bytes));
   EXPECT_EQ(in.string(), "");
   EXPECT_FALSE(in.ok());

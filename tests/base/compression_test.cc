@@ -36,7 +36,8 @@ TEST(Compression, RoundTripsAndHoldsTheLimitExactly) {
       ASSERT_TRUE(codec.decompress(as_bytes(packed), input.size(), out).ok()) << codec.name;
       EXPECT_EQ(out, input) << codec.name;
       if (input.empty()) continue;
-      EXPECT_EQ(codec.decompress(as_bytes(packed), input.size() - 1, out).code(), Code::kLimit) << codec.name;
+      EXPECT_EQ(codec.decompress(as_bytes(packed), input.size() - 1, out).code(), Code::kLimit)
+          << codec.name;
     }
   }
 }
@@ -47,9 +48,12 @@ TEST(Compression, TruncatedAndForeignBytesAreCorruption) {
     std::string out;
     codec.compress(as_bytes(std::string(10'000, 'x') + "tail"), packed);
     for (const std::size_t cut : {packed.size() / 2, packed.size() - 1}) {
-      EXPECT_EQ(codec.decompress(as_bytes(packed.substr(0, cut)), 1 << 20, out).code(), Code::kCorruption) << codec.name;
+      EXPECT_EQ(codec.decompress(as_bytes(packed.substr(0, cut)), 1 << 20, out).code(),
+                Code::kCorruption)
+          << codec.name;
     }
-    EXPECT_FALSE(codec.decompress(as_bytes("\xff\xff\xff\xffnot compressed"), 1 << 20, out).ok()) << codec.name;
+    EXPECT_FALSE(codec.decompress(as_bytes("\xff\xff\xff\xffnot compressed"), 1 << 20, out).ok())
+        << codec.name;
   }
 }
 

@@ -26,16 +26,26 @@ TEST(JsonWriter, ReplacesInvalidUtf8) {
 
 TEST(Utf8, RejectsOverlongSurrogateAndTruncated) {
   EXPECT_TRUE(is_valid_utf8("plain ascii that is long enough for words, é, 漢, 😀"));
-  for (const std::string_view bad : {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "abcdefgh\x80"}) {
+  for (const std::string_view bad :
+       {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "abcdefgh\x80"}) {
     EXPECT_FALSE(is_valid_utf8(bad));
   }
+}
+
+TEST(Utf8, AppendsEveryWidthAndNothingForSurrogates) {
+  std::string out;
+  for (const std::uint32_t c : {0x41u, 0xE9u, 0x6F22u, 0x1F600u}) EXPECT_TRUE(append_utf8(out, c));
+  EXPECT_FALSE(append_utf8(out, 0xD800));
+  EXPECT_FALSE(append_utf8(out, 0x110000));
+  EXPECT_EQ(out, "Aé漢😀");
 }
 
 TEST(Logger, WritesLogfmtAndQuotesWhatNeedsIt) {
   testing::CapturingLogger log;
   log.warn("Segment repaired", {{"file", "wal/1"}, {"why", "torn \"tail\""}, {"none", ""}});
   ASSERT_EQ(log.lines().size(), 1u);
-  EXPECT_EQ(log.lines()[0], R"(level=warn msg="Segment repaired" file=wal/1 why="torn \"tail\"" none="")");
+  EXPECT_EQ(log.lines()[0],
+            R"(level=warn msg="Segment repaired" file=wal/1 why="torn \"tail\"" none="")");
 }
 
 TEST(MetricWriter, RendersFamiliesWithOneHeaderEach) {

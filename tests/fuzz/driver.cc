@@ -12,8 +12,8 @@
 #include "tests/fuzz/fuzz.h"
 
 // Under libFuzzer the entry point below is all there is. In an ordinary build `main` feeds the same
-// function every file of the corpus folder, each truncated at every length up to 512 and with seeded
-// random bytes changed, so that the ordinary test run exercises the target too.
+// function every file of the corpus folder, each truncated at every length up to 512 and with
+// seeded random bytes changed, so that the ordinary test run exercises the target too.
 
 #ifdef TARSIER_LIBFUZZER
 

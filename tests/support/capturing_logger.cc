@@ -11,9 +11,8 @@ std::vector<std::string> CapturingLogger::lines() const {
 
 bool CapturingLogger::contains(std::string_view text) const {
   const MutexLock lock(mutex_);
-  return std::any_of(lines_.begin(), lines_.end(), [&](const std::string& line) {
-    return line.find(text) != std::string::npos;
-  });
+  return std::any_of(lines_.begin(), lines_.end(),
+                     [&](const std::string& line) { return line.find(text) != std::string::npos; });
 }
 
 void CapturingLogger::write(LogLevel, std::string_view line) {

@@ -24,11 +24,17 @@ TEST(Labels, PrintTheMetricNameInFront) {
 }
 
 TEST(Labels, OrderIsByNameThenValueAndAPrefixIsFirst) {
-  const std::vector<Labels> sorted = {{}, {{"a", "1"}}, {{"a", "1"}, {"b", "1"}}, {{"a", "10"}},
-                                      {{"a", "2"}}, {{"aa", "0"}}, {{"b", "0"}}};
+  const std::vector<Labels> sorted = {{},
+                                      {{"a", "1"}},
+                                      {{"a", "1"}, {"b", "1"}},
+                                      {{"a", "10"}},
+                                      {{"a", "2"}},
+                                      {{"aa", "0"}},
+                                      {{"b", "0"}}};
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     for (std::size_t j = 0; j < sorted.size(); ++j) {
-      EXPECT_EQ(sorted[i] <=> sorted[j], i <=> j) << sorted[i].to_string() << " " << sorted[j].to_string();
+      EXPECT_EQ(sorted[i] <=> sorted[j], i <=> j)
+          << sorted[i].to_string() << " " << sorted[j].to_string();
     }
   }
 }
@@ -54,11 +60,12 @@ bool regex_matches(const std::string& pattern, std::string_view text) {
 
 TEST(Matcher, FastPathsAgreeWithTheRegularExpression) {
   const std::vector<std::string> patterns = {
-      "",      "a",       "a|b",     "(a|b)",  "(?:a|b)", "a.*",  "a.+",   ".*",    ".+",   "ab?",
-      "ab*",   "a\\.b",   "a\\.b.*", "a{2}",   "(a)(b)",  "a|",   "(a|b)c", "a|b.*", "^a$",  "é+",
-      "é",     "aé?",     "[ab]",    "(?i)ab", "a.b",     "a\\d", "((a|b))", "a||b", "x(a|b)"};
-  const std::vector<std::string> texts = {"",   "a",  "b",   "ab",  "abb", "a.b", "a.bc", "aa", "axb",
-                                          "a\n", "c", "ac",  "bc",  "AB",  "é",   "éé",   "aé", "a5", "xa"};
+      "",    "a",     "a|b",     "(a|b)",  "(?:a|b)", "a.*",  "a.+",     ".*",    ".+",    "ab?",
+      "ab*", "a\\.b", "a\\.b.*", "a{2}",   "(a)(b)",  "a|",   "(a|b)c",  "a|b.*", "^a$",   "é+",
+      "é",   "aé?",   "[ab]",    "(?i)ab", "a.b",     "a\\d", "((a|b))", "a||b",  "x(a|b)"};
+  const std::vector<std::string> texts = {"",   "a",   "b",   "ab", "abb", "a.b", "a.bc",
+                                          "aa", "axb", "a\n", "c",  "ac",  "bc",  "AB",
+                                          "é",  "éé",  "aé",  "a5", "xa"};
   for (const std::string& pattern : patterns) {
     const Regex regex = Regex::compile(pattern).value();
     for (const std::string& text : texts) {
