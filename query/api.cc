@@ -1,0 +1,309 @@
+#include "query/api.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <vector>
+
+#include "base/api.h"
+#include "base/json_writer.h"
+#include "base/quote.h"
+#include "base/utf8.h"
+#include "query/parse.h"
+#include "query/result_json.h"
+
+namespace tarsier::query {
+namespace {
+
+using Selectors = std::vector<std::vector<tsdb::Matcher>>;
+
+bool refuses_empty(const std::vector<tsdb::Matcher>& matchers) {
+  return std::any_of(matchers.begin(), matchers.end(),
+                     [](const tsdb::Matcher& matcher) { return !matcher.matches_empty(); });
+}
+
+Result<Selectors> parse_selectors(const HttpRequest& request) {
+  Selectors selectors;
+  for (const std::string_view text : request.parameter_values("match[]")) {
+    auto matchers = parse_metric_selector(text);
+    if (!matchers.ok()) return invalid_parameter("match[]", matchers.status().message());
+    if (!refuses_empty(*matchers)) {
+      return invalid_parameter("match[]", "match[] must contain at least one non-empty matcher");
+    }
+    selectors.push_back(std::move(matchers).value());
+  }
+  return selectors;
+}
+
+Result<TimeRange> parse_range(const HttpRequest& request) {
+  const Timestamp start = TRY(optional_time(request, "start", kApiMinTime));
+  const Timestamp end = TRY(optional_time(request, "end", kApiMaxTime));
+  if (end < start) {
+    return invalid_parameter("end", "end timestamp must not be before start time");
+  }
+  return TimeRange{start, end};
+}
+
+Result<Duration> parse_lookback(const HttpRequest& request) {
+  const std::string_view text = request.parameter("lookback_delta").value_or("");
+  if (text.empty()) return Duration{0};
+  const auto parsed = parse_api_duration(text);
+  if (!parsed.ok()) {
+    return invalid("error parsing lookback delta duration: " + parsed.status().message());
+  }
+  return *parsed;
+}
+
+ApiNotes truncation_note(bool truncated) {
+  ApiNotes notes;
+  if (truncated) notes.warnings.emplace_back("results truncated due to limit");
+  return notes;
+}
+
+/// A list of names or values, cut at the limit.
+HttpResponse string_list(const std::vector<std::string>& strings, std::size_t limit) {
+  const std::size_t count = limit == 0 ? strings.size() : std::min(limit, strings.size());
+  return api_success(
+      [&](JsonWriter& json) {
+        json.begin_array();
+        for (std::size_t i = 0; i < count; ++i) json.value(strings[i]);
+        json.end_array();
+      },
+      truncation_note(count < strings.size()));
+}
+
+/// The union, sorted, of what `ask` gives for each selector, or for none when there are none.
+template <typename Ask>
+Result<std::vector<std::string>> united(const Selectors& selectors, Ask ask) {
+  if (selectors.empty()) return ask(std::vector<tsdb::Matcher>());
+  if (selectors.size() == 1) return ask(selectors.front());
+  std::set<std::string> all;
+  for (const auto& matchers : selectors) {
+    for (std::string& text : TRY(ask(matchers))) all.insert(std::move(text));
+  }
+  return std::vector<std::string>(all.begin(), all.end());
+}
+
+HttpResponse respond(Result<HttpResponse> response) {
+  return response.ok() ? std::move(response).value() : api_error(response.status());
+}
+
+/// Storage that fails in a query is an internal error; in a listing it is an execution error.
+HttpResponse run_error(const Status& status) {
+  switch (status.code()) {
+    case Code::kInvalid:
+    case Code::kLimit: return api_error(ApiErrorType::kExecution, status.message());
+    case Code::kTimeout: return api_error(ApiErrorType::kTimeout, status.message());
+    case Code::kCancelled: return api_error(ApiErrorType::kCanceled, status.message());
+    default: return api_error(ApiErrorType::kInternal, status.message());
+  }
+}
+
+Status listing_error(const Status& status) {
+  if (status.code() == Code::kTimeout || status.code() == Code::kCancelled) return status;
+  return limit_exceeded(status.message());  // kLimit is "execution".
+}
+
+/// A listing's result, with storage errors told as listings tell them.
+template <typename T>
+Result<T> for_listing(Result<T> result) {
+  if (!result.ok()) return listing_error(result.status());
+  return result;
+}
+
+bool is_hex(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+}  // namespace
+
+Api::Api(const Engine& engine, tsdb::Queryable& storage, ApiOptions options, ApiClock clock)
+    : engine_(engine), storage_(storage), options_(options), clock_(std::move(clock)) {
+  CHECK(clock_.expire_at != nullptr && clock_.elapsed_seconds != nullptr);
+}
+
+HttpResponse Api::query(const HttpRequest& request) const { return respond(try_query(request)); }
+
+HttpResponse Api::query_range(const HttpRequest& request) const {
+  return respond(try_query_range(request));
+}
+
+HttpResponse Api::series(const HttpRequest& request) const { return respond(try_series(request)); }
+
+HttpResponse Api::labels(const HttpRequest& request) const { return respond(try_labels(request)); }
+
+HttpResponse Api::label_values(const HttpRequest& request, std::string_view name) const {
+  return respond(try_label_values(request, name));
+}
+
+HttpResponse Api::query_exemplars(const HttpRequest& request) const {
+  const auto range = parse_range(request);
+  if (!range.ok()) return api_error(range.status());
+  const auto parsed = parse_expression(request.parameter("query").value_or(""));
+  if (!parsed.ok()) return api_error(invalid_parameter("query", parsed.status().message()));
+  return api_success([](JsonWriter& json) { json.begin_array().end_array(); });
+}
+
+Result<HttpResponse> Api::try_query(const HttpRequest& request) const {
+  QueryRequest query;
+  const std::size_t limit = TRY(limit_parameter(request));
+  query.start = TRY(optional_time(request, "time", request.received));
+  query.end = query.start;
+  const auto timeout = TRY(optional_duration(request, "timeout"));
+  query.lookback_delta = TRY(parse_lookback(request));
+  query.text = request.parameter("query").value_or("");
+  return run(request, query, timeout.value_or(options_.timeout), limit);
+}
+
+Result<HttpResponse> Api::try_query_range(const HttpRequest& request) const {
+  QueryRequest query;
+  const std::size_t limit = TRY(limit_parameter(request));
+  query.start = TRY(required_time(request, "start"));
+  query.end = TRY(required_time(request, "end"));
+  if (query.end < query.start) {
+    return invalid_parameter("end", "end timestamp must not be before start time");
+  }
+  const auto step = parse_api_duration(request.parameter("step").value_or(""));
+  if (!step.ok()) return invalid_parameter("step", step.status().message());
+  query.step = *step;
+  if (query.step <= Duration{0}) {
+    return invalid_parameter("step",
+                             "zero or negative query resolution step widths are not accepted. Try "
+                             "a positive integer");
+  }
+  if ((query.end - query.start).ms / query.step.ms > options_.points_max) {
+    return invalid(
+        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
+        "resolution (?step=XX)");
+  }
+  const auto timeout = TRY(optional_duration(request, "timeout"));
+  query.lookback_delta = TRY(parse_lookback(request));
+  query.text = request.parameter("query").value_or("");
+  return run(request, query, timeout.value_or(options_.timeout), limit);
+}
+
+Result<HttpResponse> Api::run(const HttpRequest& http, const QueryRequest& request,
+                              Duration timeout, std::size_t series_max) const {
+  const double started = clock_.elapsed_seconds();
+  clock_.expire_at(http.cancel, http.received + std::min(timeout, options_.timeout));
+  auto prepared = engine_.prepare(request);
+  if (!prepared.ok()) return invalid_parameter("query", prepared.status().message());
+  const double planned = clock_.elapsed_seconds();
+  auto answer = engine_.run(storage_, *prepared, http.cancel.get());
+  if (!answer.ok()) return run_error(answer.status());
+  const QueryResult& result = *answer;
+  const double finished = clock_.elapsed_seconds();
+
+  const std::size_t size =
+      result.type == ResultType::kVector ? result.vector.size() : result.matrix.size();
+  ApiNotes notes{result.annotations.warnings, result.annotations.infos};
+  if (series_max != 0 && size > series_max) {
+    notes.warnings.emplace_back("results truncated due to limit");
+  }
+  const std::string_view stats = http.parameter("stats").value_or("");
+  if (!stats.empty() && stats != "true" && stats != "all") {
+    notes.warnings.emplace_back("the value of the stats parameter should be \"true\" or \"all\"");
+  }
+  return api_success(
+      [&](JsonWriter& json) {
+        json.begin_object();
+        write_result(json, result, series_max);
+        if (!stats.empty()) {
+          json.key("stats").begin_object().key("timings").begin_object();
+          json.field("evalTotalTime", finished - started).field("resultSortTime", 0.0);
+          json.field("queryPreparationTime", planned - started);
+          json.field("innerEvalTime", finished - planned).field("execQueueTime", 0.0);
+          json.field("execTotalTime", finished - started).end_object();
+          json.key("samples").begin_object();
+          json.field("totalQueryableSamples", result.statistics.samples_read);
+          json.field("samplesRead", result.statistics.samples_read);
+          json.end_object().end_object();
+        }
+        json.end_object();
+      },
+      notes);
+}
+
+Result<HttpResponse> Api::try_series(const HttpRequest& request) const {
+  const std::size_t limit = TRY(limit_parameter(request));
+  if (request.parameter_values("match[]").empty()) {
+    return invalid("no match[] parameter provided");
+  }
+  const TimeRange range = TRY(parse_range(request));
+  const Selectors selectors = TRY(parse_selectors(request));
+  clock_.expire_at(request.cancel, request.received + options_.timeout);
+
+  const auto querier = TRY(for_listing(storage_.querier(range)));
+  std::vector<tsdb::Labels> found;
+  for (const auto& matchers : selectors) {
+    tsdb::SelectHints hints;
+    hints.range = range;
+    hints.function = "series";
+    if (limit != 0 && selectors.size() == 1) hints.series_limit = limit + 1;
+    const auto set = TRY(for_listing(querier->select(matchers, hints, request.cancel.get())));
+    for (std::size_t i = 0; i < set->size(); ++i) found.push_back(set->labels(i));
+  }
+  if (selectors.size() > 1) {
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+  }
+  const std::size_t count = limit == 0 ? found.size() : std::min(limit, found.size());
+  return api_success(
+      [&](JsonWriter& json) {
+        json.begin_array();
+        for (std::size_t i = 0; i < count; ++i) write_labels(json, found[i]);
+        json.end_array();
+      },
+      truncation_note(count < found.size()));
+}
+
+Result<HttpResponse> Api::try_labels(const HttpRequest& request) const {
+  const std::size_t limit = TRY(limit_parameter(request));
+  const TimeRange range = TRY(parse_range(request));
+  const Selectors selectors = TRY(parse_selectors(request));
+  const auto querier = TRY(for_listing(storage_.querier(range)));
+  const auto names = TRY(for_listing(
+      united(selectors, [&](const auto& matchers) { return querier->label_names(matchers); })));
+  return string_list(names, limit);
+}
+
+Result<HttpResponse> Api::try_label_values(const HttpRequest& request,
+                                           std::string_view escaped_name) const {
+  const std::string name = unescape_name(escaped_name);
+  if (name.empty() || !is_valid_utf8(name)) return invalid("invalid label name: " + quote(name));
+  const std::size_t limit = TRY(limit_parameter(request));
+  const TimeRange range = TRY(parse_range(request));
+  const Selectors selectors = TRY(parse_selectors(request));
+  const auto querier = TRY(for_listing(storage_.querier(range)));
+  const auto values = TRY(for_listing(united(
+      selectors, [&](const auto& matchers) { return querier->label_values(name, matchers); })));
+  return string_list(values, limit);
+}
+
+std::string unescape_name(std::string_view name) {
+  if (!name.starts_with("U__")) return std::string(name);
+  std::string out;
+  std::string_view rest = name.substr(3);
+  while (!rest.empty()) {
+    if (rest[0] != '_') {
+      out += rest[0];
+      rest.remove_prefix(1);
+      continue;
+    }
+    if (rest.starts_with("__")) {
+      out += '_';
+      rest.remove_prefix(2);
+      continue;
+    }
+    std::size_t end = 1;
+    while (end < rest.size() && is_hex(rest[end])) ++end;
+    const bool closed = end > 1 && end <= 7 && end < rest.size() && rest[end] == '_';
+    unsigned code_point = 0;
+    if (closed) std::from_chars(rest.data() + 1, rest.data() + end, code_point, 16);
+    if (!closed || !append_utf8(out, code_point)) return std::string(name);
+    rest.remove_prefix(end + 1);
+  }
+  return out;
+}
+
+}  // namespace tarsier::query

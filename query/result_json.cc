@@ -1,0 +1,128 @@
+#include "query/result_json.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
+namespace tarsier::query {
+namespace {
+
+void append_number(std::string& out, double v, std::chars_format format) {
+  char buffer[512];  // A double written out in full has at most some 330 characters.
+  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, v, format).ptr);
+}
+
+/// Not a number, or infinite: the names both forms share.
+bool append_special(std::string& out, double v) {
+  if (std::isnan(v)) {
+    out += "NaN";
+  } else if (std::isinf(v)) {
+    out += v > 0 ? "+Inf" : "-Inf";
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/// `[time,"value"]`
+void append_point(std::string& out, Timestamp t, double v) {
+  out += '[';
+  append_sample_time(out, t);
+  out += ",\"";
+  append_sample_value(out, v);
+  out += "\"]";
+}
+
+/// Scalars and strings give their time through ordinary float output: 1700000000.1.
+std::string ordinary_time(Timestamp t) {
+  std::string text;
+  append_number(text, static_cast<double>(t.ms) / 1000, std::chars_format::fixed);
+  return text;
+}
+
+void write_vector(JsonWriter& json, const QueryResult& result, std::size_t count) {
+  std::string point;
+  for (std::size_t i = 0; i < count; ++i) {
+    json.begin_object().key("metric");
+    write_labels(json, result.vector[i].labels);
+    point.clear();
+    append_point(point, result.time, result.vector[i].value);
+    json.key("value").raw(point).end_object();
+  }
+}
+
+void write_matrix(JsonWriter& json, const QueryResult& result, std::size_t count) {
+  std::string points;
+  for (std::size_t i = 0; i < count; ++i) {
+    json.begin_object().key("metric");
+    write_labels(json, result.matrix[i].labels);
+    const tsdb::SampleColumns& columns = result.matrix[i].points;
+    points = "[";
+    for (std::size_t k = 0; k < columns.size(); ++k) {
+      if (k > 0) points += ',';
+      append_point(points, Timestamp{columns.times_ms[k]}, columns.values[k]);
+    }
+    points += ']';
+    json.key("values").raw(points).end_object();
+  }
+}
+
+}  // namespace
+
+void append_sample_value(std::string& out, double v) {
+  if (append_special(out, v)) return;
+  const double magnitude = std::fabs(v);
+  // Most samples are counters: integers below 2^53 need no search for the shortest form.
+  if (magnitude < 1e15 && v == std::trunc(v) && !(v == 0 && std::signbit(v))) {
+    char buffer[24];
+    const auto whole = static_cast<std::int64_t>(v);
+    out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, whole).ptr);
+    return;
+  }
+  const bool exponent = magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21);
+  append_number(out, v, exponent ? std::chars_format::scientific : std::chars_format::fixed);
+}
+
+void append_sample_time(std::string& out, Timestamp t) {
+  if (t.ms < 0) out += '-';
+  const std::uint64_t ms = t.ms < 0 ? std::uint64_t{0} - static_cast<std::uint64_t>(t.ms)
+                                    : static_cast<std::uint64_t>(t.ms);
+  char buffer[24];
+  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, ms / 1000).ptr);
+  const std::uint64_t rest = ms % 1000;
+  if (rest == 0) return;
+  out += '.';
+  out += static_cast<char>('0' + rest / 100);
+  out += static_cast<char>('0' + rest / 10 % 10);
+  out += static_cast<char>('0' + rest % 10);
+}
+
+void write_labels(JsonWriter& json, const tsdb::Labels& labels) {
+  json.begin_object();
+  for (const tsdb::LabelView& label : labels) json.key(label.name).value(label.value);
+  json.end_object();
+}
+
+void write_result(JsonWriter& json, const QueryResult& result, std::size_t series_max) {
+  const auto cut = [&](std::size_t size) {
+    return series_max == 0 ? size : std::min(size, series_max);
+  };
+  json.field("resultType", result_type_name(result.type)).key("result").begin_array();
+  switch (result.type) {
+    case ResultType::kScalar: {
+      std::string text;
+      if (!append_special(text, result.scalar)) {
+        append_number(text, result.scalar, std::chars_format::fixed);
+      }
+      json.raw(ordinary_time(result.time)).value(text);
+      break;
+    }
+    case ResultType::kString: json.raw(ordinary_time(result.time)).value(result.text); break;
+    case ResultType::kVector: write_vector(json, result, cut(result.vector.size())); break;
+    case ResultType::kMatrix: write_matrix(json, result, cut(result.matrix.size())); break;
+  }
+  json.end_array();
+}
+
+}  // namespace tarsier::query
