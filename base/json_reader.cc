@@ -30,28 +30,6 @@ Result<T> parse_number(std::string_view text, const char* what) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// REQUIRES: `code` is a Unicode scalar value.
-void append_utf8(std::string& out, std::uint32_t code) {
-  const auto tail = [&](unsigned shift) {
-    out += static_cast<char>(0x80 | ((code >> shift) & 0x3F));
-  };
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xC0 | (code >> 6));
-    tail(0);
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xE0 | (code >> 12));
-    tail(6);
-    tail(0);
-  } else {
-    out += static_cast<char>(0xF0 | (code >> 18));
-    tail(12);
-    tail(6);
-    tail(0);
-  }
-}
-
 }  // namespace
 
 Result<bool> JsonValue::as_bool() const {

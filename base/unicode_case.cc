@@ -142,19 +142,6 @@ std::uint32_t decode(std::string_view sequence) {
   return code_point;
 }
 
-void append_utf8(std::string& out, std::uint32_t code_point) {
-  if (code_point < 0x80) {
-    out += static_cast<char>(code_point);
-    return;
-  }
-  const unsigned trailing = code_point < 0x800 ? 1 : code_point < 0x10000 ? 2 : 3;
-  constexpr unsigned kLead[] = {0, 0xc0, 0xe0, 0xf0};
-  out += static_cast<char>(kLead[trailing] | (code_point >> (6 * trailing)));
-  for (unsigned i = trailing; i > 0; --i) {
-    out += static_cast<char>(0x80 | ((code_point >> (6 * (i - 1))) & 0x3f));
-  }
-}
-
 std::string with_case(std::string_view text, std::span<const CaseRange> ranges) {
   std::string out;
   out.reserve(text.size());
