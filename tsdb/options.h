@@ -39,6 +39,8 @@ struct Options {
   Duration wal_sync_interval = milliseconds(100);
   /// Multiple of 32 KiB. Prometheus' default.
   std::size_t wal_segment_bytes = std::size_t{128} << 20;
+  /// Appends are refused while this much of the log waits for the disk: two seconds of a slow one.
+  std::size_t wal_buffer_bytes_max = std::size_t{64} << 20;
   std::size_t chunk_segment_bytes = std::size_t{512} << 20;
   /// Series beyond this many are refused with a clear error. 0 is no limit.
   std::size_t head_series_max = 0;

@@ -1,0 +1,377 @@
+#include "tsdb/wal/group_commit_log.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+/// Gathered bytes beyond this are brought to the disk although nobody waits for them yet.
+constexpr std::size_t kWorthWritingBytes = std::size_t{4} << 20;
+/// A buffer that had to grow beyond this in a bad moment is given back.
+constexpr std::size_t kKeptCapacityBytes = std::size_t{16} << 20;
+
+/// A stopwatch for the sync interval and the sync metric; starts above 0, never goes back.
+std::int64_t monotonic_us() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
+std::int64_t monotonic_ms() { return monotonic_us() / 1000 + 1; }
+
+/// The first segment number that neither a segment nor a checkpoint has used.
+Result<std::uint32_t> next_segment(FileSystem& files, const std::string& directory,
+                                   const std::vector<std::uint32_t>& segments) {
+  std::uint32_t next = segments.empty() ? 0 : segments.back() + 1;
+  const auto checkpoint = TRY(find_newest_checkpoint(files, directory));
+  if (checkpoint) next = std::max(next, *checkpoint + 1);
+  return next;
+}
+
+Status sync_segments(FileSystem& files, const std::string& directory,
+                     const std::vector<std::uint32_t>& segments) {
+  for (const std::uint32_t segment : segments) {
+    const std::string path = join_path(directory, segment_name(segment));
+    const auto file = TRY(files.open_writable(path, OpenMode::kAppend));
+    TRY(file->sync());
+  }
+  return {};
+}
+
+Result<std::uint64_t> directory_bytes(FileSystem& files, const std::string& directory) {
+  std::uint64_t bytes = 0;
+  for (const DirectoryEntry& entry : TRY(files.list(directory))) {
+    const std::string path = join_path(directory, entry.name);
+    bytes += entry.is_directory ? TRY(directory_bytes(files, path))
+                                : TRY(files.open_readable(path, Access::kRead))->size();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<GroupCommitLog>> GroupCommitLog::open(FileSystem& files,
+                                                             const std::string& wal_directory,
+                                                             const Options& options) {
+  TRY(files.create_directories(wal_directory));
+  TRY(files.sync_directory(parent_path(wal_directory)));
+  const std::vector<std::uint32_t> segments = TRY(list_segments(files, wal_directory));
+  TRY(sync_segments(files, wal_directory, segments));
+  // Prometheus' shortcut for its next start; with our records behind it, it would hand out series
+  // numbers a second time.
+  const std::string series_state = join_path(wal_directory, "series_state.json");
+  if (files.exists(series_state)) TRY(files.remove_file(series_state));
+  const std::uint64_t bytes = TRY(directory_bytes(files, wal_directory));
+  const std::uint32_t segment = TRY(next_segment(files, wal_directory, segments));
+  auto file = TRY(
+      files.open_writable(join_path(wal_directory, segment_name(segment)), OpenMode::kTruncate));
+  TRY(files.sync_directory(wal_directory));
+  std::unique_ptr<GroupCommitLog> log(
+      new GroupCommitLog(files, wal_directory, options, segment, std::move(file)));
+  log->metrics_.storage_bytes.set(static_cast<double>(bytes));
+  return log;
+}
+
+GroupCommitLog::GroupCommitLog(FileSystem& files, std::string directory, const Options& options,
+                               std::uint32_t segment, std::unique_ptr<WritableFile> file)
+    : files_(files),
+      directory_(std::move(directory)),
+      options_(options),
+      file_(std::move(file)),
+      writer_(segment, options.wal_segment_bytes),
+      appended_(log_position(segment, 0)),
+      written_(appended_),
+      synced_(appended_) {
+  metrics_.segment.set(segment);
+}
+
+GroupCommitLog::~GroupCommitLog() = default;
+
+Status GroupCommitLog::check_room(std::size_t bytes) const {
+  if (!failure_.ok()) return failure_;
+  const std::size_t waiting_bytes = gathered_.bytes.size() + flushing_bytes_;
+  // An empty buffer takes any record: one above the limit must be possible.
+  if (waiting_bytes > 0 && waiting_bytes + bytes > options_.wal_buffer_bytes_max) {
+    return unavailable("write-ahead log is behind: " + std::to_string(waiting_bytes) +
+                       " bytes wait for the disk");
+  }
+  return {};
+}
+
+Result<LogPosition> GroupCommitLog::append(const EncodedRecord& record) {
+  const EncodedRecord* const one = &record;
+  return append(std::span(&one, 1));
+}
+
+Result<LogPosition> GroupCommitLog::append(std::span<const EncodedRecord* const> records) {
+  std::size_t stored_bytes = 0;
+  std::size_t plain_bytes = 0;
+  for (const EncodedRecord* record : records) {
+    if (record->plain_bytes() > kLogRecordBytesMax) {
+      return limit_exceeded("write-ahead log: a record of " +
+                            std::to_string(record->plain_bytes()) + " bytes, at most " +
+                            std::to_string(kLogRecordBytesMax) + " allowed");
+    }
+    stored_bytes += record->stored().size();
+    plain_bytes += record->plain_bytes();
+  }
+  LogPosition end;
+  bool wakes = false;
+  {
+    const MutexLock lock(mutex_);
+    TRY(check_room(stored_bytes));
+    const bool was_large = gathered_.bytes.size() >= kWorthWritingBytes;
+    for (const EncodedRecord* record : records) appended_ = writer_.append(*record, gathered_);
+    end = appended_;
+    if (oldest_unsynced_ms_ == 0) {
+      oldest_unsynced_ms_ = monotonic_ms();
+      wakes = true;  // So that the timer runs.
+    }
+    wakes |= !was_large && gathered_.bytes.size() >= kWorthWritingBytes;
+  }
+  if (wakes) changed_.notify_one();
+  metrics_.record_bytes_saved.add(plain_bytes - stored_bytes);
+  return end;
+}
+
+Result<std::uint32_t> GroupCommitLog::begin_segment() {
+  bool wakes = false;
+  std::uint32_t segment = 0;
+  {
+    const MutexLock lock(mutex_);
+    TRY(Status(failure_));
+    writer_.cut(gathered_);
+    segment = segment_of(writer_.position());
+    wakes = oldest_unsynced_ms_ == 0;
+    if (wakes) oldest_unsynced_ms_ = monotonic_ms();
+  }
+  if (wakes) changed_.notify_one();
+  return segment;
+}
+
+LogPosition GroupCommitLog::acknowledged() const {
+  return options_.wal_sync == WalSync::kCommit ? synced_ : written_;
+}
+
+void GroupCommitLog::when_synced(LogPosition position, Callback done) {
+  Status outcome;
+  {
+    const MutexLock lock(mutex_);
+    CHECK(position <= appended_, std::to_string(position.value) + " was not appended, only " +
+                                     std::to_string(appended_.value));
+    if (position > acknowledged()) {
+      if (failure_.ok()) {
+        const auto place = std::upper_bound(
+            waiters_.begin(), waiters_.end(), position,
+            [](LogPosition p, const Waiter& waiter) { return p < waiter.position; });
+        waiters_.insert(place, {position, std::move(done)});
+        if (waiters_.size() == 1) changed_.notify_one();
+        return;
+      }
+      outcome = failure_;
+    }
+  }
+  done(std::move(outcome));
+}
+
+std::vector<GroupCommitLog::Waiter> GroupCommitLog::take_waiters(LogPosition up_to) {
+  std::vector<Waiter> taken;
+  while (!waiters_.empty() && waiters_.front().position <= up_to) {
+    taken.push_back(std::move(waiters_.front()));
+    waiters_.pop_front();
+  }
+  return taken;
+}
+
+bool GroupCommitLog::has_work() const {
+  return failure_.ok() && (oldest_unsynced_ms_ != 0 || !waiters_.empty());
+}
+
+bool GroupCommitLog::is_urgent() const {
+  return !waiters_.empty() || gathered_.bytes.size() >= kWorthWritingBytes;
+}
+
+GroupCommitLog::Depth GroupCommitLog::wait_for_work() {
+  const MutexLock lock(mutex_);
+  while (!interrupted_) {
+    if (!has_work()) {
+      changed_.wait(mutex_);
+      continue;
+    }
+    const std::int64_t left_ms =
+        oldest_unsynced_ms_ + options_.wal_sync_interval.ms - monotonic_ms();
+    if (left_ms <= 0 || is_urgent()) {
+      if (options_.wal_sync == WalSync::kNone) return Depth::kWrite;
+      // Under kInterval waiters only want the write; their stream must not put off the sync.
+      if (options_.wal_sync == WalSync::kInterval && left_ms > 0) return Depth::kWrite;
+      return Depth::kSync;
+    }
+    changed_.wait_for_ms(mutex_, static_cast<long>(left_ms));
+  }
+  return Depth::kSync;
+}
+
+bool GroupCommitLog::sync_due() {
+  const Depth depth = wait_for_work();
+  // The failure is told to every waiter and every appender; there is nobody else to tell.
+  static_cast<void>(flush_to(depth));
+  const MutexLock lock(mutex_);
+  return !interrupted_;
+}
+
+void GroupCommitLog::interrupt() {
+  const MutexLock lock(mutex_);
+  interrupted_ = true;
+  changed_.notify_all();
+}
+
+Status GroupCommitLog::flush() {
+  return flush_to(options_.wal_sync == WalSync::kCommit ? Depth::kSync : Depth::kWrite);
+}
+
+Status GroupCommitLog::sync() { return flush_to(Depth::kSync); }
+
+Status GroupCommitLog::close() {
+  Status outcome = flush_to(Depth::kSync);
+  const MutexLock lock(mutex_);
+  if (failure_.ok()) failure_ = unavailable("write-ahead log is closed");
+  return outcome;
+}
+
+Status GroupCommitLog::flush_to(Depth depth) {
+  CHECK(!flushing_.exchange(true), "two threads flush one log");
+  LogPosition target;
+  const std::int64_t start_ms = monotonic_ms();
+  {
+    const MutexLock lock(mutex_);
+    if (!failure_.ok()) {
+      flushing_ = false;
+      return failure_;
+    }
+    std::swap(gathered_, output_);
+    flushing_bytes_ = output_.bytes.size();
+    target = appended_;
+  }
+  const Status outcome = write_output(depth);
+  output_.clear();
+  if (output_.bytes.capacity() > kKeptCapacityBytes) std::string().swap(output_.bytes);
+
+  std::vector<Waiter> told;
+  Status verdict;
+  {
+    const MutexLock lock(mutex_);
+    flushing_bytes_ = 0;
+    if (outcome.ok()) {
+      written_ = target;
+      if (!file_is_dirty_) synced_ = target;
+      const bool is_settled = !file_is_dirty_ || options_.wal_sync == WalSync::kNone;
+      if (is_settled) oldest_unsynced_ms_ = gathered_.empty() ? 0 : start_ms;
+      told = take_waiters(acknowledged());
+    } else {
+      metrics_.writes_failed.add();
+      failure_ = unavailable("write-ahead log has stopped: " + outcome.message());
+      verdict = failure_;
+      gathered_.clear();
+      oldest_unsynced_ms_ = 0;
+      told = take_waiters(appended_);
+    }
+  }
+  flushing_ = false;
+  for (Waiter& waiter : told) waiter.done(verdict);
+  return verdict;
+}
+
+Status GroupCommitLog::write_output(Depth depth) {
+  const Bytes bytes = as_bytes(output_.bytes);
+  std::size_t begin = 0;
+  for (const LogOutput::Cut& cut : output_.cuts) {
+    TRY(write_run(bytes.subspan(begin, cut.at - begin)));
+    // Before anything that follows can reach the disk: a log must not have holes.
+    TRY(sync_file());
+    TRY(next_file(cut.segment));
+    begin = cut.at;
+  }
+  TRY(write_run(bytes.subspan(begin)));
+  if (depth == Depth::kSync) TRY(sync_file());
+  metrics_.completed_pages.add(output_.completed_page_count);
+  metrics_.record_parts.add(output_.fragment_count);
+  metrics_.record_part_bytes.add(bytes.size());
+  return {};
+}
+
+Status GroupCommitLog::write_run(Bytes run) {
+  if (run.empty()) return {};
+  file_is_dirty_ = true;
+  TRY(file_->append(run));
+  metrics_.page_flushes.add();
+  metrics_.storage_bytes.add(static_cast<double>(run.size()));
+  return {};
+}
+
+Status GroupCommitLog::sync_file() {
+  if (!file_is_dirty_) return {};
+  const std::int64_t start_us = monotonic_us();
+  TRY(file_->sync());
+  metrics_.fsync_seconds.observe(static_cast<double>(monotonic_us() - start_us) * 1e-6);
+  file_is_dirty_ = false;
+  return {};
+}
+
+Status GroupCommitLog::next_file(std::uint32_t segment) {
+  file_ =
+      TRY(files_.open_writable(join_path(directory_, segment_name(segment)), OpenMode::kTruncate));
+  TRY(files_.sync_directory(directory_));
+  metrics_.segment.set(segment);
+  return {};
+}
+
+LogPosition GroupCommitLog::appended_position() const {
+  const MutexLock lock(mutex_);
+  return appended_;
+}
+
+LogPosition GroupCommitLog::written_position() const {
+  const MutexLock lock(mutex_);
+  return written_;
+}
+
+LogPosition GroupCommitLog::synced_position() const {
+  const MutexLock lock(mutex_);
+  return synced_;
+}
+
+LogPosition GroupCommitLog::followable_position() const {
+  const MutexLock lock(mutex_);
+  return options_.wal_sync == WalSync::kNone ? written_ : synced_;
+}
+
+void GroupCommitLog::collect(MetricWriter& out) const {
+  const auto count = [&out](std::string_view name, std::string_view help, const Counter& counter) {
+    out.counter(name, help, static_cast<double>(counter.value()));
+  };
+  out.histogram("prometheus_tsdb_wal_fsync_duration_seconds", "Duration of write log fsync.",
+                metrics_.fsync_seconds);
+  count("prometheus_tsdb_wal_page_flushes_total", "Writes to segment files.",
+        metrics_.page_flushes);
+  count("prometheus_tsdb_wal_completed_pages_total", "Pages filled.", metrics_.completed_pages);
+  count("prometheus_tsdb_wal_record_part_writes_total", "Record fragments written.",
+        metrics_.record_parts);
+  count("prometheus_tsdb_wal_record_parts_bytes_written_total",
+        "Bytes of record fragments written, with headers and padding.", metrics_.record_part_bytes);
+  count("prometheus_tsdb_wal_record_bytes_saved_total", "Bytes saved by compressing records.",
+        metrics_.record_bytes_saved);
+  count("prometheus_tsdb_wal_writes_failed_total", "Writes and syncs that failed.",
+        metrics_.writes_failed);
+  count("prometheus_tsdb_wal_truncations_total", "Truncations attempted.", metrics_.truncations);
+  count("prometheus_tsdb_wal_truncations_failed_total", "Truncations that failed.",
+        metrics_.truncations_failed);
+  out.gauge("prometheus_tsdb_wal_segment_current", "Segment being written.",
+            metrics_.segment.value());
+  out.gauge("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.",
+            metrics_.storage_bytes.value());
+}
+
+}  // namespace tarsier::tsdb
