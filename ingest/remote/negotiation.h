@@ -1,0 +1,22 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/http.h"
+
+namespace tarsier::ingest {
+
+enum class WriteCodec : unsigned char { kSnappy, kZstd };
+
+/// What the headers of a write request say before its body is looked at: senders and the public
+/// suite send damaged bodies with wrong headers and must hear of the headers.
+struct WriteNegotiation {
+  WriteCodec codec = WriteCodec::kSnappy;
+  int status = 0;  ///< 0: go on. Else 405 or 415, with `error`.
+  std::string error;
+};
+
+WriteNegotiation negotiate_write(const HttpRequest& request);
+
+}  // namespace tarsier::ingest

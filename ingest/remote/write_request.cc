@@ -1,0 +1,208 @@
+#include "ingest/remote/write_request.h"
+
+#include <bit>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "base/protobuf_reader.h"
+
+namespace tarsier::ingest {
+namespace {
+
+// Tags: field number << 3 | wire type. All known fields of the hot messages fit one byte.
+constexpr char kLabelTag = 0x0A;            // TimeSeries.labels
+constexpr char kSampleValueTag = 0x09;      // Sample.value, eight bytes
+constexpr char kSampleTimestampTag = 0x10;  // Sample.timestamp, varint
+constexpr std::size_t kUsualSampleBytesMin = 1 + 8 + 1 + 1;
+
+Status damaged(std::string_view message, const char* at, std::string_view what) {
+  return corruption(
+      fmt::format("protobuf: {} at byte {} of {}", what, at - message.data(), message.size()));
+}
+
+/// Any Sample: fields in any order, unknown ones skipped, absent ones zero.
+bool decode_sample_slowly(std::string_view message, tsdb::Sample& out) {
+  out = {};
+  ProtobufReader fields(message);
+  while (fields.next()) {
+    if (fields.field() == 1) {
+      if (fields.type() != ProtobufReader::kFixed64) return false;
+      out.v = fields.real();
+    } else if (fields.field() == 2) {
+      if (fields.type() != ProtobufReader::kVarint) return false;
+      out.t.ms = static_cast<std::int64_t>(fields.number());
+    }
+  }
+  return fields.ok();
+}
+
+/// The shape every sender writes, value and then time, decoded in place; anything else slowly.
+inline bool decode_sample(std::string_view message, tsdb::Sample& out) {
+  if (message.size() >= kUsualSampleBytesMin && message[0] == kSampleValueTag &&
+      message[9] == kSampleTimestampTag) [[likely]] {
+    const char* p = message.data() + 10;
+    std::uint64_t t = 0;
+    if (!ProtobufReader::read_varint(p, message.data() + message.size(), t)) return false;
+    if (p == message.data() + message.size()) [[likely]] {
+      std::uint64_t bits = 0;
+      std::memcpy(&bits, message.data() + 1, sizeof bits);
+      out = {Timestamp{static_cast<std::int64_t>(t)}, std::bit_cast<double>(bits)};
+      return true;
+    }
+  }
+  return decode_sample_slowly(message, out);
+}
+
+/// The end of the run of label fields at `p`, or null when a length leaves the message.
+inline const char* skip_labels(const char* p, const char* end) {
+  while (p != end && *p == kLabelTag) {
+    ++p;
+    std::uint64_t size = 0;
+    if (!ProtobufReader::read_varint(p, end, size)) return nullptr;
+    if (size > static_cast<std::uint64_t>(end - p)) return nullptr;
+    p += size;
+  }
+  return p;
+}
+
+tsdb::MetricType metric_type(std::uint64_t wire) {
+  // The wire's numbers are ours; a number from a later version is a type we do not know.
+  return wire <= static_cast<std::uint64_t>(tsdb::MetricType::kStateset)
+             ? static_cast<tsdb::MetricType>(wire)
+             : tsdb::MetricType::kUnknown;
+}
+
+class Decoder final {
+ public:
+  Decoder(std::string_view message, const DecodeLimits& limits, WriteRequest& out)
+      : message_(message), limits_(limits), out_(out) {}
+
+  Status decode() {
+    ProtobufReader fields(message_);
+    while (fields.next()) {
+      if (fields.field() != 1 && fields.field() != 3) continue;
+      if (fields.type() != ProtobufReader::kBytes) {
+        return damaged(message_, message_.data() + fields.offset(),
+                       "WriteRequest with a wrong wire type");
+      }
+      if (fields.field() == 1) {
+        TRY(decode_series(fields.bytes()));
+      } else {
+        TRY(decode_metadata(fields.bytes()));
+      }
+    }
+    if (!fields.ok()) {
+      return damaged(message_, message_.data() + fields.offset(), "damaged WriteRequest");
+    }
+    return {};
+  }
+
+ private:
+  Status decode_series(std::string_view series) {
+    const char* const begin = series.data();
+    const char* const end = begin + series.size();
+    const std::size_t first_sample = out_.samples.size();
+
+    const char* const labels_end = skip_labels(begin, end);
+    if (labels_end == nullptr) return damaged(message_, begin, "damaged label in the TimeSeries");
+    bool contiguous = true;
+
+    ProtobufReader fields({labels_end, static_cast<std::size_t>(end - labels_end)});
+    while (fields.next()) {
+      if (fields.field() < 1 || fields.field() > 4) continue;
+      if (fields.type() != ProtobufReader::kBytes) {
+        return damaged(message_, labels_end + fields.offset(), "TimeSeries with a wrong wire type");
+      }
+      switch (fields.field()) {
+        case 1: contiguous = false; break;
+        case 2: {
+          if (out_.samples.size() >= limits_.samples_max) {
+            return limit_exceeded(
+                fmt::format("more than {} samples in one request", limits_.samples_max));
+          }
+          tsdb::Sample sample;
+          if (!decode_sample(fields.bytes(), sample)) {
+            return damaged(message_, fields.bytes().data(), "damaged Sample");
+          }
+          out_.samples.push_back(sample);
+          break;
+        }
+        case 3: ++out_.exemplar_count; break;
+        case 4: ++out_.histogram_count; break;
+        default: break;
+      }
+    }
+    if (!fields.ok()) return damaged(message_, labels_end + fields.offset(), "damaged TimeSeries");
+
+    const std::size_t sample_count = out_.samples.size() - first_sample;
+    if (sample_count == 0) {
+      ++out_.series_without_samples_count;
+      return {};
+    }
+    out_.series.push_back({series, static_cast<std::uint32_t>(sample_count)});
+    out_.label_runs.emplace_back(begin,
+                                 contiguous ? static_cast<std::size_t>(labels_end - begin) : 0);
+    return {};
+  }
+
+  Status decode_metadata(std::string_view entry) {
+    if (out_.metadata.size() >= limits_.metadata_max) {
+      return limit_exceeded(
+          fmt::format("more than {} metadata entries in one request", limits_.metadata_max));
+    }
+    WireMetadata metadata;
+    ProtobufReader fields(entry);
+    bool right_types = true;
+    while (fields.next()) {
+      const bool is_bytes = fields.type() == ProtobufReader::kBytes;
+      switch (fields.field()) {
+        case 1:
+          right_types &= fields.type() == ProtobufReader::kVarint;
+          metadata.type = metric_type(fields.number());
+          break;
+        case 2:
+          right_types &= is_bytes;
+          metadata.family = fields.bytes();
+          break;
+        case 4:
+          right_types &= is_bytes;
+          metadata.help = fields.bytes();
+          break;
+        case 5:
+          right_types &= is_bytes;
+          metadata.unit = fields.bytes();
+          break;
+        default: break;
+      }
+    }
+    if (!fields.ok() || !right_types)
+      return damaged(message_, entry.data(), "damaged MetricMetadata");
+    out_.metadata.push_back(metadata);
+    return {};
+  }
+
+  const std::string_view message_;
+  const DecodeLimits limits_;
+  WriteRequest& out_;
+};
+
+}  // namespace
+
+void WriteRequest::clear() {
+  series.clear();
+  label_runs.clear();
+  samples.clear();
+  metadata.clear();
+  exemplar_count = 0;
+  histogram_count = 0;
+  series_without_samples_count = 0;
+}
+
+Status decode_write_request(std::string_view message, const DecodeLimits& limits,
+                            WriteRequest& out) {
+  out.clear();
+  return Decoder(message, limits, out).decode();
+}
+
+}  // namespace tarsier::ingest

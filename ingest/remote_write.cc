@@ -1,0 +1,428 @@
+#include "ingest/remote_write.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/compression.h"
+#include "base/mutex.h"
+#include "ingest/remote/metric_metadata.h"
+#include "ingest/remote/negotiation.h"
+#include "ingest/remote/refusals.h"
+#include "ingest/remote/series_cache.h"
+#include "ingest/remote/wire_labels.h"
+#include "ingest/remote/write_request.h"
+
+// A request passes five steps, each a loop over all of it, so that the memory look-ups of many
+// series overlap: decompress and walk; hash the label runs; look the hashes up; parse and resolve
+// what was not found; append, commit, and answer after the sync.
+
+namespace tarsier::ingest {
+namespace {
+
+using tsdb::AppendOutcome;
+using tsdb::SeriesRef;
+
+constexpr std::size_t kDescriptionBytesMax = 400;
+constexpr std::size_t kIdleBuffersMax = 8;
+/// A buffer grown beyond this is not kept: one huge request must not pin its memory for ever.
+constexpr std::size_t kIdleBufferBytesMax = std::size_t{4} << 20;
+constexpr std::int64_t kLogPauseMs = 1000;
+
+HttpResponse plain_response(int status, std::string text) {
+  HttpResponse response;
+  response.status = status;
+  response.content_type = "text/plain; charset=utf-8";
+  response.body = std::move(text);
+  if (!response.body.empty() && response.body.back() != '\n') response.body += '\n';
+  return response;
+}
+
+HttpResponse no_content() {
+  HttpResponse response;
+  response.status = 204;
+  response.content_type.clear();
+  return response;
+}
+
+/// The answer when storage failed, as the sender should act on it.
+HttpResponse storage_response(const Status& status, Duration retry_after) {
+  const bool is_transient = status.code() == Code::kUnavailable ||
+                            status.code() == Code::kTimeout || status.code() == Code::kCancelled;
+  HttpResponse response = plain_response(is_transient ? 503 : 500, status.message());
+  if (is_transient) {
+    response.headers.emplace_back("Retry-After", std::to_string(retry_after.ms / 1000));
+  }
+  return response;
+}
+
+bool is_refusal(AppendOutcome outcome) { return outcome > AppendOutcome::kIgnored; }
+
+std::string refusal_text(AppendOutcome outcome, tsdb::Sample sample) {
+  if (outcome == AppendOutcome::kDuplicate) {
+    return fmt::format("duplicate sample for timestamp {}; overrides not allowed: new value {}",
+                       sample.t.ms, sample.v);
+  }
+  return fmt::format("{} at timestamp {}", tsdb::append_outcome_text(outcome), sample.t.ms);
+}
+
+/// Everything one request needs, reused by later ones: after the first few nothing is allocated.
+struct Buffers {
+  std::string message;
+  WriteRequest request;
+  std::vector<Hash128> hashes;           // By series, like the next.
+  std::vector<SeriesRef> series;         // Zero: refused.
+  std::vector<SeriesRef> sample_series;  // By sample, like the next. Zero: refused.
+  std::vector<AppendOutcome> outcomes;
+  std::vector<tsdb::LabelView> labels;
+
+  std::size_t bytes() const {
+    return message.capacity() + request.series.capacity() * 64 + request.samples.capacity() * 32 +
+           request.metadata.capacity() * sizeof(WireMetadata);
+  }
+};
+
+struct Metrics {
+  Counter requests;
+  Counter requests_refused;  // As a whole, with 4xx.
+  Counter requests_failed;   // Storage trouble before the commit.
+  Counter samples;
+  Counter samples_repeated;
+  Counter samples_invalid_labels;
+  Counter samples_over_limit;
+  Counter samples_out_of_order;
+  Counter samples_duplicate;
+  Counter samples_out_of_bounds;
+  Counter samples_too_old;
+  Counter histograms_refused;
+  Counter exemplars_skipped;
+  Counter cache_hits;
+  Counter cache_misses;
+};
+
+}  // namespace
+
+struct RemoteWriteReceiver::Impl {
+  Impl(WriteDoor door_in, const RemoteWriteOptions& options_in, const HashKey& key, Logger& log_in)
+      : door(std::move(door_in)),
+        options(options_in),
+        hash(key),
+        log(log_in),
+        cache(options.series_cache_entries_max),
+        metadata(options.metadata_names_max) {}
+
+  void handle(HttpRequest request, HttpResponder respond);
+  Status decode(const HttpRequest& request, WriteCodec codec, Buffers& buffers) const;
+  Status find_series(Buffers& b, tsdb::Appender& appender, Timestamp now, Refusals& refusals);
+  Status resolve(Buffers& b, std::size_t i, tsdb::Appender& appender, Timestamp now,
+                 Refusals& refusals);
+  Status append(Buffers& b, tsdb::Appender& appender, Timestamp now, Refusals& refusals);
+  Status append_again(Buffers& b, std::size_t i, std::size_t first, tsdb::Appender& appender,
+                      Timestamp now, Refusals& refusals);
+  void refuse_samples(Buffers& b, std::size_t i, std::size_t first, Refusals& refusals);
+  void count_refused(AppendOutcome outcome);
+  std::string describe(Buffers& b, std::size_t i) const;
+
+  std::unique_ptr<Buffers> take_buffers();
+  void give_back(std::unique_ptr<Buffers> buffers);
+  void report(const HttpRequest& request, std::string_view what, std::string_view error);
+
+  const WriteDoor door;
+  const RemoteWriteOptions options;
+  const KeyedHash hash;
+  Logger& log;
+  SeriesCache cache;
+  MetricMetadata metadata;
+  Metrics metrics;
+  // Single values: when the last line about a bad request was written, and how many were not.
+  std::atomic<std::int64_t> last_report_ms{kMinTimestamp.ms};
+  std::atomic<std::uint64_t> unreported_count{0};
+
+  Mutex idle_mutex;
+  std::vector<std::unique_ptr<Buffers>> idle GUARDED_BY(idle_mutex);
+};
+
+void RemoteWriteReceiver::Impl::handle(HttpRequest request, HttpResponder respond) {
+  metrics.requests.add();
+  const auto refuse = [&](int status, std::string error) {
+    metrics.requests_refused.add();
+    report(request, "Remote write request refused", error);
+    respond(plain_response(status, std::move(error)));
+  };
+  WriteNegotiation negotiation = negotiate_write(request);
+  if (negotiation.status != 0) return refuse(negotiation.status, std::move(negotiation.error));
+  if (request.body.size() > options.body_bytes_max) {
+    return refuse(413, fmt::format("request body of {} bytes is larger than {} bytes",
+                                   request.body.size(), options.body_bytes_max));
+  }
+
+  std::unique_ptr<Buffers> buffers = take_buffers();
+  Status status = decode(request, negotiation.codec, *buffers);
+  if (!status.ok()) return refuse(400, status.message());
+
+  const std::unique_ptr<tsdb::Appender> appender = door.appender();
+  Refusals refusals;
+  status = find_series(*buffers, *appender, request.received, refusals);
+  if (status.ok()) status = append(*buffers, *appender, request.received, refusals);
+  for (const WireMetadata& entry : buffers->request.metadata) {
+    if (status.ok()) metadata.add_metadata(entry, *appender);
+  }
+  tsdb::LogPosition position;
+  if (status.ok()) {
+    Result<tsdb::LogPosition> committed = appender->commit();
+    if (committed.ok()) position = *committed;
+    status = std::move(committed).status();
+  } else {
+    appender->rollback();
+  }
+  if (!status.ok()) {
+    // Only a damaged label is the sender's doing: it is found when the series turns out to be new.
+    if (status.code() == Code::kCorruption) return refuse(400, status.message());
+    metrics.requests_failed.add();
+    report(request, "Remote write request failed", status.message());
+    respond(storage_response(status, options.retry_after));
+    return;
+  }
+
+  const std::size_t histogram_count = buffers->request.histogram_count;
+  metrics.exemplars_skipped.add(buffers->request.exemplar_count);
+  metrics.histograms_refused.add(histogram_count);
+  HttpResponse response = no_content();
+  if (!refusals.empty() || histogram_count != 0) {
+    std::string text;
+    if (!refusals.empty()) text = refusals.text(buffers->request.samples.size());
+    if (histogram_count != 0) {
+      text += fmt::format("native histograms are not supported: refused {}\n", histogram_count);
+    }
+    report(request, "Remote write request stored in part", text.substr(0, text.find('\n')));
+    response = plain_response(400, std::move(text));
+  }
+  give_back(std::move(buffers));
+  // Captures no receiver: the answer may come after it is gone.
+  door.when_synced(position, [respond = std::move(respond), response = std::move(response),
+                              retry_after = options.retry_after](const Status& synced) mutable {
+    respond(synced.ok() ? std::move(response) : storage_response(synced, retry_after));
+  });
+}
+
+Status RemoteWriteReceiver::Impl::decode(const HttpRequest& request, WriteCodec codec,
+                                         Buffers& buffers) const {
+  const Bytes body = as_bytes(request.body);
+  if (codec == WriteCodec::kSnappy) {
+    TRY(snappy_decompress(body, options.decompressed_bytes_max, buffers.message));
+  } else {
+    TRY(zstd_decompress(body, options.decompressed_bytes_max, buffers.message));
+  }
+  return decode_write_request(buffers.message,
+                              {.samples_max = options.samples_per_request_max,
+                               .metadata_max = options.metadata_per_request_max},
+                              buffers.request);
+}
+
+Status RemoteWriteReceiver::Impl::find_series(Buffers& b, tsdb::Appender& appender, Timestamp now,
+                                              Refusals& refusals) {
+  const std::size_t count = b.request.series.size();
+  b.hashes.resize(count);
+  b.series.resize(count);
+  hash.hash_batch(b.request.label_runs, b.hashes);
+  cache.find(b.hashes, b.series, now);
+  std::size_t miss_count = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (b.series[i].value != 0) continue;
+    ++miss_count;
+    TRY(resolve(b, i, appender, now, refusals));
+  }
+  metrics.cache_hits.add(count - miss_count);
+  metrics.cache_misses.add(miss_count);
+  return {};
+}
+
+/// The slow path: `b.series[i]` becomes the number storage gives the series, or zero with a
+/// refusal. An error is a damaged label or storage that can take nothing.
+Status RemoteWriteReceiver::Impl::resolve(Buffers& b, std::size_t i, tsdb::Appender& appender,
+                                          Timestamp now, Refusals& refusals) {
+  b.series[i] = {};
+  const WireSeries& wire = b.request.series[i];
+  TRY(read_wire_labels(wire.message, b.labels));
+  Result<tsdb::Labels> labels = check_labels(b.labels, options.name_validation);
+  Result<SeriesRef> series = labels.ok() ? appender.resolve(*labels) : labels.status();
+  if (series.ok()) {
+    b.series[i] = *series;
+    if (!b.request.label_runs[i].empty()) cache.insert(b.hashes[i], *series, now);
+    metadata.add_series(labels->get(tsdb::kMetricName), *series, appender);
+    return {};
+  }
+  const Status status = std::move(series).status();
+  if (status.code() != Code::kInvalid && status.code() != Code::kLimit) return status;
+  (status.code() == Code::kInvalid ? metrics.samples_invalid_labels : metrics.samples_over_limit)
+      .add(wire.sample_count);
+  const bool named = refusals.names_another();
+  refusals.add(status.message(), named ? describe(b, i) : std::string(), wire.sample_count);
+  return {};
+}
+
+Status RemoteWriteReceiver::Impl::append(Buffers& b, tsdb::Appender& appender, Timestamp now,
+                                         Refusals& refusals) {
+  const std::vector<WireSeries>& wire = b.request.series;
+  const std::vector<tsdb::Sample>& samples = b.request.samples;
+  const Timestamp newest_allowed = now + options.future_max;
+  b.sample_series.resize(samples.size());
+  b.outcomes.resize(samples.size());
+  for (std::size_t i = 0, next = 0; i < wire.size(); ++i) {
+    for (const std::size_t end = next + wire[i].sample_count; next < end; ++next) {
+      b.sample_series[next] = samples[next].t <= newest_allowed ? b.series[i] : SeriesRef{};
+    }
+  }
+  appender.append_batch(b.sample_series, samples, b.outcomes);
+
+  const auto stored_now =
+      std::count(b.outcomes.begin(), b.outcomes.end(), AppendOutcome::kAppended);
+  metrics.samples.add(static_cast<std::uint64_t>(stored_now));
+  if (static_cast<std::size_t>(stored_now) == samples.size()) return {};
+  const auto repeated = std::count(b.outcomes.begin(), b.outcomes.end(), AppendOutcome::kIgnored);
+  metrics.samples_repeated.add(static_cast<std::uint64_t>(repeated));
+  for (std::size_t i = 0, first = 0; i < wire.size(); first += wire[i].sample_count, ++i) {
+    if (b.series[i].value == 0) continue;  // Refused already.
+    TRY(append_again(b, i, first, appender, now, refusals));
+    if (b.series[i].value != 0) refuse_samples(b, i, first, refusals);
+  }
+  return {};
+}
+
+/// Appends the samples of series `i` that storage did not know the number of: it was dropped since
+/// the cache learnt it. Any other series is left alone.
+Status RemoteWriteReceiver::Impl::append_again(Buffers& b, std::size_t i, std::size_t first,
+                                               tsdb::Appender& appender, Timestamp now,
+                                               Refusals& refusals) {
+  const std::size_t end = first + b.request.series[i].sample_count;
+  bool resolved = false;
+  for (std::size_t k = first; k < end; ++k) {
+    if (b.outcomes[k] != AppendOutcome::kUnknownSeries || b.sample_series[k].value == 0) continue;
+    if (!std::exchange(resolved, true)) {
+      TRY(resolve(b, i, appender, now, refusals));
+      if (b.series[i].value == 0) return {};
+    }
+    b.outcomes[k] = appender.append(b.series[i], b.request.samples[k]);
+    if (b.outcomes[k] == AppendOutcome::kUnknownSeries) {
+      return unavailable("storage dropped a series while it was written; send again");
+    }
+    if (b.outcomes[k] == AppendOutcome::kAppended) metrics.samples.add();
+  }
+  return {};
+}
+
+/// Counts what became of the samples of series `i`, and names it once if any was refused.
+void RemoteWriteReceiver::Impl::refuse_samples(Buffers& b, std::size_t i, std::size_t first,
+                                               Refusals& refusals) {
+  const std::size_t end = first + b.request.series[i].sample_count;
+  std::size_t refused_count = 0;
+  std::string reason;
+  for (std::size_t k = first; k < end; ++k) {
+    if (b.sample_series[k].value == 0) b.outcomes[k] = AppendOutcome::kOutOfBounds;  // The future.
+    if (!is_refusal(b.outcomes[k])) continue;
+    if (refused_count++ == 0) reason = refusal_text(b.outcomes[k], b.request.samples[k]);
+    count_refused(b.outcomes[k]);
+  }
+  if (refused_count == 0) return;
+  const bool named = refusals.names_another();
+  refusals.add(reason, named ? describe(b, i) : std::string(), refused_count);
+}
+
+void RemoteWriteReceiver::Impl::count_refused(AppendOutcome outcome) {
+  switch (outcome) {
+    case AppendOutcome::kOutOfOrder: metrics.samples_out_of_order.add(); break;
+    case AppendOutcome::kDuplicate: metrics.samples_duplicate.add(); break;
+    case AppendOutcome::kOutOfBounds: metrics.samples_out_of_bounds.add(); break;
+    case AppendOutcome::kTooOld: metrics.samples_too_old.add(); break;
+    case AppendOutcome::kAppended:
+    case AppendOutcome::kIgnored:
+    case AppendOutcome::kUnknownSeries: break;
+  }
+}
+
+std::string RemoteWriteReceiver::Impl::describe(Buffers& b, std::size_t i) const {
+  if (!read_wire_labels(b.request.series[i].message, b.labels).ok()) return "?";
+  return describe_labels(b.labels, kDescriptionBytesMax);
+}
+
+std::unique_ptr<Buffers> RemoteWriteReceiver::Impl::take_buffers() {
+  const MutexLock lock(idle_mutex);
+  if (idle.empty()) return std::make_unique<Buffers>();
+  std::unique_ptr<Buffers> buffers = std::move(idle.back());
+  idle.pop_back();
+  return buffers;
+}
+
+void RemoteWriteReceiver::Impl::give_back(std::unique_ptr<Buffers> buffers) {
+  if (buffers->bytes() > kIdleBufferBytesMax) return;
+  const MutexLock lock(idle_mutex);
+  if (idle.size() < kIdleBuffersMax) idle.push_back(std::move(buffers));
+}
+
+/// One line a second: a broken sender repeats itself hundreds of times in that time.
+void RemoteWriteReceiver::Impl::report(const HttpRequest& request, std::string_view what,
+                                       std::string_view error) {
+  std::int64_t last = last_report_ms.load(std::memory_order_relaxed);
+  const std::int64_t now = request.received.ms;
+  const bool is_due = last == kMinTimestamp.ms || now - last >= kLogPauseMs || now < last;
+  if (!is_due || !last_report_ms.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
+    unreported_count.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const std::string more = std::to_string(unreported_count.exchange(0, std::memory_order_relaxed));
+  log.warn(what, {{"peer", request.peer}, {"err", error}, {"more_unreported", more}});
+}
+
+RemoteWriteReceiver::RemoteWriteReceiver(WriteDoor door, const RemoteWriteOptions& options,
+                                         const HashKey& key, Logger& log)
+    : impl_(std::make_unique<Impl>(std::move(door), options, key, log)) {}
+
+RemoteWriteReceiver::~RemoteWriteReceiver() = default;
+
+void RemoteWriteReceiver::handle(HttpRequest request, HttpResponder respond) {
+  impl_->handle(std::move(request), std::move(respond));
+}
+
+void RemoteWriteReceiver::collect(MetricWriter& out) const {
+  const Metrics& m = impl_->metrics;
+  const auto number = [](const Counter& counter) { return static_cast<double>(counter.value()); };
+  out.counter("prometheus_api_remote_write_invalid_labels_samples_total",
+              "Samples received by remote write and refused for their labels.",
+              number(m.samples_invalid_labels));
+  out.counter("tarsier_remote_write_requests_total", "Remote write requests received.",
+              number(m.requests));
+  out.counter("tarsier_remote_write_requests_refused_total",
+              "Remote write requests refused as a whole: wrong headers, damage, limits.",
+              number(m.requests_refused));
+  out.counter("tarsier_remote_write_requests_failed_total",
+              "Remote write requests that storage could not take.", number(m.requests_failed));
+  out.counter("tarsier_remote_write_samples_total", "Samples stored by remote write.",
+              number(m.samples));
+  out.counter("tarsier_remote_write_samples_repeated_total",
+              "Samples received again, equal to the stored ones.", number(m.samples_repeated));
+  constexpr std::string_view kRefused = "tarsier_remote_write_samples_refused_total";
+  constexpr std::string_view kRefusedHelp = "Samples refused while the rest was stored.";
+  const auto refused = [&](std::string_view reason, const Counter& counter) {
+    out.counter(kRefused, kRefusedHelp, number(counter), {{"reason", reason}});
+  };
+  refused("invalid_labels", m.samples_invalid_labels);
+  refused("series_limit", m.samples_over_limit);
+  refused("out_of_order", m.samples_out_of_order);
+  refused("duplicate", m.samples_duplicate);
+  refused("out_of_bounds", m.samples_out_of_bounds);
+  refused("too_old", m.samples_too_old);
+  refused("native_histogram", m.histograms_refused);
+  out.counter("tarsier_remote_write_exemplars_skipped_total", "Exemplars received and not kept.",
+              number(m.exemplars_skipped));
+  out.counter("tarsier_remote_write_series_cache_hits_total",
+              "Series found by the hash of their label bytes.", number(m.cache_hits));
+  out.counter("tarsier_remote_write_series_cache_misses_total",
+              "Series whose labels had to be parsed.", number(m.cache_misses));
+  out.gauge("tarsier_remote_write_series_cache_bytes", "Memory of the series cache.",
+            static_cast<double>(impl_->cache.memory_bytes()));
+}
+
+}  // namespace tarsier::ingest

@@ -1,0 +1,118 @@
+#include "tests/support/table_appender.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace tarsier::testing {
+
+using tsdb::AppendOutcome;
+using tsdb::SeriesRef;
+
+class TableAppender final : public tsdb::Appender {
+ public:
+  explicit TableAppender(TableHead& head) : head_(head) {}
+
+  Result<SeriesRef> resolve(const tsdb::Labels& labels) override {
+    ++head_.resolve_count;
+    if (!head_.resolve_status.ok()) return head_.resolve_status;
+    const auto known = head_.numbers_.find(labels);
+    if (known != head_.numbers_.end()) return SeriesRef{known->second};
+    if (head_.series_.size() >= head_.series_max) {
+      return limit_exceeded("the head may hold no more series");
+    }
+    const std::uint64_t number = head_.next_number_++;
+    head_.numbers_[labels] = number;
+    head_.series_[number].labels = labels;
+    return SeriesRef{number};
+  }
+
+  AppendOutcome append(SeriesRef series, tsdb::Sample sample) override {
+    const auto found = head_.series_.find(series.value);
+    if (found == head_.series_.end()) return AppendOutcome::kUnknownSeries;
+    std::vector<tsdb::Sample>& pending = pending_[series.value];
+    const std::vector<tsdb::Sample>& stored = found->second.samples;
+    if (sample.t < head_.oldest_allowed) return AppendOutcome::kOutOfBounds;
+    if (!pending.empty() || !stored.empty()) {
+      const tsdb::Sample newest = pending.empty() ? stored.back() : pending.back();
+      if (sample == newest) return AppendOutcome::kIgnored;
+      if (sample.t == newest.t) return AppendOutcome::kDuplicate;
+      if (sample.t < newest.t) return AppendOutcome::kOutOfOrder;
+    }
+    pending.push_back(sample);
+    return AppendOutcome::kAppended;
+  }
+
+  void append_batch(std::span<const SeriesRef> series, std::span<const tsdb::Sample> samples,
+                    std::span<AppendOutcome> outcomes) override {
+    CHECK(series.size() == samples.size() && samples.size() == outcomes.size());
+    for (std::size_t i = 0; i < series.size(); ++i) outcomes[i] = append(series[i], samples[i]);
+  }
+
+  void set_metadata(SeriesRef series, const tsdb::Metadata& metadata) override {
+    if (head_.series_.contains(series.value)) head_.series_[series.value].metadata = metadata;
+  }
+
+  tsdb::Labels labels_of(SeriesRef series) const override {
+    const auto found = head_.series_.find(series.value);
+    return found == head_.series_.end() ? tsdb::Labels() : found->second.labels;
+  }
+
+  Result<tsdb::LogPosition> commit() override {
+    if (!head_.commit_status.ok()) return head_.commit_status;
+    for (auto& [number, samples] : pending_) {
+      std::vector<tsdb::Sample>& stored = head_.series_[number].samples;
+      stored.insert(stored.end(), samples.begin(), samples.end());
+    }
+    pending_.clear();
+    return tsdb::LogPosition{++head_.commit_count};
+  }
+
+  void rollback() override { pending_.clear(); }
+
+ private:
+  TableHead& head_;
+  std::map<std::uint64_t, std::vector<tsdb::Sample>> pending_;
+};
+
+std::unique_ptr<tsdb::Appender> TableHead::appender() {
+  return std::make_unique<TableAppender>(*this);
+}
+
+void TableHead::when_synced(tsdb::LogPosition position, std::function<void(Status)> done) {
+  last_waited = position;
+  if (hold_syncs) {
+    held_.push_back(std::move(done));
+  } else {
+    done(sync_status);
+  }
+}
+
+void TableHead::release_syncs() {
+  for (const auto& done : std::exchange(held_, {})) done(sync_status);
+}
+
+void TableHead::drop(const tsdb::Labels& labels) {
+  const auto known = numbers_.find(labels);
+  CHECK(known != numbers_.end());
+  series_.erase(known->second);
+  numbers_.erase(known);
+}
+
+void TableHead::drop_all() {
+  series_.clear();
+  numbers_.clear();
+}
+
+const TableHead::Series* TableHead::find(const tsdb::Labels& labels) const {
+  const auto known = numbers_.find(labels);
+  return known == numbers_.end() ? nullptr : &series_.at(known->second);
+}
+
+std::size_t TableHead::sample_count() const {
+  std::size_t count = 0;
+  for (const auto& [number, series] : series_) count += series.samples.size();
+  return count;
+}
+
+}  // namespace tarsier::testing
