@@ -1,0 +1,182 @@
+#include "server/http_client.h"
+
+#include <future>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "server/base64.h"
+#include "server/http_server.h"
+#include "tests/support/capturing_logger.h"
+
+namespace tarsier::server {
+namespace {
+
+class Fixture {
+ public:
+  explicit Fixture(HttpHandler handler, HttpServerOptions options = {})
+      : handler_(std::move(handler)) {
+    options.listen_addresses = {"127.0.0.1:0"};
+    auto server = HttpServer::listen(
+        options,
+        [this](const HttpRequest&) {
+          return HttpDecision{.handler = &handler_, .body_size_max = 1 << 20};
+        },
+        log_);
+    CHECK(server.ok(), server.status().message());
+    server_ = std::move(*server);
+  }
+  Result<HttpResponse> fetch(HttpFetch request) {
+    std::promise<Result<HttpResponse>> promise;
+    client_->fetch(std::move(request),
+                   [&](Result<HttpResponse> outcome) { promise.set_value(std::move(outcome)); });
+    return promise.get_future().get();
+  }
+  Result<HttpResponse> get(const std::string& path) { return fetch({.url = url(path)}); }
+  std::string url(const std::string& path) const {
+    return "http://" + server_->addresses()[0] + path;
+  }
+  std::size_t connection_count() const { return server_->connection_count(); }
+  HttpClient& client() { return *client_; }
+  void stop_client() { client_.reset(); }
+  void stop_server() { server_.reset(); }
+
+ private:
+  testing::CapturingLogger log_;
+  const HttpHandler handler_;
+  std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<TcpHttpClient> client_ =
+      std::make_unique<TcpHttpClient>(HttpClientOptions{.user_agent = "Tarsier/test"});
+};
+
+TEST(Base64, ReadsBackWhatItWrites) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}};
+  for (const auto& [text, encoded] : cases) {
+    EXPECT_EQ(encode_base64(text), encoded);
+    EXPECT_EQ(decode_base64(encoded), text);
+  }
+  EXPECT_FALSE(decode_base64("Zg=").has_value());
+  EXPECT_FALSE(decode_base64("Z?==").has_value());
+}
+
+TEST(HttpClient, FetchesWithHeadersAndBody) {
+  Fixture fixture([](HttpRequest request, HttpResponder respond) {
+    respond({.status = 201,
+             .content_type = "text/x",
+             .body = request.method + " " + request.path + " " + request.body + " " +
+                     std::string(request.header("X-A")) + " " +
+                     std::string(request.header("User-Agent")),
+             .headers = {{"X-B", "b"}}});
+  });
+  const auto response = fixture.fetch(
+      {.url = fixture.url("/p?q=1"), .headers = {{"X-A", "a"}}, .method = "POST", .body = "hello"});
+  ASSERT_TRUE(response.ok()) << response.status().message();
+  EXPECT_EQ(response->status, 201);
+  EXPECT_EQ(response->content_type, "text/x");
+  EXPECT_EQ(response->body, "POST /p hello a Tarsier/test");
+}
+
+TEST(HttpClient, ReusesConnections) {
+  Fixture fixture(
+      [](HttpRequest request, HttpResponder respond) { respond({.body = request.peer}); });
+  const auto first = fixture.get("/");
+  const auto second = fixture.get("/");
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(first->body, second->body);
+}
+
+TEST(HttpClient, DecodesGzip) {
+  const std::string text(100'000, 'x');
+  Fixture fixture([&](HttpRequest, HttpResponder respond) { respond({.body = text}); });
+  const auto ask = [&](std::uint64_t limit) {
+    return fixture.fetch({.url = fixture.url("/"),
+                          .headers = {{"Accept-Encoding", "gzip"}},
+                          .body_size_max = limit});
+  };
+  ASSERT_TRUE(ask(0).ok());
+  EXPECT_EQ(ask(100'000)->body, text);
+  EXPECT_EQ(ask(99'999).status().code(), Code::kLimit);
+}
+
+TEST(HttpClient, StopsReadingAtTheBodyLimit) {
+  Fixture fixture(
+      [](HttpRequest, HttpResponder respond) { respond({.body = std::string(10 << 20, 'x')}); });
+  const auto response = fixture.fetch({.url = fixture.url("/"), .body_size_max = 1000});
+  EXPECT_EQ(response.status().code(), Code::kLimit);
+  EXPECT_EQ(response.status().message(), "body exceeds 1000 bytes");
+}
+
+TEST(HttpClient, FollowsRedirectsAFewTimes) {
+  Fixture fixture([](HttpRequest request, HttpResponder respond) {
+    if (request.path == "/a") return respond({.status = 302, .headers = {{"Location", "/b"}}});
+    if (request.path == "/loop") {
+      return respond({.status = 301, .headers = {{"Location", "/loop"}}});
+    }
+    respond({.body = "b"});
+  });
+  EXPECT_EQ(fixture.get("/a")->body, "b");
+  EXPECT_EQ(fixture.get("/loop").status().message(), "stopped after 10 redirects");
+  EXPECT_EQ(fixture.fetch({.url = fixture.url("/a"), .follow_redirects = false})->status, 302);
+}
+
+TEST(HttpClient, GivesUpWhenTimeIsOver) {
+  std::vector<HttpResponder> held;
+  Fixture fixture([&](HttpRequest, HttpResponder respond) { held.push_back(std::move(respond)); });
+  const auto response = fixture.fetch({.url = fixture.url("/"), .timeout = milliseconds(20)});
+  EXPECT_EQ(response.status().code(), Code::kTimeout);
+  EXPECT_EQ(response.status().message(), "context deadline exceeded");
+  for (HttpResponder& respond : held) respond({});
+  held.clear();
+}
+
+TEST(HttpClient, SaysWhyThereIsNoConnection) {
+  Fixture fixture([](HttpRequest, HttpResponder respond) { respond({}); });
+  const std::string url = fixture.url("/");
+  fixture.stop_server();
+  const auto response = fixture.fetch({.url = url});
+  EXPECT_EQ(response.status().code(), Code::kUnavailable);
+  EXPECT_EQ(response.status().message(),
+            "dial tcp " + url.substr(7, url.size() - 8) + ": connect: connection refused");
+  EXPECT_EQ(fixture.fetch({.url = "nonsense"}).status().code(), Code::kInvalid);
+  EXPECT_EQ(fixture.fetch({.url = "https://127.0.0.1/"}).status().code(), Code::kInvalid);
+}
+
+TEST(HttpClient, SendsAgainWhenAKeptConnectionWasClosed) {
+  Fixture fixture([](HttpRequest, HttpResponder respond) { respond({.body = "x"}); },
+                  {.idle_timeout = milliseconds(20)});
+  EXPECT_EQ(fixture.get("/")->body, "x");
+  while (fixture.connection_count() > 0) std::this_thread::yield();
+  const auto second = fixture.get("/");
+  ASSERT_TRUE(second.ok()) << second.status().message();
+  EXPECT_EQ(second->body, "x");
+}
+
+TEST(HttpClient, SendsTheUserOfTheUrlAsBasicAuthorization) {
+  Fixture fixture([](HttpRequest request, HttpResponder respond) {
+    respond({.body = std::string(request.header("Authorization"))});
+  });
+  const std::string url = fixture.url("/");
+  EXPECT_EQ(fixture.fetch({.url = "http://me:secret@" + url.substr(7)})->body,
+            "Basic bWU6c2VjcmV0");
+}
+
+TEST(HttpClient, CancelsWhatIsRunningWhenItEnds) {
+  std::promise<void> arrived;
+  std::vector<HttpResponder> held;
+  Fixture fixture([&](HttpRequest, HttpResponder respond) {
+    held.push_back(std::move(respond));
+    arrived.set_value();
+  });
+  std::promise<Result<HttpResponse>> outcome;
+  fixture.client().fetch({.url = fixture.url("/")},
+                         [&](Result<HttpResponse> r) { outcome.set_value(std::move(r)); });
+  arrived.get_future().get();
+  fixture.stop_client();
+  EXPECT_EQ(outcome.get_future().get().status().code(), Code::kCancelled);
+  for (HttpResponder& respond : held) respond({});
+  held.clear();
+}
+
+}  // namespace
+}  // namespace tarsier::server
