@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "base/bytes.h"
-#include "base/json_writer.h"
 #include "base/md5.h"
+#include "base/quote.h"
 #include "base/unicode_case.h"
 #include "base/utf8.h"
 
@@ -31,12 +31,6 @@ constexpr std::array<std::pair<std::string_view, RelabelAction>, 11> kActions = 
 }};
 
 const RelabelConfig kDefault;
-
-std::string quoted(std::string_view text) {
-  std::string out;
-  append_json_string(out, text);
-  return out;
-}
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
@@ -88,7 +82,7 @@ Status check_target(const RelabelConfig& config, RelabelAction action, NameValid
                                     : is_valid_label_name(config.target_label, validation);
   if (is_valid) return {};
   return invalid(
-      fmt::format("{} is invalid 'target_label' for {} action", quoted(config.target_label), name));
+      fmt::format("{} is invalid 'target_label' for {} action", quote(config.target_label), name));
 }
 
 /// Fields that would be silently ignored are refused.
@@ -122,7 +116,7 @@ Result<RelabelAction> parse_action(std::string_view text) {
   for (const auto& [name, action] : kActions) {
     if (name == lower) return action;
   }
-  return invalid(fmt::format("unknown relabel action {}", quoted(text)));
+  return invalid(fmt::format("unknown relabel action {}", quote(text)));
 }
 
 std::string joined_values(const RelabelConfig& config, const tsdb::LabelsBuilder& labels) {
@@ -164,7 +158,7 @@ Result<RelabelRule> RelabelRule::create(RelabelConfig config, NameValidation val
   TRY(check_unused_fields(config, action));
   if (action == RelabelAction::kLabelMap && !is_valid_template(config.replacement, validation)) {
     return invalid(
-        fmt::format("{} is invalid 'replacement' for labelmap action", quoted(config.replacement)));
+        fmt::format("{} is invalid 'replacement' for labelmap action", quote(config.replacement)));
   }
   Regex regex = TRY(Regex::compile(config.regex));
   return RelabelRule(std::move(config), action, std::move(regex), validation);
