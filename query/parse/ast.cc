@@ -7,9 +7,7 @@ namespace tarsier::query {
 
 namespace {
 
-TimeShift clone(const TimeShift& s) {
-  return {.offset = query::clone(s.offset), .at = s.at, .has_offset = s.has_offset};
-}
+TimeShift clone(const TimeShift& s) { return {.offset = query::clone(s.offset), .at = s.at}; }
 
 std::unique_ptr<Selector> clone_selector(const Selector& s) {
   auto copy = std::make_unique<Selector>();

@@ -142,7 +142,6 @@ struct AtModifier {
 struct TimeShift {
   DurationValue offset;  ///< May be negative. Zero when not written.
   AtModifier at;
-  bool has_offset = false;  ///< Written, even if `offset 0s`.
 };
 
 /// `name{label="value"} offset 5m @ 0`. Alone an instant selector; inside a Range its series.

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "base/result.h"
 #include "base/time.h"
 #include "query/parse/ast.h"
@@ -19,8 +16,5 @@ struct DurationContext {
 /// in `DurationValue::constant`. kInvalid with Prometheus' text, as in
 /// "4:8: duration must be greater than 0" (byte offsets of the expression, not line and column).
 Status resolve_durations(Expr& root, const DurationContext& context);
-
-/// The shortest duration literal: "1h30m", "90d", "0s". Negative ones with a sign in front.
-std::string duration_text(Duration d);
 
 }  // namespace tarsier::query
