@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "ingest/scrape_config.h"
+
+namespace tarsier::server {
+
+/// The `global` section, as far as it is not a default of scrape jobs (those are already in each
+/// job) or is shown again.
+struct GlobalConfig {
+  Duration scrape_interval = minutes(1);
+  Duration scrape_timeout = seconds(10);
+  Duration evaluation_interval = minutes(1);
+  Duration rule_query_offset{0};
+  /// Sorted by name, variables expanded.
+  std::vector<std::pair<std::string, std::string>> external_labels;
+  std::string query_log_file;
+  std::uint64_t body_size_limit = 0;
+  std::uint64_t sample_limit = 0;
+  std::uint64_t label_limit = 0;
+  std::uint64_t label_name_length_limit = 0;
+  std::uint64_t label_value_length_limit = 0;
+  std::uint64_t target_limit = 0;
+  std::uint64_t keep_dropped_targets = 0;
+  bool extra_scrape_metrics = false;
+  ingest::NameValidation name_validation = ingest::NameValidation::kUtf8;
+  std::optional<ingest::NameEscaping> name_escaping;
+  std::optional<std::vector<ingest::ScrapeProtocol>> scrape_protocols;
+};
+
+/// The `storage` section. Absent: the command line decides.
+struct StorageConfig {
+  std::optional<Duration> retention_time;
+  std::optional<std::uint64_t> retention_bytes;
+};
+
+/// One configuration file, checked and with every default filled in. Plain data, compared when the
+/// file is read again.
+struct Config {
+  GlobalConfig global;
+  StorageConfig storage;
+  std::vector<ingest::ScrapeConfig> scrape_configs;
+  /// What is accepted and not acted upon, in words for the log.
+  std::vector<std::string> warnings;
+};
+
+/// What a configuration may refer to.
+struct ConfigSources {
+  std::string file = "prometheus.yml";  ///< For messages; relative paths start at its directory.
+  FileSystem* files = nullptr;          ///< Where credentials are read from; null: nowhere.
+  /// The value of an environment variable, or nothing.
+  std::function<std::optional<std::string>(const std::string&)> environment;
+};
+
+/// Reads a configuration the way Prometheus does: strictly. kInvalid names the file, the line, the
+/// column and the place in the tree:
+///   parsing YAML file prometheus.yml: yaml: unmarshal errors:
+///     line 12: field sourceLabels not found in scrape_configs[0].relabel_configs[1] (column 5)
+///   parsing YAML file prometheus.yml: job_name is empty (line 7, column 3)
+Result<Config> parse_config(std::string_view text, const ConfigSources& sources);
+
+/// What runs when there is no file: Tarsier scrapes itself at `own_address`.
+Config default_config(const std::string& own_address);
+
+/// The configuration as YAML, defaults included and secrets masked: /api/v1/status/config.
+std::string render_config(const Config& config);
+
+// The names of enumerators as the file spells them.
+std::string_view scrape_protocol_name(ingest::ScrapeProtocol protocol);
+std::string_view name_validation_name(ingest::NameValidation validation);
+std::string_view name_escaping_name(ingest::NameEscaping escaping);
+
+}  // namespace tarsier::server

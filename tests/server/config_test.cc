@@ -1,0 +1,316 @@
+#include "server/config.h"
+
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "base/posix_file.h"
+#include "server/config_reader.h"
+#include "tests/support/temporary_directory.h"
+
+namespace tarsier::server {
+namespace {
+
+ConfigSources sources() {
+  return {.file = "p.yml",
+          .environment = [](const std::string& name) -> std::optional<std::string> {
+            if (name == "ZONE") return "eu-1";
+            return std::nullopt;
+          }};
+}
+
+std::string error_of(std::string_view text) {
+  const Result<Config> config = parse_config(text, sources());
+  return config.ok() ? "" : config.status().message();
+}
+
+TEST(Config, IsAllDefaultsWhenEmpty) {
+  for (const char* text : {"", "global:\n", "---\n", "# nothing\n"}) {
+    const Result<Config> config = parse_config(text, sources());
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    EXPECT_EQ(config->global.scrape_interval, minutes(1));
+    EXPECT_EQ(config->global.scrape_timeout, seconds(10));
+    EXPECT_TRUE(config->scrape_configs.empty());
+  }
+}
+
+TEST(Config, FillsJobsFromTheGlobalSection) {
+  const Result<Config> config = parse_config(R"(
+global:
+  scrape_interval: 5s
+  sample_limit: 100
+  external_labels: {zone: "${ZONE}", price: $$5, nothing: "a$NOPE", plain: 7}
+scrape_configs:
+- job_name: a
+  static_configs:
+  - targets: ["h:1", 'h:2']
+    labels: {env: prod}
+- job_name: b
+  scrape_interval: 1m30s
+  scrape_timeout: 20s
+  sample_limit: 5
+  honor_labels: yes
+  body_size_limit: 1.5MB
+  scrape_protocols: [PrometheusText0.0.4]
+  fallback_scrape_protocol: PrometheusText0.0.4
+  params: {module: [x, y]}
+  metric_name_validation_scheme: legacy
+  basic_auth: {username: u, password: p}
+  metric_relabel_configs:
+  - {source_labels: [__name__], regex: "go_.*", action: drop}
+)",
+                                             sources());
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  using Labels = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(config->global.external_labels,
+            (Labels{{"nothing", "a"}, {"plain", "7"}, {"price", "$5"}, {"zone", "eu-1"}}));
+  ASSERT_EQ(config->warnings.size(), 1u);
+  EXPECT_EQ(config->warnings[0], "line 5: environment variable NOPE is not set");
+  ASSERT_EQ(config->scrape_configs.size(), 2u);
+  const ingest::ScrapeConfig& a = config->scrape_configs[0];
+  EXPECT_EQ(a.scrape_interval, seconds(5));
+  EXPECT_EQ(a.scrape_timeout, seconds(5)) << "the inherited timeout is cut to the interval";
+  EXPECT_EQ(a.sample_limit, 100u);
+  ASSERT_EQ(a.static_configs.size(), 1u);
+  EXPECT_EQ(a.static_configs[0].targets, (std::vector<std::string>{"h:1", "h:2"}));
+  EXPECT_EQ(a.static_configs[0].labels, (Labels{{"env", "prod"}}));
+  const ingest::ScrapeConfig& b = config->scrape_configs[1];
+  EXPECT_EQ(b.scrape_interval, seconds(90));
+  EXPECT_EQ(b.scrape_timeout, seconds(20));
+  EXPECT_TRUE(b.honor_labels);
+  EXPECT_EQ(b.body_size_limit, 1'572'864u);
+  EXPECT_EQ(b.name_escaping, ingest::NameEscaping::kUnderscores);
+  EXPECT_EQ(b.headers, (HttpHeaders{{"Authorization", "Basic dTpw"}}));
+  EXPECT_EQ(b.metric_relabel_rules.size(), 1u);
+}
+
+TEST(Config, ResolvesAnchorsAndMergeKeys) {
+  const Result<Config> config = parse_config(R"(
+scrape_configs:
+- &base
+  job_name: a
+  scrape_interval: 5s
+  metrics_path: /a
+- <<: *base
+  job_name: b
+)",
+                                             sources());
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->scrape_configs[1].job_name, "b");
+  EXPECT_EQ(config->scrape_configs[1].metrics_path, "/a");
+}
+
+TEST(Config, ReadsStorageAndWarnsOfWhatItDoesNotDo) {
+  const Result<Config> config = parse_config(R"(
+storage:
+  tsdb:
+    retention: {time: 30d, size: 10GB}
+    out_of_order_time_window: 30m
+rule_files: ["rules/*.yml"]
+alerting: {alertmanagers: []}
+runtime: {gogc: 50}
+scrape_configs:
+- job_name: a
+  file_sd_configs: [{files: ["x.json"]}]
+)",
+                                             sources());
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->storage.retention_time, days(30));
+  EXPECT_EQ(config->storage.retention_bytes, std::uint64_t{10} << 30);
+  EXPECT_EQ(config->warnings,
+            (std::vector<std::string>{
+                "line 6: rule_files has no effect in this version: rules are not run",
+                "line 11: scrape_configs[0].file_sd_configs is not supported by this version: its "
+                "targets are not scraped",
+                "line 5: storage.tsdb.out_of_order_time_window has no effect in this version",
+                "line 7: alerting has no effect in this version"}));
+}
+
+TEST(Config, ReadsCredentialsFromFilesBesideIt) {
+  testing::TemporaryDirectory directory;
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  ASSERT_TRUE(write_file_atomically(*files, directory.path() + "/token", " s3cret\n").ok());
+  const ConfigSources from{.file = directory.path() + "/p.yml", .files = files.get()};
+  const Result<Config> config = parse_config(R"(
+scrape_configs:
+- job_name: a
+  authorization: {credentials_file: token}
+- job_name: b
+  bearer_token_file: missing
+)",
+                                             from);
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->scrape_configs[0].headers, (HttpHeaders{{"Authorization", "Bearer s3cret"}}));
+  EXPECT_EQ(config->warnings.size(), 1u);
+}
+
+TEST(Config, SaysWhatIsWrongAndWhere) {
+  const std::string shape = "parsing YAML file p.yml: yaml: unmarshal errors:\n  ";
+  const std::string sense = "parsing YAML file p.yml: ";
+  const std::pair<const char*, std::string> cases[] = {
+      {"scrape_configs:\n- job_name: a\n  relabel_configs:\n  - sourceLabels: [x]\n",
+       shape + "line 4: field sourceLabels not found in scrape_configs[0].relabel_configs[0] "
+               "(column 5)"},
+      {"globals: {}\n", shape + "line 1: field globals not found in the configuration (column 1)"},
+      {"global:\n  scrape_interval: 15\n  foo: 1\n",
+       shape + "line 2: not a valid duration string: \"15\" in global.scrape_interval (column 20)\n"
+               "  line 3: field foo not found in global (column 3)"},
+      {"global: {}\nglobal: {}\n", shape + "line 2: key \"global\" already set in map (column 1)"},
+      {"global: [1]\n", shape + "line 1: cannot unmarshal !!seq into global, a map (column 9)"},
+      {"- 1\n", shape + "line 1: cannot unmarshal !!seq into a configuration (column 1)"},
+      {"scrape_configs: {a: 1}\n",
+       shape + "line 1: cannot unmarshal !!map into scrape_configs, a list (column 17)"},
+      {"scrape_configs:\n- job_name: a\n  honor_labels: maybe\n",
+       shape + "line 3: cannot unmarshal !!str `maybe` into scrape_configs[0].honor_labels, a "
+               "boolean (column 17)"},
+      {"scrape_configs:\n- job_name: a\n  sample_limit: -1\n",
+       shape + "line 3: cannot unmarshal !!str `-1` into scrape_configs[0].sample_limit, a whole "
+               "number (column 17)"},
+      {"scrape_configs:\n- job_name: a\n  body_size_limit: 10\n",
+       shape + "line 3: units: invalid size \"10\": it needs a number and a unit such as MB in "
+               "scrape_configs[0].body_size_limit (column 20)"},
+      {"scrape_configs:\n- job_name: a\n  ec2_sd_configs: [{}]\n",
+       shape + "line 3: ec2_sd_configs is not supported (column 19)"},
+      {"a: [1,\n", sense + "yaml: line 2: end of sequence flow not found (column 1)"},
+      {"scrape_configs:\n- metrics_path: /x\n", sense + "job_name is empty (line 2, column 3)"},
+      {"scrape_configs:\n- null\n",
+       sense + "empty or null scrape config section (line 2, column 3)"},
+      {"scrape_configs:\n- job_name: a\n- job_name: a\n",
+       sense + "found multiple scrape configs with job name \"a\" (line 3, column 3)"},
+      {"global: {scrape_interval: 5s, scrape_timeout: 6s}\n",
+       sense + "global scrape timeout greater than scrape interval (line 1, column 47)"},
+      {"scrape_configs:\n- job_name: a\n  scrape_timeout: 2m\n",
+       sense + "scrape timeout greater than scrape interval for scrape config with job name \"a\" "
+               "(line 3, column 19)"},
+      {"scrape_configs:\n- job_name: a\n  static_configs:\n  - targets: ['http://x']\n",
+       sense + "\"http://x\" is not a valid hostname (line 4, column 14)"},
+      {"global: {metric_name_validation_scheme: legacy, external_labels: {a-b: x}}\n",
+       sense + "\"a-b\" is not a valid label name (line 1, column 67)"},
+      {"global: {scrape_protocols: [Nope]}\n",
+       sense + "unknown scrape protocol Nope, supported: [OpenMetricsText0.0.1 "
+               "OpenMetricsText1.0.0 PrometheusProto PrometheusText0.0.4 PrometheusText1.0.0] "
+               "(line 1, column 28)"},
+      {"global: {scrape_protocols: []}\n",
+       sense + "scrape_protocols cannot be empty (line 1, column 28)"},
+      {"scrape_configs:\n- job_name: a\n  relabel_configs: [{action: nope}]\n",
+       sense + "unknown relabel action \"nope\" (line 3, column 21)"},
+      {"scrape_configs:\n- job_name: a\n  relabel_configs: [null]\n",
+       sense + "empty or null target relabeling rule in scrape config (line 3, column 21)"},
+      {"scrape_configs:\n- job_name: a\n  scheme: https\n",
+       sense + "scheme https is not supported by this version (line 3, column 11)"},
+      {"scrape_configs:\n- job_name: a\n  basic_auth: {username: u}\n  bearer_token: x\n",
+       sense + "at most one of basic_auth, oauth2 & authorization must be configured (line 2, "
+               "column 3)"},
+      {"scrape_configs:\n- job_name: a\n  authorization: {type: basic}\n",
+       sense + "authorization type cannot be set to \"basic\", use \"basic_auth\" instead (line 3, "
+               "column 18)"},
+      {"global: {metric_name_validation_scheme: x}\n",
+       sense + "unrecognized ValidationScheme: \"x\" (line 1, column 41)"},
+      {"rule_files: ['a/*/b.yml']\n",
+       sense + "invalid rule file path \"a/*/b.yml\" (line 1, column 13)"},
+  };
+  for (const auto& [text, expected] : cases) EXPECT_EQ(error_of(text), expected) << text;
+}
+
+TEST(Config, ReadsBackWhatItRenders) {
+  const Result<Config> config = parse_config(R"(
+global:
+  scrape_interval: 7s
+  external_labels: {zone: "yes", id: "007"}
+storage: {tsdb: {retention: {time: 30d, size: 512MB}}}
+scrape_configs:
+- job_name: "a b: #c"
+  params: {"match[]": ['{job="x"}', ""]}
+  body_size_limit: 10MB
+  metric_relabel_configs:
+  - {source_labels: [__name__, job], regex: "a|b", target_label: x, replacement: "${1}-$2"}
+  - {regex: "tmp_.*", action: labeldrop}
+  static_configs: [{targets: ["[::1]:9100"], labels: {n: "1.5"}}, {}]
+)",
+                                             sources());
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  const std::string text = render_config(*config);
+  const Result<Config> again = parse_config(text, sources());
+  ASSERT_TRUE(again.ok()) << again.status().message() << "\n" << text;
+  EXPECT_EQ(again->scrape_configs, config->scrape_configs) << text;
+  EXPECT_EQ(again->global.external_labels, config->global.external_labels);
+  EXPECT_EQ(again->storage.retention_bytes, config->storage.retention_bytes);
+  EXPECT_EQ(render_config(*again), text);
+}
+
+TEST(Config, RendersDefaultsAndMasksSecrets) {
+  const Result<Config> config = parse_config(
+      "scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password: hunter2}\n"
+      "  http_headers: {X-Key: {secrets: [hunter3]}}\n",
+      sources());
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  const std::string expected = R"(global:
+  scrape_interval: 1m
+  scrape_timeout: 10s
+  scrape_protocols:
+  - OpenMetricsText1.0.0
+  - OpenMetricsText0.0.1
+  - PrometheusText1.0.0
+  - PrometheusText0.0.4
+  evaluation_interval: 1m
+  metric_name_validation_scheme: utf8
+scrape_configs:
+- job_name: a
+  honor_timestamps: true
+  track_timestamps_staleness: false
+  scrape_interval: 1m
+  scrape_timeout: 10s
+  scrape_protocols:
+  - OpenMetricsText1.0.0
+  - OpenMetricsText0.0.1
+  - PrometheusText1.0.0
+  - PrometheusText0.0.4
+  metrics_path: /metrics
+  scheme: http
+  enable_compression: true
+  metric_name_validation_scheme: utf8
+  metric_name_escaping_scheme: allow-utf-8
+  basic_auth:
+    username: u
+    password: <secret>
+  http_headers:
+    X-Key:
+      secrets:
+      - <secret>
+  follow_redirects: true
+)";
+  EXPECT_EQ(render_config(*config), expected);
+}
+
+TEST(Config, ScrapesItselfWithoutAFile) {
+  const Config config = default_config("127.0.0.1:9090");
+  ASSERT_EQ(config.scrape_configs.size(), 1u);
+  EXPECT_EQ(config.scrape_configs[0].static_configs[0].targets[0], "127.0.0.1:9090");
+  EXPECT_TRUE(parse_config(render_config(config), sources()).ok());
+}
+
+TEST(Config, RefusesATreeThatAliasesMakeHuge) {
+  std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 9; ++i) {
+    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int k = 0; k < 10; ++k) text += "*a" + std::to_string(i - 1) + ",";
+    text += "]\n";
+  }
+  EXPECT_EQ(parse_config(text, sources()).status().code(), Code::kLimit);
+}
+
+TEST(ConfigReader, ReadsSizes) {
+  const std::pair<const char*, std::uint64_t> cases[] = {
+      {"0", 0}, {"10B", 10}, {"1KB", 1024}, {"1KiB", 1024}, {"512MB", 512u << 20}};
+  for (const auto& [text, expected] : cases) {
+    const Result<std::uint64_t> got = parse_bytes(text);
+    ASSERT_TRUE(got.ok()) << text;
+    EXPECT_EQ(*got, expected) << text;
+  }
+  for (const char* text : {"", "10", "MB", "-1MB", "1XB", "1MBs", "99999EB"}) {
+    EXPECT_FALSE(parse_bytes(text).ok()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace tarsier::server
