@@ -10,6 +10,9 @@
 namespace tarsier::tsdb {
 namespace {
 
+/// Label pairs in an entry of the postings offset table: always a name and a value.
+constexpr std::uint64_t kKeyCount = 2;
+
 /// A section of `be32 length | contents | crc`.
 struct Section {
   Bytes contents;
@@ -102,6 +105,7 @@ Status IndexReader::load_offset_table(std::uint64_t offset) {
   }
   const auto entry_count = load_be<std::uint32_t>(section.contents.data());
   table_ = section.contents.subspan(4);
+  if (version_ == kIndexVersion1) sort_table(entry_count);
   EntryCursor cursor{ByteReader(table_), entry_count};
   Entry previous;
   Entry entry;
@@ -129,6 +133,25 @@ Status IndexReader::load_offset_table(std::uint64_t offset) {
   return {};
 }
 
+void IndexReader::sort_table(std::size_t entry_count) {
+  std::vector<Entry> entries;
+  Entry entry;
+  for (EntryCursor cursor{ByteReader(table_), entry_count}; next(cursor, entry);) {
+    entries.push_back(entry);
+  }
+  if (entries.size() != entry_count) return;  // The caller meets the damaged entry, and reports it.
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.name, a.value) < std::pair(b.name, b.value);
+  });
+  for (const Entry& e : entries) {
+    put_uvarint(sorted_table_, kKeyCount);
+    put_string(sorted_table_, e.name);
+    put_string(sorted_table_, e.value);
+    put_uvarint(sorted_table_, e.list_offset);
+  }
+  table_ = as_bytes(sorted_table_);
+}
+
 bool IndexReader::next(EntryCursor& cursor, Entry& entry) {
   if (cursor.left == 0) return false;
   --cursor.left;
@@ -136,7 +159,7 @@ bool IndexReader::next(EntryCursor& cursor, Entry& entry) {
   entry.name = cursor.reader.string();
   entry.value = cursor.reader.string();
   entry.list_offset = cursor.reader.uvarint();
-  return cursor.reader.ok() && key_count == 2;
+  return cursor.reader.ok() && key_count == kKeyCount;
 }
 
 const IndexReader::Name* IndexReader::find_name(std::string_view name) const {

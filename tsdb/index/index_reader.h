@@ -92,6 +92,8 @@ class IndexReader final {
   explicit IndexReader(std::string path) : path_(std::move(path)) {}
   Status load(Bytes file);
   Status load_offset_table(std::uint64_t offset);
+  /// Version 1 lists the entries in no order: replaces the table by a sorted copy.
+  void sort_table(std::size_t entry_count);
   Status damaged(std::uint64_t offset, std::string_view what) const;
   const Name* find_name(std::string_view name) const;
   /// At the last kept entry whose value is not greater than `value`, or at the first.
@@ -108,7 +110,8 @@ class IndexReader final {
   std::uint64_t series_begin_ = 0;
   std::uint64_t series_end_ = 0;
   SymbolTable symbols_;
-  Bytes table_;  // The entries of the postings offset table.
+  std::string sorted_table_;  // Of version 1.
+  Bytes table_;               // The entries of the postings offset table.
   std::vector<Name> names_;
   std::vector<std::uint32_t> kept_entries_;  // Offsets into table_: the format limits it to 4 GiB.
   std::optional<std::uint64_t> all_list_offset_;
