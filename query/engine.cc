@@ -1,0 +1,173 @@
+#include "query/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "query/exec/context.h"
+#include "query/exec/evaluator.h"
+#include "query/plan/plan.h"
+
+namespace tarsier::query {
+namespace {
+
+/// All points of `stream`, sorted by labels, series without points left out.
+Result<std::vector<MatrixSeries>> to_matrix(Context& context, const VectorStream& stream) {
+  const Grid& grid = stream.grid();
+  std::vector<std::vector<MatrixSeries>> batches(batch_count(stream));
+  const auto collect = [&](std::size_t batch, std::size_t first, std::size_t count,
+                           const double* rows) -> Status {
+    for (std::size_t i = 0; i < count; ++i) {
+      const double* const row = rows + i * grid.count;
+      const auto points =
+          static_cast<std::size_t>(std::count_if(row, row + grid.count, is_present));
+      if (points == 0) continue;
+      TRY(context.budget.hold(points));
+      MatrixSeries& series = batches[batch].emplace_back();
+      series.labels = stream.labels(first + i);
+      series.points.times_ms.reserve(points);
+      series.points.values.reserve(points);
+      for (std::size_t k = 0; k < grid.count; ++k) {
+        if (is_present(row[k])) series.points.push_back(Timestamp{grid.time_ms(k)}, row[k]);
+      }
+    }
+    return {};
+  };
+  TRY(for_each_batch(context, stream, collect));
+  std::vector<MatrixSeries> matrix;
+  for (auto& batch : batches) {
+    matrix.insert(matrix.end(), std::make_move_iterator(batch.begin()),
+                  std::make_move_iterator(batch.end()));
+  }
+  return matrix;
+}
+
+void sort_by_labels(std::vector<MatrixSeries>& matrix) {
+  const auto is_less = [](const MatrixSeries& a, const MatrixSeries& b) {
+    return a.labels < b.labels;
+  };
+  if (std::is_sorted(matrix.begin(), matrix.end(), is_less)) return;
+  std::sort(matrix.begin(), matrix.end(), is_less);
+}
+
+/// The elements of a one-step stream, in its order.
+Result<std::vector<VectorElement>> to_vector(Context& context, const VectorStream& stream) {
+  std::vector<std::vector<VectorElement>> batches(batch_count(stream));
+  TRY(for_each_batch(
+      context, stream,
+      [&](std::size_t batch, std::size_t first, std::size_t count, const double* rows) -> Status {
+        for (std::size_t i = 0; i < count; ++i) {
+          if (is_absent(rows[i])) continue;
+          batches[batch].push_back({stream.labels(first + i), rows[i]});
+        }
+        return context.budget.hold(batches[batch].size());
+      }));
+  std::vector<VectorElement> elements;
+  for (auto& batch : batches) {
+    elements.insert(elements.end(), std::make_move_iterator(batch.begin()),
+                    std::make_move_iterator(batch.end()));
+  }
+  return elements;
+}
+
+/// The samples of a range vector at its one step, with their own times.
+Result<std::vector<MatrixSeries>> to_matrix(Context& context, const RangeSource& source) {
+  std::vector<MatrixSeries> matrix;
+  Scratch scratch;
+  const Windows& windows = source.windows();
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    if (i % 256 == 0) TRY(context.check_alive());
+    MatrixSeries series;
+    TRY(source.read(i, series.points, scratch));
+    WindowBounds bounds;
+    bounds.move_to(Column{series.points.times_ms, series.points.values}, windows, 0);
+    if (bounds.size() != series.points.size()) {
+      const auto cut = [&](auto& column) {
+        column.erase(column.begin() + static_cast<std::ptrdiff_t>(bounds.last), column.end());
+        column.erase(column.begin(), column.begin() + static_cast<std::ptrdiff_t>(bounds.first));
+      };
+      cut(series.points.times_ms);
+      cut(series.points.values);
+    }
+    if (series.points.size() == 0) continue;
+    TRY(context.budget.hold(series.points.size()));
+    series.labels = source.labels(i);
+    if (source.drops_name(i)) series.labels = drop_metadata(series.labels);
+    matrix.push_back(std::move(series));
+  }
+  return matrix;
+}
+
+Status fill_result(Context& context, Evaluator& evaluator, const Plan& plan, QueryResult& result) {
+  const Expr& root = *plan.root;
+  if (root.type == ValueType::kString) {
+    result.type = ResultType::kString;
+    result.text = as<String>(without_parens(root)).value;
+    return {};
+  }
+  if (root.type == ValueType::kMatrix) {
+    result.type = ResultType::kMatrix;
+    const RangePtr source = TRY(evaluator.matrix(root, plan.grid));
+    result.matrix = TRY(to_matrix(context, *source));
+    sort_by_labels(result.matrix);
+    return {};
+  }
+  if (root.type == ValueType::kScalar) {
+    const std::vector<double> row = TRY(evaluator.scalar(root, plan.grid));
+    if (!plan.is_range_query) {
+      result.type = ResultType::kScalar;
+      result.scalar = row.front();
+      return {};
+    }
+    result.type = ResultType::kMatrix;
+    if (row.empty()) return {};
+    MatrixSeries& series = result.matrix.emplace_back();
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      series.points.push_back(Timestamp{plan.grid.time_ms(k)}, row[k]);
+    }
+    return {};
+  }
+  StreamPtr stream = TRY(evaluator.vector(root, plan.grid));
+  stream = TRY(finish_names(context, std::move(stream)));
+  if (plan.is_range_query) {
+    result.type = ResultType::kMatrix;
+    result.matrix = TRY(to_matrix(context, *stream));
+    sort_by_labels(result.matrix);
+  } else {
+    result.type = ResultType::kVector;
+    result.vector = TRY(to_vector(context, *stream));
+  }
+  return {};
+}
+
+}  // namespace
+
+ResultType PreparedQuery::type() const {
+  switch (plan_->root->type) {
+    case ValueType::kString: return ResultType::kString;
+    case ValueType::kScalar:
+      return plan_->is_range_query ? ResultType::kMatrix : ResultType::kScalar;
+    case ValueType::kVector:
+      return plan_->is_range_query ? ResultType::kMatrix : ResultType::kVector;
+    default: return ResultType::kMatrix;
+  }
+}
+
+Result<PreparedQuery> Engine::prepare(const QueryRequest& request) const {
+  return PreparedQuery(TRY(make_plan(request, options_)));
+}
+
+Result<QueryResult> Engine::run(tsdb::Queryable& storage, const PreparedQuery& query,
+                                const CancelToken* cancel) const {
+  const Plan& plan = *query.plan_;
+  Context context(options_, pool_, cancel, plan.text, plan.lookback);
+  Evaluator evaluator(context, plan, storage);
+  QueryResult result;
+  result.time = plan.start;
+  TRY(context.check_alive());
+  TRY(fill_result(context, evaluator, plan, result));
+  result.annotations = context.annotator.take();
+  result.statistics.samples_read = context.samples_read.load(std::memory_order_relaxed);
+  return result;
+}
+
+}  // namespace tarsier::query

@@ -1,0 +1,235 @@
+#include "query/exec/aggregate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/utf8.h"
+#include "query/exec/annotator.h"
+#include "query/exec/group_fold.h"
+#include "query/exec/grouper.h"
+#include "query/functions/compensated.h"
+#include "query/functions/numbers.h"
+#include "query/functions/quantile.h"
+
+namespace tarsier::query {
+namespace {
+
+// What one group holds at one step, per operation: `add` a value, `merge` what came after, `value`.
+// An untouched cell is a group without elements at that step.
+
+struct SumCell {
+  CompensatedSum sum;
+  bool is_used = false;
+  void add(double v) {
+    if (is_used) {
+      sum.add(v);
+    } else {
+      sum.sum = v;
+      is_used = true;
+    }
+  }
+  void merge(const SumCell& other) {
+    if (!other.is_used) return;
+    add(other.sum.sum);
+    if (!std::isinf(sum.sum)) sum.error += other.sum.error;
+  }
+  double value() const { return is_used ? sum.value() : absent_value(); }
+};
+
+struct AvgCell {
+  CompensatedMean mean;
+  void add(double v) { mean.add(v); }
+  void merge(const AvgCell& other) { mean.merge(other.mean); }
+  double value() const { return mean.count == 0 ? absent_value() : mean.value(); }
+};
+
+template <bool is_min>
+struct ExtremeCell {
+  double best = absent_value();
+  void add(double v) {
+    if (is_absent(best) || std::isnan(best) || (is_min ? v < best : v > best)) best = v;
+  }
+  void merge(const ExtremeCell& other) {
+    if (is_present(other.best)) add(other.best);
+  }
+  double value() const { return best; }
+};
+
+struct CountCell {
+  std::uint64_t count = 0;
+  void add(double) { ++count; }
+  void merge(const CountCell& other) { count += other.count; }
+  double value() const { return count == 0 ? absent_value() : static_cast<double>(count); }
+};
+
+struct GroupCell : CountCell {
+  double value() const { return count == 0 ? absent_value() : 1; }
+};
+
+struct StdvarCell {
+  Deviations deviations;
+  void add(double v) { deviations.add(v); }
+  void merge(const StdvarCell& other) { deviations.merge(other.deviations); }
+  double value() const { return deviations.count == 0 ? absent_value() : deviations.variance(); }
+};
+
+struct StddevCell : StdvarCell {
+  double value() const {
+    return deviations.count == 0 ? absent_value() : std::sqrt(deviations.variance());
+  }
+};
+
+/// Writes the value of each cell into the group's row.
+template <typename CellType>
+struct RowRules {
+  using Cell = CellType;
+  RowRules(std::vector<double>& rows_, std::size_t steps_) : rows(rows_), steps(steps_) {}
+  void add(Cell& cell, double v, std::uint32_t, std::size_t) const { cell.add(v); }
+  void merge(Cell& into, const Cell& from, std::size_t) const { into.merge(from); }
+  void finish(std::uint32_t group, std::vector<Cell>& cells) {
+    for (std::size_t k = 0; k < steps; ++k) rows[group * steps + k] = cells[k].value();
+  }
+  std::vector<double>& rows;
+  const std::size_t steps;
+};
+
+struct QuantileRules {
+  using Cell = std::vector<double>;
+  QuantileRules(std::vector<double>& rows_, const std::vector<double>& phi_)
+      : rows(rows_), phi(phi_) {}
+  void add(Cell& cell, double v, std::uint32_t, std::size_t) const { cell.push_back(v); }
+  void merge(Cell& into, const Cell& from, std::size_t) const {
+    into.insert(into.end(), from.begin(), from.end());
+  }
+  void finish(std::uint32_t group, std::vector<Cell>& cells) {
+    for (std::size_t k = 0; k < cells.size(); ++k) {
+      if (!cells[k].empty()) rows[group * cells.size() + k] = quantile_of(phi[k], cells[k]);
+    }
+  }
+  std::vector<double>& rows;
+  const std::vector<double>& phi;
+};
+
+GroupBy group_by(const Aggregate& aggregate) {
+  GroupBy by{aggregate.without ? GroupBy::Kind::kExcept : GroupBy::Kind::kOnly, aggregate.grouping};
+  if (aggregate.without) by.labels.emplace_back(tsdb::kMetricName);
+  return by;
+}
+
+template <typename Cell>
+Status fold_rows(Context& context, const VectorStream& stream,
+                 const std::vector<std::uint32_t>& groups, std::size_t group_count,
+                 std::vector<double>& rows) {
+  RowRules<Cell> rules(rows, stream.grid().count);
+  return GroupFold(stream, groups, group_count, rules).run(context);
+}
+
+Status fold_operation(Context& context, const Aggregate& aggregate, const VectorStream& stream,
+                      const std::vector<std::uint32_t>& groups, std::size_t group_count,
+                      const std::vector<double>& parameter, std::vector<double>& rows) {
+  switch (aggregate.op) {
+    case AggregateOp::kSum: return fold_rows<SumCell>(context, stream, groups, group_count, rows);
+    case AggregateOp::kAvg: return fold_rows<AvgCell>(context, stream, groups, group_count, rows);
+    case AggregateOp::kMin:
+      return fold_rows<ExtremeCell<true>>(context, stream, groups, group_count, rows);
+    case AggregateOp::kMax:
+      return fold_rows<ExtremeCell<false>>(context, stream, groups, group_count, rows);
+    case AggregateOp::kCount:
+      return fold_rows<CountCell>(context, stream, groups, group_count, rows);
+    case AggregateOp::kGroup:
+      return fold_rows<GroupCell>(context, stream, groups, group_count, rows);
+    case AggregateOp::kStddev:
+      return fold_rows<StddevCell>(context, stream, groups, group_count, rows);
+    case AggregateOp::kStdvar:
+      return fold_rows<StdvarCell>(context, stream, groups, group_count, rows);
+    case AggregateOp::kQuantile: {
+      QuantileRules rules(rows, parameter);
+      return GroupFold(stream, groups, group_count, rules).run(context);
+    }
+    default: break;
+  }
+  CHECK(false, "not a folding aggregation: " + std::string(text_of(aggregate.op)));
+  return {};
+}
+
+void warn_of_bad_quantile(Context& context, const Aggregate& aggregate,
+                          const std::vector<double>& phi) {
+  const auto warn = [&](double v) {
+    context.annotator.warn("quantile value should be between 0 and 1, got " + format_g(v),
+                           aggregate.parameter->source);
+  };
+  double min = 0;
+  double max = 1;
+  bool has_nan = false;
+  for (const double v : phi) {
+    has_nan = has_nan || std::isnan(v);
+    if (v < min) min = v;
+    if (v > max) max = v;
+  }
+  if (has_nan) warn(normal_nan());
+  if (max > 1) warn(max);
+  if (min < 0) warn(min);
+}
+
+}  // namespace
+
+Result<StreamPtr> aggregate(Context& context, const Aggregate& aggregate, StreamPtr operand,
+                            const std::vector<double>& parameter) {
+  if (aggregate.op == AggregateOp::kQuantile) warn_of_bad_quantile(context, aggregate, parameter);
+  Grouper grouper(group_by(aggregate));
+  const std::vector<std::uint32_t> groups = grouper.add(*operand);
+  TRY(context.check_dense(grouper.group_count(), operand->grid().count));
+  std::vector<double> rows(grouper.group_count() * operand->grid().count, absent_value());
+  TRY(fold_operation(context, aggregate, *operand, groups, grouper.group_count(), parameter, rows));
+  std::vector<Table::Series> series(grouper.group_count());
+  for (std::size_t g = 0; g < series.size(); ++g) series[g].labels = grouper.labels(g);
+  if (context.options.delayed_name_removal) {
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      if (operand->drops_name(i)) series[groups[i]].drops_name = true;
+    }
+  }
+  return StreamPtr(
+      TRY(Table::create(context, operand->grid(), std::move(series), std::move(rows))));
+}
+
+Result<StreamPtr> count_values(Context& context, const Aggregate& aggregate, StreamPtr operand,
+                               const std::string& label) {
+  if (label.empty() || !is_valid_utf8(label)) {
+    return invalid("invalid label name " + go_quote(label));
+  }
+  const auto table = TRY(Table::of(context, *operand));
+  const std::size_t steps = table->grid().count;
+  GroupBy by = group_by(aggregate);
+  if (!aggregate.without) by.labels.push_back(label);
+  const auto keeps = [&](std::string_view name) {
+    const bool is_listed = std::find(by.labels.begin(), by.labels.end(), name) != by.labels.end();
+    return is_listed == (by.kind == GroupBy::Kind::kOnly);
+  };
+  std::map<tsdb::Labels, std::size_t> positions;
+  std::vector<Table::Series> series;
+  std::vector<double> rows;
+  tsdb::LabelsBuilder builder;
+  for (std::size_t i = 0; i < table->size(); ++i) {
+    builder.reset(tsdb::Labels());
+    for (const tsdb::LabelView& l : table->labels_of(i)) {
+      if (keeps(l.name)) builder.set(l.name, l.value);
+    }
+    for (std::size_t k = 0; k < steps; ++k) {
+      const double v = table->row(i)[k];
+      if (is_absent(v)) continue;
+      if (keeps(label)) builder.set(label, format_f(v));
+      const auto [it, is_new] = positions.try_emplace(builder.build(), series.size());
+      if (is_new) {
+        series.push_back({it->first, false});
+        rows.resize(rows.size() + steps, absent_value());
+        TRY(context.check_dense(series.size(), steps));
+      }
+      double& count = rows[it->second * steps + k];
+      count = is_absent(count) ? 1 : count + 1;
+    }
+  }
+  return StreamPtr(TRY(Table::create(context, table->grid(), std::move(series), std::move(rows))));
+}
+
+}  // namespace tarsier::query

@@ -1,0 +1,102 @@
+#include "query/exec/annotator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/utf8.h"
+#include "query/functions/date.h"
+#include "query/functions/numbers.h"
+
+namespace tarsier::query {
+namespace {
+
+void remember(std::map<std::string, std::uint32_t>& texts, std::string text, SourceRange where) {
+  std::uint32_t& offset = texts[std::move(text)];
+  offset = std::max(offset, where.begin);
+}
+
+}  // namespace
+
+void Annotator::warn(std::string text, SourceRange where) {
+  const MutexLock lock(mutex_);
+  remember(warnings_, "PromQL warning: " + std::move(text), where);
+}
+
+void Annotator::inform(std::string text, SourceRange where) {
+  const MutexLock lock(mutex_);
+  remember(infos_, "PromQL info: " + std::move(text), where);
+}
+
+void Annotator::inform_of_fix(std::string text, SourceRange where, const MonotonicityFix& fix) {
+  const MutexLock lock(mutex_);
+  const auto [it, is_new] = fixes_.try_emplace("PromQL info: " + std::move(text));
+  Fixed& fixed = it->second;
+  fixed.offset = std::max(fixed.offset, where.begin);
+  if (is_new) {
+    fixed.fix = fix;
+    return;
+  }
+  fixed.fix.bound_min = std::min(fixed.fix.bound_min, fix.bound_min);
+  fixed.fix.bound_max = std::max(fixed.fix.bound_max, fix.bound_max);
+  fixed.fix.difference_max = std::max(fixed.fix.difference_max, fix.difference_max);
+  fixed.fix.sample_count += fix.sample_count;
+  fixed.fix.time_min_ms = std::min(fixed.fix.time_min_ms, fix.time_min_ms);
+  fixed.fix.time_max_ms = std::max(fixed.fix.time_max_ms, fix.time_max_ms);
+}
+
+Annotations Annotator::take() {
+  const MutexLock lock(mutex_);
+  const auto at = [&](const std::string& text, std::uint32_t offset) {
+    const SourcePosition position = position_of(query_, offset);
+    return fmt::format("{} ({}:{})", text, position.line, position.column);
+  };
+  Annotations result;
+  for (const auto& [text, offset] : warnings_) result.warnings.push_back(at(text, offset));
+  for (const auto& [text, offset] : infos_) result.infos.push_back(at(text, offset));
+  for (const auto& [text, fixed] : fixes_) {
+    const MonotonicityFix& fix = fixed.fix;
+    result.infos.push_back(at(
+        fmt::format(
+            "{}, from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}", text,
+            format_g(fix.bound_min), format_g(fix.bound_max), format_g2(fix.difference_max),
+            fix.sample_count, rfc3339_text(fix.time_min_ms), rfc3339_text(fix.time_max_ms)),
+        fixed.offset));
+  }
+  std::sort(result.infos.begin(), result.infos.end());
+  return result;
+}
+
+std::string go_quote(std::string_view text) {
+  std::string out = "\"";
+  while (!text.empty()) {
+    const std::size_t size = utf8_sequence_size(text);
+    const unsigned char c = static_cast<unsigned char>(text.front());
+    if (size == 0) {
+      out += fmt::format("\\x{:02x}", c);
+      text.remove_prefix(1);
+      continue;
+    }
+    if (size > 1) {
+      out += text.substr(0, size);
+    } else if (c == '"' || c == '\\') {
+      out += '\\';
+      out += static_cast<char>(c);
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (c < 0x20 || c == 0x7f) {
+      out += fmt::format("\\x{:02x}", c);
+    } else {
+      out += static_cast<char>(c);
+    }
+    text.remove_prefix(size);
+  }
+  return out + "\"";
+}
+
+}  // namespace tarsier::query

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/mutex.h"
+#include "query/parse/ast.h"
+#include "query/value.h"
+
+namespace tarsier::query {
+
+/// The corrections histogram_quantile made so that bucket counts never fall; merged over all steps.
+struct MonotonicityFix {
+  double bound_min = 0;
+  double bound_max = 0;
+  double difference_max = 0;
+  std::uint64_t sample_count = 0;
+  std::int64_t time_min_ms = 0;
+  std::int64_t time_max_ms = 0;
+};
+
+/// Collects what a query has to tell, each text once. Any number of threads.
+class Annotator final {
+ public:
+  /// `query` is the text positions refer to; borrowed.
+  explicit Annotator(std::string_view query) : query_(query) {}
+
+  /// `text` comes without the "PromQL warning: " in front. Positions are those of `where`.
+  void warn(std::string text, SourceRange where);
+  void inform(std::string text, SourceRange where);
+  void inform_of_fix(std::string text, SourceRange where, const MonotonicityFix& fix);
+
+  Annotations take();
+
+ private:
+  struct Fixed {
+    std::uint32_t offset = 0;
+    MonotonicityFix fix;
+  };
+
+  const std::string_view query_;
+  Mutex mutex_;
+  // Text to position. Of equal texts from several places the last place in the query stays, so that
+  // the answer does not depend on which thread came first.
+  std::map<std::string, std::uint32_t> warnings_ GUARDED_BY(mutex_);
+  std::map<std::string, std::uint32_t> infos_ GUARDED_BY(mutex_);
+  std::map<std::string, Fixed> fixes_ GUARDED_BY(mutex_);
+};
+
+/// `"name"` as Go quotes a string.
+std::string go_quote(std::string_view text);
+
+}  // namespace tarsier::query

@@ -1,0 +1,152 @@
+#include "query/exec/classic_histogram_stream.h"
+
+#include <algorithm>
+
+#include "query/exec/annotator.h"
+#include "query/exec/grouper.h"
+#include "query/functions/classic_histogram.h"
+
+namespace tarsier::query {
+namespace {
+
+struct BucketSeries {
+  double bound;
+  std::uint32_t series;
+};
+
+struct HistogramSeries {
+  tsdb::Labels labels;
+  bool drops_name = false;
+  std::vector<BucketSeries> buckets;  // By bound.
+};
+
+class HistogramStream final : public VectorStream {
+ public:
+  HistogramStream(Context& context, StreamPtr buckets, std::vector<HistogramSeries> histograms,
+                  HistogramQuestion question)
+      : VectorStream(buckets->grid()),
+        context_(context),
+        buckets_(std::move(buckets)),
+        histograms_(std::move(histograms)),
+        question_(std::move(question)) {}
+
+  std::size_t size() const override { return histograms_.size(); }
+  tsdb::Labels labels(std::size_t i) const override { return histograms_[i].labels; }
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    return histograms_[i].labels.get(name);
+  }
+  bool drops_name(std::size_t i) const override { return histograms_[i].drops_name; }
+  bool may_have_names() const override { return buckets_->may_have_names(); }
+  bool is_distinct_without_names() const override { return false; }
+
+  Status read(std::span<const std::uint32_t> series, double* rows,
+              Scratch& scratch) const override {
+    const std::size_t steps = grid().count;
+    auto wanted = scratch.indices();
+    std::vector<ClassicBucket> present;
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      const HistogramSeries& histogram = histograms_[series[i]];
+      wanted->clear();
+      for (const BucketSeries& bucket : histogram.buckets) wanted->push_back(bucket.series);
+      auto counts = scratch.doubles(wanted->size() * steps);
+      TRY(buckets_->read(*wanted, counts->data(), scratch));
+      for (std::size_t k = 0; k < steps; ++k) {
+        present.clear();
+        for (std::size_t b = 0; b < wanted->size(); ++b) {
+          const double count = (*counts)[b * steps + k];
+          if (is_present(count)) present.push_back({histogram.buckets[b].bound, count});
+        }
+        rows[i * steps + k] = present.empty() ? absent_value() : answer(histogram, k, present);
+      }
+    }
+    return {};
+  }
+
+ private:
+  double answer(const HistogramSeries& histogram, std::size_t k,
+                std::vector<ClassicBucket>& buckets) const {
+    if (question_.kind == HistogramQuestion::Kind::kFraction) {
+      return classic_fraction(question_.first[k], question_.second[k], buckets);
+    }
+    BucketFix fix;
+    const double quantile = classic_quantile(question_.first[k], buckets, fix);
+    if (fix.is_needed) {
+      const std::int64_t time_ms = grid().time_ms(k);
+      std::string text =
+          "input to histogram_quantile needed to be fixed for monotonicity (see "
+          "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
+      if (context_.options.delayed_name_removal) {
+        text += " for metric name " + go_quote(histogram.labels.get(tsdb::kMetricName));
+      }
+      context_.annotator.inform_of_fix(
+          std::move(text), question_.buckets_source,
+          MonotonicityFix{fix.bound_min, fix.bound_max, fix.difference_max, 1, time_ms, time_ms});
+    }
+    return quantile;
+  }
+
+  Context& context_;
+  const StreamPtr buckets_;
+  const std::vector<HistogramSeries> histograms_;
+  const HistogramQuestion question_;
+};
+
+/// Which bucket series make which histogram. A series without a usable bound is told about once it
+/// turns out to have a value.
+struct Sorted {
+  std::vector<HistogramSeries> histograms;
+  std::vector<std::uint32_t> malformed;
+};
+
+Sorted sort_buckets(const VectorStream& buckets) {
+  Grouper grouper(GroupBy{GroupBy::Kind::kExcept, {"le"}});
+  const std::vector<std::uint32_t> groups = grouper.add(buckets);
+  Sorted sorted;
+  sorted.histograms.resize(grouper.group_count());
+  for (std::uint32_t i = 0; i < buckets.size(); ++i) {
+    double bound = 0;
+    if (!parse_bound(buckets.label(i, "le"), bound)) {
+      sorted.malformed.push_back(i);
+      continue;
+    }
+    HistogramSeries& histogram = sorted.histograms[groups[i]];
+    histogram.labels = grouper.labels(groups[i]);
+    histogram.drops_name = histogram.drops_name || buckets.drops_name(i);
+    histogram.buckets.push_back({bound, i});
+  }
+  std::erase_if(sorted.histograms, [](const HistogramSeries& h) { return h.buckets.empty(); });
+  for (HistogramSeries& histogram : sorted.histograms) {
+    std::stable_sort(
+        histogram.buckets.begin(), histogram.buckets.end(),
+        [](const BucketSeries& a, const BucketSeries& b) { return a.bound < b.bound; });
+  }
+  return sorted;
+}
+
+Status warn_of_malformed(Context& context, const VectorStream& buckets,
+                         const std::vector<std::uint32_t>& malformed, SourceRange where) {
+  Scratch scratch;
+  std::vector<double> row(buckets.grid().count);
+  for (const std::uint32_t i : malformed) {
+    TRY(buckets.read({&i, 1}, row.data(), scratch));
+    if (std::none_of(row.begin(), row.end(), is_present)) continue;
+    std::string text = "bucket label \"le\" is missing or has a malformed value of " +
+                       go_quote(buckets.label(i, "le"));
+    if (context.options.delayed_name_removal) {
+      text += " for metric name " + go_quote(buckets.label(i, tsdb::kMetricName));
+    }
+    context.annotator.warn(std::move(text), where);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<StreamPtr> ask_histograms(Context& context, StreamPtr buckets, HistogramQuestion question) {
+  Sorted sorted = sort_buckets(*buckets);
+  TRY(warn_of_malformed(context, *buckets, sorted.malformed, question.buckets_source));
+  return StreamPtr(std::make_unique<HistogramStream>(
+      context, std::move(buckets), std::move(sorted.histograms), std::move(question)));
+}
+
+}  // namespace tarsier::query

@@ -1,0 +1,57 @@
+#include "query/exec/context.h"
+
+#include <algorithm>
+
+namespace tarsier::query {
+namespace {
+
+Status too_many_samples() {
+  return limit_exceeded(
+      "query processing would load too many samples into memory in query execution");
+}
+
+}  // namespace
+
+Status SampleBudget::hold(std::uint64_t count) {
+  if (held_.fetch_add(count, std::memory_order_relaxed) + count <= max_) return {};
+  release(count);
+  return too_many_samples();
+}
+
+Status Context::check_dense(std::size_t series_count, std::size_t step_count) const {
+  const std::uint64_t max = std::max<std::uint64_t>(2 * options.samples_max, 1'000'000);
+  if (step_count == 0 || series_count <= max / step_count) return {};
+  return too_many_samples();
+}
+
+Status Context::check_alive() const {
+  if (cancel_ == nullptr || !cancel_->is_cancelled()) return {};
+  if (cancel_->is_expired()) return timeout("query timed out in expression evaluation");
+  return cancelled("query was canceled in expression evaluation");
+}
+
+Status Context::run_tasks(std::size_t count,
+                          const std::function<Status(std::size_t, Scratch&)>& task) {
+  std::vector<Status> outcomes(count);
+  parallel_for(pool_, count, [&](std::size_t i) {
+    std::unique_ptr<Scratch> scratch;
+    {
+      const MutexLock lock(mutex_);
+      if (!idle_.empty()) {
+        scratch = std::move(idle_.back());
+        idle_.pop_back();
+      }
+    }
+    if (scratch == nullptr) scratch = std::make_unique<Scratch>();
+    outcomes[i] = check_alive();
+    if (outcomes[i].ok()) outcomes[i] = task(i, *scratch);
+    const MutexLock lock(mutex_);
+    idle_.push_back(std::move(scratch));
+  });
+  for (Status& outcome : outcomes) {
+    if (!outcome.ok()) return std::move(outcome);
+  }
+  return {};
+}
+
+}  // namespace tarsier::query

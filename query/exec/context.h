@@ -1,0 +1,127 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "query/engine.h"
+#include "query/exec/annotator.h"
+#include "query/exec/row.h"
+#include "tsdb/sample.h"
+
+namespace tarsier::query {
+
+/// Buffers one thread uses again and again while it computes rows. One thread at a time.
+class Scratch final {
+ public:
+  /// A buffer on loan: goes back when the lease ends.
+  template <typename T>
+  class Lease final {
+   public:
+    Lease(std::vector<std::unique_ptr<T>>& home, std::unique_ptr<T> buffer)
+        : home_(home), buffer_(std::move(buffer)) {}
+    ~Lease() { home_.push_back(std::move(buffer_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    T& operator*() { return *buffer_; }
+    T* operator->() { return buffer_.get(); }
+
+   private:
+    std::vector<std::unique_ptr<T>>& home_;
+    std::unique_ptr<T> buffer_;
+  };
+
+  /// At least `count` doubles of unknown content.
+  Lease<std::vector<double>> doubles(std::size_t count) {
+    auto buffer = take(doubles_);
+    if (buffer->size() < count) buffer->resize(count);
+    return {doubles_, std::move(buffer)};
+  }
+  /// Empty columns.
+  Lease<tsdb::SampleColumns> columns() {
+    auto buffer = take(columns_);
+    buffer->clear();
+    return {columns_, std::move(buffer)};
+  }
+  /// An empty list of positions.
+  Lease<std::vector<std::uint32_t>> indices() {
+    auto buffer = take(indices_);
+    buffer->clear();
+    return {indices_, std::move(buffer)};
+  }
+
+ private:
+  template <typename T>
+  static std::unique_ptr<T> take(std::vector<std::unique_ptr<T>>& home) {
+    if (home.empty()) return std::make_unique<T>();
+    std::unique_ptr<T> buffer = std::move(home.back());
+    home.pop_back();
+    return buffer;
+  }
+
+  std::vector<std::unique_ptr<std::vector<double>>> doubles_;
+  std::vector<std::unique_ptr<tsdb::SampleColumns>> columns_;
+  std::vector<std::unique_ptr<std::vector<std::uint32_t>>> indices_;
+};
+
+/// How many values the query holds, against what it may. Any number of threads.
+class SampleBudget final {
+ public:
+  explicit SampleBudget(std::uint64_t max) : max_(max) {}
+  /// kLimit when that would be too many; they are then not counted.
+  Status hold(std::uint64_t count);
+  void release(std::uint64_t count) { held_.fetch_sub(count, std::memory_order_relaxed); }
+
+ private:
+  const std::uint64_t max_;
+  std::atomic<std::uint64_t> held_{0};
+};
+
+/// What one run of a query shares: limits, annotations, threads. Lives from the first selection to
+/// the finished result. Any number of threads.
+class Context final {
+ public:
+  Context(const EngineOptions& engine_options, ThreadPool* thread_pool,
+          const CancelToken* cancel_token, std::string_view query_text, Duration query_lookback)
+      : options(engine_options),
+        lookback_ms(query_lookback.ms),
+        annotator(query_text),
+        budget(engine_options.samples_max),
+        pool_(thread_pool),
+        cancel_(cancel_token) {}
+
+  /// Fails once the query was cancelled or ran out of time.
+  Status check_alive() const;
+  const CancelToken* cancel_token() const { return cancel_; }
+
+  /// kLimit when rows of that many series and steps would be beyond reason; asked before they are
+  /// allocated. More generous than the budget, which counts only values that exist.
+  Status check_dense(std::size_t series_count, std::size_t step_count) const;
+
+  /// Runs `task(i, scratch)` for i < count, on several threads if there are, and gives the error of
+  /// the lowest i that failed. What a task does must depend on i alone: so results never depend on
+  /// the number of threads.
+  Status run_tasks(std::size_t count, const std::function<Status(std::size_t, Scratch&)>& task);
+
+  const EngineOptions& options;
+  const std::int64_t lookback_ms;
+  Annotator annotator;
+  SampleBudget budget;
+  std::atomic<std::uint64_t> samples_read{0};
+
+ private:
+  ThreadPool* const pool_;
+  const CancelToken* const cancel_;
+  Mutex mutex_;
+  std::vector<std::unique_ptr<Scratch>> idle_ GUARDED_BY(mutex_);
+};
+
+}  // namespace tarsier::query

@@ -1,0 +1,376 @@
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include <fmt/format.h>
+
+#include "query/exec/classic_histogram_stream.h"
+#include "query/exec/evaluator.h"
+#include "query/exec/label_functions.h"
+#include "query/functions/counter_kernels.h"
+#include "query/functions/elementwise.h"
+#include "query/functions/numbers.h"
+#include "query/functions/over_time_kernels.h"
+#include "query/functions/regression_kernels.h"
+
+namespace tarsier::query {
+namespace {
+
+const std::string& string_of(const Expr& e) { return as<String>(without_parens(e)).value; }
+
+std::vector<std::string> strings_from(const Call& call, std::size_t first) {
+  std::vector<std::string> strings;
+  for (std::size_t i = first; i < call.arguments.size(); ++i) {
+    strings.push_back(string_of(*call.arguments[i]));
+  }
+  return strings;
+}
+
+/// The kernel of a range function; null if the function takes no range vector.
+RangeKernel range_kernel(FunctionId function) {
+  switch (function) {
+    case FunctionId::kRate: return rate_kernel;
+    case FunctionId::kIncrease: return increase_kernel;
+    case FunctionId::kDelta: return delta_kernel;
+    case FunctionId::kIrate: return irate_kernel;
+    case FunctionId::kIdelta: return idelta_kernel;
+    case FunctionId::kResets: return resets_kernel;
+    case FunctionId::kChanges: return changes_kernel;
+    case FunctionId::kDeriv: return deriv_kernel;
+    case FunctionId::kPredictLinear: return predict_linear_kernel;
+    case FunctionId::kDoubleExponentialSmoothing: return double_exponential_smoothing_kernel;
+    case FunctionId::kSumOverTime: return sum_kernel;
+    case FunctionId::kAvgOverTime: return avg_kernel;
+    case FunctionId::kMinOverTime: return min_kernel;
+    case FunctionId::kMaxOverTime: return max_kernel;
+    case FunctionId::kCountOverTime: return count_kernel;
+    case FunctionId::kPresentOverTime:
+    case FunctionId::kAbsentOverTime: return present_kernel;
+    case FunctionId::kFirstOverTime: return first_kernel;
+    case FunctionId::kLastOverTime: return last_kernel;
+    case FunctionId::kTsOfFirstOverTime: return time_of_first_kernel;
+    case FunctionId::kTsOfLastOverTime: return time_of_last_kernel;
+    case FunctionId::kTsOfMinOverTime: return time_of_min_kernel;
+    case FunctionId::kTsOfMaxOverTime: return time_of_max_kernel;
+    case FunctionId::kStddevOverTime: return stddev_kernel;
+    case FunctionId::kStdvarOverTime: return stdvar_kernel;
+    case FunctionId::kQuantileOverTime: return quantile_kernel;
+    case FunctionId::kMadOverTime: return mad_kernel;
+    default: return nullptr;
+  }
+}
+
+class ElementStream final : public ForwardingStream {
+ public:
+  ElementStream(StreamPtr child, ElementKernel kernel, std::vector<double> first,
+                std::vector<double> second)
+      : ForwardingStream(std::move(child)),
+        kernel_(kernel),
+        first_(std::move(first)),
+        second_(std::move(second)) {}
+  Status read(std::span<const std::uint32_t> series, double* rows,
+              Scratch& scratch) const override {
+    TRY(child().read(series, rows, scratch));
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      kernel_(rows + i * grid().count, grid().count, first_.empty() ? nullptr : first_.data(),
+              second_.empty() ? nullptr : second_.data());
+    }
+    return {};
+  }
+
+ private:
+  const ElementKernel kernel_;
+  const std::vector<double> first_;
+  const std::vector<double> second_;
+};
+
+/// Each step's own time wherever there is a value.
+class StepTimeStream final : public ForwardingStream {
+ public:
+  using ForwardingStream::ForwardingStream;
+  Status read(std::span<const std::uint32_t> series, double* rows,
+              Scratch& scratch) const override {
+    TRY(child().read(series, rows, scratch));
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      for (std::size_t k = 0; k < grid().count; ++k) {
+        double& v = rows[i * grid().count + k];
+        if (is_present(v)) v = static_cast<double>(grid().time_ms(k)) / 1000;
+      }
+    }
+    return {};
+  }
+};
+
+/// No series at all.
+class EmptyStream final : public VectorStream {
+ public:
+  using VectorStream::VectorStream;
+  std::size_t size() const override { return 0; }
+  tsdb::Labels labels(std::size_t) const override { return {}; }
+  std::string_view label(std::size_t, std::string_view) const override { return {}; }
+  bool may_have_names() const override { return false; }
+  bool is_distinct_without_names() const override { return true; }
+  Status read(std::span<const std::uint32_t>, double*, Scratch&) const override { return {}; }
+};
+
+/// What absent() knows about the series that is not there: its equality matchers.
+tsdb::Labels labels_of_absent(const Expr& argument) {
+  const Expr& e = without_parens(argument);
+  const Selector* selector = nullptr;
+  if (e.kind == ExprKind::kSelector) selector = &as<Selector>(e);
+  if (e.kind == ExprKind::kRange) selector = as<Range>(e).selector.get();
+  if (e.kind == ExprKind::kStepInvariant) return labels_of_absent(*as<StepInvariant>(e).inner);
+  if (selector == nullptr) return {};
+  tsdb::LabelsBuilder builder;
+  std::vector<std::string_view> seen;
+  for (const tsdb::Matcher& matcher : selector->matchers) {
+    if (matcher.name() == tsdb::kMetricName) continue;
+    const bool is_seen = std::find(seen.begin(), seen.end(), matcher.name()) != seen.end();
+    if (matcher.op() == tsdb::MatchOp::kEqual && !is_seen) {
+      builder.set(matcher.name(), matcher.value());
+      seen.push_back(matcher.name());
+    } else {
+      builder.remove(matcher.name());
+    }
+  }
+  return builder.build();
+}
+
+/// φ as the value of a label: "0.5", "1.0", "+Inf".
+std::string quantile_label(double phi) {
+  std::string text = format_g(phi);
+  const bool is_integer = text.find_first_of(".eIN") == std::string::npos;
+  return is_integer ? text + ".0" : text;
+}
+
+}  // namespace
+
+StreamPtr Evaluator::single_row(const Grid& grid, tsdb::Labels labels, std::vector<double> row) {
+  auto table = Table::create(context_, grid, {{std::move(labels), false}}, std::move(row));
+  if (!table.ok()) return std::make_unique<EmptyStream>(grid);
+  return std::move(table).value();
+}
+
+Result<StreamPtr> Evaluator::call(const Call& call, const Grid& grid) {
+  const FunctionId id = call.function.id;
+  if (element_kernel(id) != nullptr) return element_call(call, grid);
+  if (id == FunctionId::kAbsentOverTime || id == FunctionId::kAbsent) {
+    return absent_call(call, grid);
+  }
+  if (range_kernel(id) != nullptr) return range_call(call, grid);
+  const auto argument = [&](std::size_t i) { return vector(*call.arguments[i], grid); };
+  switch (id) {
+    case FunctionId::kVector: {
+      std::vector<double> row = TRY(scalar(*call.arguments[0], grid));
+      return single_row(grid, {}, std::move(row));
+    }
+    case FunctionId::kTimestamp: return timestamp_call(call, grid);
+    case FunctionId::kHistogramQuantile:
+    case FunctionId::kHistogramFraction: return histogram_call(call, grid);
+    case FunctionId::kHistogramQuantiles: return histogram_quantiles_call(call, grid);
+    case FunctionId::kHistogramAvg:
+    case FunctionId::kHistogramCount:
+    case FunctionId::kHistogramSum:
+    case FunctionId::kHistogramStddev:
+    case FunctionId::kHistogramStdvar:
+    case FunctionId::kStartTimestamp:
+      // Floats are neither native histograms nor carry start timestamps.
+      TRY(argument(0));
+      return StreamPtr(std::make_unique<EmptyStream>(grid));
+    case FunctionId::kLabelReplace: {
+      const std::vector<std::string> s = strings_from(call, 1);
+      StreamPtr operand = TRY(argument(0));
+      return label_replace(context_, std::move(operand), LabelReplacement{s[0], s[1], s[2], s[3]});
+    }
+    case FunctionId::kLabelJoin:
+      return label_join(context_, TRY(argument(0)), string_of(*call.arguments[1]),
+                        string_of(*call.arguments[2]), strings_from(call, 3));
+    case FunctionId::kSort:
+    case FunctionId::kSortDesc:
+    case FunctionId::kSortByLabel:
+    case FunctionId::kSortByLabelDesc: return sort_call(call, grid);
+    default: break;
+  }
+  return invalid(fmt::format("function \"{}\" is not supported", call.function.name));
+}
+
+Result<StreamPtr> Evaluator::element_call(const Call& call, const Grid& grid) {
+  const ElementKernel kernel = element_kernel(call.function.id);
+  if (call.arguments.empty()) {  // A date function of the step's own time.
+    std::vector<double> row(grid.count);
+    for (std::size_t k = 0; k < grid.count; ++k) {
+      row[k] = static_cast<double>(grid.time_ms(k)) / 1000;
+    }
+    kernel(row.data(), grid.count, nullptr, nullptr);
+    return single_row(grid, {}, std::move(row));
+  }
+  StreamPtr operand = TRY(vector(*call.arguments[0], grid));
+  std::vector<double> first;
+  std::vector<double> second;
+  if (call.arguments.size() > 1) first = TRY(scalar(*call.arguments[1], grid));
+  if (call.arguments.size() > 2) second = TRY(scalar(*call.arguments[2], grid));
+  return drop_names(context_,
+                    std::make_unique<ElementStream>(std::move(operand), kernel, std::move(first),
+                                                    std::move(second)),
+                    OnEqual::kMerge);
+}
+
+Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
+  const FunctionId id = call.function.id;
+  const RangeKernel kernel = range_kernel(id);
+  std::vector<double> scalars[2];
+  std::size_t scalar_count = 0;
+  const Expr* range = nullptr;
+  const Expr* first_scalar = nullptr;
+  for (const ExprPtr& argument : call.arguments) {
+    if (argument->type == ValueType::kMatrix) {
+      range = argument.get();
+    } else {
+      if (first_scalar == nullptr) first_scalar = argument.get();
+      scalars[scalar_count++] = TRY(scalar(*argument, grid));
+    }
+  }
+  RangePtr source = TRY(matrix(*range, grid));
+  StreamPtr stream;
+  if (id == FunctionId::kRate || id == FunctionId::kIncrease) {
+    stream = apply_counter_kernel(context_, std::move(source), kernel, range->source);
+  } else {
+    if (id == FunctionId::kQuantileOverTime && source->size() > 0) {
+      warn_of_bad_quantiles(scalars[0], *first_scalar);
+    }
+    if (id == FunctionId::kDoubleExponentialSmoothing && source->size() > 0) {
+      for (std::size_t k = 0; k < grid.count; ++k) {
+        if (!(scalars[0][k] > 0 && scalars[0][k] < 1)) {
+          return invalid(fmt::format("invalid smoothing factor. Expected: 0 < sf < 1, got: {:f}",
+                                     scalars[0][k]));
+        }
+        if (!(scalars[1][k] > 0 && scalars[1][k] < 1)) {
+          return invalid(
+              fmt::format("invalid trend factor. Expected: 0 < tf < 1, got: {:f}", scalars[1][k]));
+        }
+      }
+    }
+    stream = apply_kernel(std::move(source), kernel, std::move(scalars[0]), std::move(scalars[1]));
+  }
+  if (id == FunctionId::kLastOverTime || id == FunctionId::kFirstOverTime) return stream;
+  return drop_names(context_, std::move(stream), OnEqual::kRefuse);
+}
+
+Result<StreamPtr> Evaluator::timestamp_call(const Call& call, const Grid& grid) {
+  const Expr& argument = without_parens(*call.arguments[0]);
+  const Expr& inner = argument.kind == ExprKind::kStepInvariant
+                          ? without_parens(*as<StepInvariant>(argument).inner)
+                          : argument;
+  StreamPtr stream;
+  if (inner.kind == ExprKind::kSelector) {
+    stream = TRY(selector(as<Selector>(inner), grid, SampleAspect::kTime));
+  } else {
+    stream = TRY(vector(argument, grid));
+    stream = std::make_unique<StepTimeStream>(std::move(stream));
+  }
+  return drop_names(context_, std::move(stream), OnEqual::kMerge);
+}
+
+void Evaluator::warn_of_bad_quantiles(const std::vector<double>& phi, const Expr& where) {
+  for (const double v : phi) {
+    if (v >= 0 && v <= 1) continue;
+    context_.annotator.warn("quantile value should be between 0 and 1, got " + format_g(v),
+                            where.source);
+  }
+}
+
+Result<StreamPtr> Evaluator::histogram_call(const Call& call, const Grid& grid) {
+  HistogramQuestion question;
+  const Expr& buckets = *call.arguments.back();
+  question.buckets_source = buckets.source;
+  question.first = TRY(scalar(*call.arguments[0], grid));
+  if (call.function.id == FunctionId::kHistogramFraction) {
+    question.kind = HistogramQuestion::Kind::kFraction;
+    question.second = TRY(scalar(*call.arguments[1], grid));
+  } else {
+    warn_of_bad_quantiles(question.first, *call.arguments[0]);
+  }
+  StreamPtr operand = TRY(vector(buckets, grid));
+  StreamPtr histograms = TRY(ask_histograms(context_, std::move(operand), std::move(question)));
+  return drop_names(context_, std::move(histograms), OnEqual::kMerge);
+}
+
+Result<StreamPtr> Evaluator::histogram_quantiles_call(const Call& call, const Grid& grid) {
+  const Expr& buckets = *call.arguments[0];
+  const std::string& label = string_of(*call.arguments[1]);
+  std::vector<Table::Series> series;
+  std::vector<double> rows;
+  for (std::size_t q = 2; q < call.arguments.size(); ++q) {
+    HistogramQuestion question;
+    question.buckets_source = buckets.source;
+    question.first = TRY(scalar(*call.arguments[q], grid));
+    warn_of_bad_quantiles(question.first, *call.arguments[q]);
+    const std::string value = quantile_label(question.first.empty() ? 0 : question.first.front());
+    StreamPtr operand = TRY(vector(buckets, grid));
+    StreamPtr histograms = TRY(ask_histograms(context_, std::move(operand), std::move(question)));
+    const StreamPtr named = TRY(drop_names(context_, std::move(histograms), OnEqual::kMerge));
+    const auto table = TRY(Table::of(context_, *named));
+    tsdb::LabelsBuilder builder;
+    for (std::size_t i = 0; i < table->size(); ++i) {
+      builder.reset(table->labels_of(i));
+      builder.set(label, value);
+      series.push_back({builder.build(), table->drops_name(i)});
+      rows.insert(rows.end(), table->row(i).begin(), table->row(i).end());
+    }
+  }
+  std::vector<tsdb::Labels> labels;
+  std::vector<bool> drops_name;
+  for (const Table::Series& s : series) {
+    labels.push_back(s.labels);
+    drops_name.push_back(s.drops_name);
+  }
+  StreamPtr all = TRY(Table::create(context_, grid, std::move(series), std::move(rows)));
+  return relabel(context_, std::move(all), std::move(labels), std::move(drops_name),
+                 OnEqual::kMerge);
+}
+
+Result<StreamPtr> Evaluator::absent_call(const Call& call, const Grid& grid) {
+  const Expr& argument = *call.arguments[0];
+  const StreamPtr stream =
+      call.function.id == FunctionId::kAbsent
+          ? TRY(vector(argument, grid))
+          : apply_kernel(TRY(matrix(argument, grid)), range_kernel(call.function.id));
+  std::vector<double> row(grid.count, 1);
+  Mutex mutex;
+  TRY(for_each_batch(context_, *stream,
+                     [&](std::size_t, std::size_t, std::size_t count, const double* rows) {
+                       const MutexLock lock(mutex);
+                       for (std::size_t i = 0; i < count * grid.count; ++i) {
+                         if (is_present(rows[i])) row[i % grid.count] = absent_value();
+                       }
+                       return Status();
+                     }));
+  return single_row(grid, labels_of_absent(argument), std::move(row));
+}
+
+Result<StreamPtr> Evaluator::sort_call(const Call& call, const Grid& grid) {
+  StreamPtr stream = TRY(vector(*call.arguments[0], grid));
+  if (plan_.is_range_query) {
+    if (plan_.grid.count > 1) {
+      context_.annotator.warn(
+          "sort is ineffective for range queries since results are always ordered by labels",
+          call.source);
+    }
+    return stream;
+  }
+  switch (call.function.id) {
+    case FunctionId::kSort:
+    case FunctionId::kSortDesc:
+      // Inside a subquery there is an order per step, which nobody can see.
+      if (grid.count != 1) return stream;
+      return sort_by_value(
+          context_, std::move(stream),
+          call.function.id == FunctionId::kSort ? Direction::kAscending : Direction::kDescending);
+    default:
+      return sort_by_labels(context_, std::move(stream), strings_from(call, 1),
+                            call.function.id == FunctionId::kSortByLabel ? Direction::kAscending
+                                                                         : Direction::kDescending);
+  }
+}
+
+}  // namespace tarsier::query

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "base/result.h"
+#include "query/exec/selection.h"
+#include "query/exec/stream.h"
+#include "query/functions/window.h"
+#include "tsdb/labels.h"
+#include "tsdb/sample.h"
+
+namespace tarsier::query {
+
+/// A range vector: for each series one column that covers the windows of all steps. Immutable; any
+/// number of threads, each with its own Scratch.
+class RangeSource {
+ public:
+  RangeSource(Grid grid, const Windows& windows) : grid_(grid), windows_(windows) {}
+  RangeSource(const RangeSource&) = delete;
+  RangeSource& operator=(const RangeSource&) = delete;
+  virtual ~RangeSource() = default;
+
+  const Grid& grid() const { return grid_; }  ///< The steps the windows belong to.
+  const Windows& windows() const { return windows_; }
+  virtual std::size_t size() const = 0;
+  virtual tsdb::Labels labels(std::size_t i) const = 0;
+  virtual std::string_view label(std::size_t i, std::string_view name) const = 0;
+  virtual bool drops_name(std::size_t i) const = 0;
+  virtual bool may_have_names() const = 0;
+  virtual bool is_distinct_without_names() const = 0;
+  /// Appends the samples that lie in any window, without stale markers; there may be others
+  /// between.
+  virtual Status read(std::size_t i, tsdb::SampleColumns& out, Scratch& scratch) const = 0;
+
+ private:
+  const Grid grid_;
+  const Windows windows_;
+};
+using RangePtr = std::unique_ptr<RangeSource>;
+
+RangePtr select_range(Context& context, const Selection& selection, Grid grid,
+                      const Windows& windows);
+/// The values of `inner` at its own steps as samples.
+RangePtr subquery_range(StreamPtr inner, Grid grid, const Windows& windows);
+
+/// Applies `kernel` to every series. `first` and `second` are its arguments, a row each, or empty.
+StreamPtr apply_kernel(RangePtr source, RangeKernel kernel, std::vector<double> first = {},
+                       std::vector<double> second = {});
+/// The same for rate and increase, which tell whoever gives them what does not look like a counter.
+StreamPtr apply_counter_kernel(Context& context, RangePtr source, RangeKernel kernel,
+                               SourceRange where);
+
+}  // namespace tarsier::query

@@ -1,0 +1,120 @@
+#include "query/exec/selection.h"
+
+#include <algorithm>
+
+namespace tarsier::query {
+namespace {
+
+class InstantStream final : public VectorStream {
+ public:
+  InstantStream(Context& context, const Selection& selection, Grid grid, const Windows& ends,
+                SampleAspect aspect)
+      : VectorStream(grid),
+        context_(context),
+        selection_(selection),
+        set_(*selection.set),
+        ends_(ends),
+        aspect_(aspect) {}
+
+  std::size_t size() const override { return set_.size(); }
+  tsdb::Labels labels(std::size_t i) const override { return set_.labels(i); }
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    return set_.label(i, name);
+  }
+  bool may_have_names() const override { return true; }
+  bool is_distinct_without_names() const override { return selection_.has_one_name; }
+
+  Status read(std::span<const std::uint32_t> series, double* rows,
+              Scratch& scratch) const override {
+    if (grid().count == 0) return {};
+    if (grid().count == 1) return read_newest(series, rows);
+    auto columns = scratch.columns();
+    const TimeRange range{Timestamp{ends_.start_ms(0) + 1},
+                          Timestamp{ends_.end_ms(grid().count - 1)}};
+    std::uint64_t samples = 0;
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      columns->clear();
+      TRY(set_.read(series[i], range, *columns));
+      samples += columns->size();
+      pick(*columns, rows + i * grid().count);
+    }
+    context_.samples_read.fetch_add(samples, std::memory_order_relaxed);
+    return {};
+  }
+
+ private:
+  double aspect_of(std::int64_t time_ms, double v) const {
+    if (aspect_ == SampleAspect::kValue || is_absent(v)) return v;
+    return static_cast<double>(time_ms) / 1000;
+  }
+
+  Status read_newest(std::span<const std::uint32_t> series, double* rows) const {
+    const TimeRange range{Timestamp{ends_.start_ms(0) + 1}, Timestamp{ends_.end_ms(0)}};
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      const std::optional<tsdb::Sample> newest = TRY(set_.last_sample(series[i], range));
+      rows[i] = newest ? aspect_of(newest->t.ms, newest->v) : absent_value();
+    }
+    context_.samples_read.fetch_add(series.size(), std::memory_order_relaxed);
+    return {};
+  }
+
+  /// A stale marker is what a row holds where nothing is, so it needs no test of its own.
+  void pick(const tsdb::SampleColumns& columns, double* row) const {
+    const std::size_t n = columns.size();
+    std::size_t next = 0;
+    for (std::size_t k = 0; k < grid().count; ++k) {
+      const std::int64_t end = ends_.end_ms(k);
+      while (next < n && columns.times_ms[next] <= end) ++next;
+      const bool is_found = next > 0 && columns.times_ms[next - 1] > end - ends_.range_ms;
+      row[k] = is_found ? aspect_of(columns.times_ms[next - 1], columns.values[next - 1])
+                        : absent_value();
+    }
+  }
+
+  Context& context_;
+  const Selection& selection_;
+  const tsdb::SeriesSet& set_;
+  const Windows ends_;
+  const SampleAspect aspect_;
+};
+
+bool has_name_matcher(const std::vector<tsdb::Matcher>& matchers) {
+  return std::any_of(matchers.begin(), matchers.end(), [](const tsdb::Matcher& m) {
+    return m.op() == tsdb::MatchOp::kEqual && m.name() == tsdb::kMetricName && !m.value().empty();
+  });
+}
+
+bool has_one_name(const PlannedSelection& planned, const tsdb::SeriesSet& set) {
+  if (!has_name_matcher(planned.matchers)) return set.size() < 2;
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    if (!set.label(i, "__type__").empty() || !set.label(i, "__unit__").empty()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<const Selection*> Selections::of(const Selector& selector) {
+  const std::size_t position = plan_.selection_of.at(&selector);
+  std::unique_ptr<Selection>& slot = open_[position];
+  if (slot != nullptr) return slot.get();
+  TRY(context_.check_alive());
+  if (querier_ == nullptr) querier_ = TRY(storage_.querier(plan_.data_range));
+  const PlannedSelection& planned = plan_.selections[position];
+  auto set = querier_->select(planned.matchers, planned.hints, context_.cancel_token());
+  if (!set.ok()) {
+    TRY(context_.check_alive());
+    return std::move(set).status().with_prefix("expanding series");
+  }
+  slot = std::make_unique<Selection>();
+  slot->set = std::move(set).value();
+  slot->has_one_name = has_one_name(planned, *slot->set);
+  return slot.get();
+}
+
+StreamPtr select_instant(Context& context, const Selection& selection, Grid grid,
+                         const Windows& ends, SampleAspect aspect) {
+  return std::make_unique<InstantStream>(context, selection, grid, ends, aspect);
+}
+
+}  // namespace tarsier::query

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "query/exec/context.h"
+#include "query/exec/stream.h"
+#include "query/functions/window.h"
+#include "query/plan/plan.h"
+#include "tsdb/querier.h"
+
+namespace tarsier::query {
+
+/// One selection's series, opened once however many selectors use it.
+struct Selection {
+  std::unique_ptr<tsdb::SeriesSet> set;
+  /// All series have the same metric name and no other metadata label.
+  bool has_one_name = false;
+};
+
+/// The storage side of a running query: opens selections when they are first needed. Used by the
+/// one thread that builds the query's nodes.
+class Selections final {
+ public:
+  Selections(Context& context, const Plan& plan, tsdb::Queryable& storage)
+      : context_(context), plan_(plan), storage_(storage), open_(plan.selections.size()) {}
+  /// Lives as long as this.
+  Result<const Selection*> of(const Selector& selector);
+
+ private:
+  Context& context_;
+  const Plan& plan_;
+  tsdb::Queryable& storage_;
+  std::unique_ptr<tsdb::Querier> querier_;
+  std::vector<std::unique_ptr<Selection>> open_;
+};
+
+/// What an instant selector gives for the sample it found.
+enum class SampleAspect : unsigned char { kValue, kTime };
+
+/// Each series' newest sample no older than the lookback, at every step. `ends` holds the data
+/// times.
+StreamPtr select_instant(Context& context, const Selection& selection, Grid grid,
+                         const Windows& ends, SampleAspect aspect);
+
+}  // namespace tarsier::query

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "query/exec/row.h"
+
+namespace tarsier::query {
+
+/// The samples of one series, stale markers removed, times strictly increasing. Borrowed.
+struct Column {
+  std::span<const std::int64_t> times_ms;
+  std::span<const double> values;
+  std::size_t size() const { return times_ms.size(); }
+};
+
+/// The windows of a range selector, one per step: (end - range, end], left-open, in milliseconds.
+/// The ends are the steps moved by offset, or all the same under `@`.
+struct Windows {
+  std::int64_t first_end_ms = 0;
+  std::int64_t stride_ms = 0;  ///< Not negative.
+  std::int64_t range_ms = 0;
+  std::size_t count = 0;
+
+  std::int64_t end_ms(std::size_t k) const {
+    return first_end_ms + static_cast<std::int64_t>(k) * stride_ms;
+  }
+  std::int64_t start_ms(std::size_t k) const { return end_ms(k) - range_ms; }
+};
+
+/// What a range function is given beside its window: one value per step, or null.
+struct KernelArguments {
+  const double* first = nullptr;
+  const double* second = nullptr;
+  Grid grid;  ///< The steps' own times.
+};
+
+/// Computes one row: `out[k]` from the samples in window k, absent where the function has no value.
+using RangeKernel = void (*)(const Column&, const Windows&, const KernelArguments&, double* out);
+
+/// The positions [first, last) of the samples in a window. Windows are visited in order, so both
+/// ends only move forward: the whole row costs one pass over the column.
+struct WindowBounds {
+  std::size_t first = 0;
+  std::size_t last = 0;
+
+  std::size_t size() const { return last - first; }
+  void move_to(const Column& column, const Windows& windows, std::size_t k) {
+    const std::int64_t end = windows.end_ms(k);
+    const std::int64_t start = end - windows.range_ms;
+    const std::size_t n = column.size();
+    while (last < n && column.times_ms[last] <= end) ++last;
+    while (first < last && column.times_ms[first] <= start) ++first;
+  }
+};
+
+/// Calls `value(k, first, last)` for each window with at least `count_min` samples.
+template <std::size_t count_min = 1, typename F>
+void for_each_window(const Column& column, const Windows& windows, double* out, F&& value) {
+  WindowBounds bounds;
+  for (std::size_t k = 0; k < windows.count; ++k) {
+    bounds.move_to(column, windows, k);
+    out[k] = bounds.size() < count_min ? absent_value() : value(k, bounds.first, bounds.last);
+  }
+}
+
+}  // namespace tarsier::query
