@@ -4,7 +4,7 @@
 packages_build=(
   ca-certificates g++ cmake ninja-build pkg-config ccache
   libboost1.81-dev libprotobuf-dev protobuf-compiler libsnappy-dev libzstd-dev zlib1g-dev
-  libre2-dev libssl-dev libyaml-cpp-dev libfmt-dev libxxhash-dev libcli11-dev libgtest-dev)
+  libre2-dev libssl-dev libyaml-cpp-dev libfmt-dev libxxhash-dev libgtest-dev)
 packages_run=(prometheus-node-exporter)
 packages_test_all=(
   clang-19 libclang-rt-19-dev lld-19 llvm-19

@@ -46,7 +46,6 @@ const std::map<std::string, std::set<std::string>> kConfined = {
     {"google/protobuf/", {}},                                        // Tests only.
     {"re2/", {"base/regex.cc"}},
     {"yaml-cpp/", {"server/yaml.cc"}},
-    {"CLI/", {"server/flags.cc"}},  // 5-12 s a file.
     {"snappy", {"base/compression.cc"}},
     {"zlib.h", {"base/compression.cc"}},
     {"zstd.h", {"base/compression.cc"}},

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/log.h"
+
+namespace tarsier::server {
+
+enum class LogFormat : unsigned char { kLogfmt, kJson };
+
+/// Writes each line to standard error with its time, in one system call, so that lines of different
+/// threads never mix.
+class StderrLogger final : public Logger {
+ public:
+  StderrLogger(LogLevel least, LogFormat format) : Logger(least), format_(format) {}
+
+ private:
+  void write(LogLevel level, std::string_view line) override;
+  const LogFormat format_;
+};
+
+}  // namespace tarsier::server
