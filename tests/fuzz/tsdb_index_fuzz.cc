@@ -15,7 +15,8 @@ void fuzz_one(Bytes input) {
     const auto series = (*index)->series(ref);
     if (!series.ok()) continue;
     (void)(*index)->decode_labels(*series, labels).ok();
-    (void)(*index)->append_chunks(*series, {}, tsdb::IndexReader::CheckLabels::kYes, chunks).ok();
+    (void)(*index)->overlaps(*series, {}).ok();
+    (void)(*index)->append_chunks(*series, {}, chunks).ok();
   }
   for (const std::string_view name : (*index)->label_names()) {
     (void)(*index)->label_values(name);

@@ -49,7 +49,7 @@ void expect_equal(const IndexReader& index, const Model& model) {
     const Bytes series = index.series(ref).value();
     EXPECT_EQ(labels_of(index, ref), labels);
     std::vector<ChunkMeta> read;
-    ASSERT_TRUE(index.append_chunks(series, {}, IndexReader::CheckLabels::kYes, read).ok());
+    ASSERT_TRUE(index.append_chunks(series, {}, read).ok());
     EXPECT_EQ(read, chunks);
     for (const LabelView& label : labels) {
       postings[std::string(label.name)][std::string(label.value)].push_back(ref);
@@ -186,8 +186,7 @@ TEST(Index, OnlyChunksOfTheAskedTimeAreGiven) {
     std::vector<ChunkMeta> chunks;
     EXPECT_TRUE(index
                     ->append_chunks(index->series(refs[0]).value(),
-                                    {Timestamp{min}, Timestamp{max}}, IndexReader::CheckLabels::kNo,
-                                    chunks)
+                                    {Timestamp{min}, Timestamp{max}}, chunks)
                     .ok());
     std::vector<std::uint64_t> found;
     for (const ChunkMeta& chunk : chunks) found.push_back(chunk.ref);
@@ -228,7 +227,7 @@ void read_everything(const IndexReader& index) {
     const auto series = index.series(ref);
     if (!series.ok()) continue;
     (void)index.decode_labels(*series, labels).ok();
-    (void)index.append_chunks(*series, {}, IndexReader::CheckLabels::kYes, chunks).ok();
+    (void)index.append_chunks(*series, {}, chunks).ok();
   }
   for (const std::string_view name : index.label_names()) {
     for (const std::string_view value : index.label_values(name)) {

@@ -10,6 +10,9 @@
 namespace tarsier::tsdb {
 namespace {
 
+/// Label pairs in an entry of the postings offset table: always a name and a value.
+constexpr std::uint64_t kKeyCount = 2;
+
 /// A section of `be32 length | contents | crc`.
 struct Section {
   Bytes contents;
@@ -102,6 +105,7 @@ Status IndexReader::load_offset_table(std::uint64_t offset) {
   }
   const auto entry_count = load_be<std::uint32_t>(section.contents.data());
   table_ = section.contents.subspan(4);
+  if (version_ == kIndexVersion1) sort_table(entry_count);
   EntryCursor cursor{ByteReader(table_), entry_count};
   Entry previous;
   Entry entry;
@@ -129,6 +133,25 @@ Status IndexReader::load_offset_table(std::uint64_t offset) {
   return {};
 }
 
+void IndexReader::sort_table(std::size_t entry_count) {
+  std::vector<Entry> entries;
+  Entry entry;
+  for (EntryCursor cursor{ByteReader(table_), entry_count}; next(cursor, entry);) {
+    entries.push_back(entry);
+  }
+  if (entries.size() != entry_count) return;  // The caller meets the damaged entry, and reports it.
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.name, a.value) < std::pair(b.name, b.value);
+  });
+  for (const Entry& e : entries) {
+    put_uvarint(sorted_table_, kKeyCount);
+    put_string(sorted_table_, e.name);
+    put_string(sorted_table_, e.value);
+    put_uvarint(sorted_table_, e.list_offset);
+  }
+  table_ = as_bytes(sorted_table_);
+}
+
 bool IndexReader::next(EntryCursor& cursor, Entry& entry) {
   if (cursor.left == 0) return false;
   --cursor.left;
@@ -136,7 +159,7 @@ bool IndexReader::next(EntryCursor& cursor, Entry& entry) {
   entry.name = cursor.reader.string();
   entry.value = cursor.reader.string();
   entry.list_offset = cursor.reader.uvarint();
-  return cursor.reader.ok() && key_count == 2;
+  return cursor.reader.ok() && key_count == kKeyCount;
 }
 
 const IndexReader::Name* IndexReader::find_name(std::string_view name) const {
@@ -224,7 +247,7 @@ Status IndexReader::append_list(std::uint64_t offset, std::vector<Ref>& out) con
   return ascending ? Status() : damaged(offset, "a postings list does not ascend");
 }
 
-Result<Bytes> IndexReader::series(Ref ref) const {
+Result<Bytes> IndexReader::series(Ref ref, Verify verify) const {
   const std::uint64_t offset = version_ == kIndexVersion1 ? ref : ref * kSeriesAlignment;
   if (offset < series_begin_ || offset >= series_end_) {
     return damaged(offset, "a series reference points outside the series section");
@@ -234,33 +257,21 @@ Result<Bytes> IndexReader::series(Ref ref) const {
   const Bytes body = reader.take(reader.uvarint());
   const std::uint32_t stored = reader.be32();
   if (!reader.ok()) return damaged(offset, "a series entry passes the end of its section");
+  if (verify == Verify::kNo) return body;
   if (const std::uint32_t crc = crc32c(body); crc != stored) {
     return damaged(offset, fmt::format("series checksum {:08x}, stored {:08x}", crc, stored));
   }
   return body;
 }
 
-bool IndexReader::skip_labels(ByteReader& reader, CheckLabels check) const {
-  std::uint64_t count = reader.uvarint();
-  if (count > reader.remaining()) return false;
-  std::uint64_t previous = 0;
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const std::uint64_t name = reader.uvarint();
-    const std::uint64_t value = reader.uvarint();
-    if (check == CheckLabels::kNo) continue;
-    // References grow with the strings, so ascending names are ascending references.
-    const bool in_order = i == 0 || previous < name;
-    if (!in_order || !symbols_.is_text(name) || !symbols_.is_text(value)) return false;
-    previous = name;
-  }
-  return reader.ok();
+Status IndexReader::damaged_series(Bytes series) const {
+  return damaged(static_cast<std::uint64_t>(series.data() - file_.data()),
+                 "damaged labels or chunks of a series");
 }
 
-Status IndexReader::append_chunks(Bytes series, TimeRange range, CheckLabels check_labels,
-                                  std::vector<ChunkMeta>& out) const {
-  const auto offset = static_cast<std::uint64_t>(series.data() - file_.data());
-  ByteReader reader(series);
-  if (!skip_labels(reader, check_labels)) return damaged(offset, "damaged labels of a series");
+/// `reader` stands behind the labels of `series`. Stops when `at` returns false.
+template <typename At>
+Status IndexReader::for_each_chunk(ByteReader& reader, Bytes series, At at) const {
   const std::uint64_t count = reader.uvarint();
   std::uint64_t time = 0;  // Unsigned: sums of foreign numbers may wrap, and are checked after.
   std::uint64_t ref = 0;
@@ -270,10 +281,47 @@ Status IndexReader::append_chunks(Bytes series, TimeRange range, CheckLabels che
     time += reader.uvarint();
     const Timestamp max{static_cast<std::int64_t>(time)};
     ref += i == 0 ? reader.uvarint() : static_cast<std::uint64_t>(reader.varint());
-    if (!reader.ok() || max < min) return damaged(offset, "damaged chunks of a series");
-    if (range.overlaps({min, max})) out.push_back({min, max, ref});
+    if (!reader.ok() || max < min) return damaged_series(series);
+    if (!at(ChunkMeta{min, max, ref})) return {};
   }
-  return reader.ok() ? Status() : damaged(offset, "damaged chunks of a series");
+  return reader.ok() ? Status() : damaged_series(series);
+}
+
+Status IndexReader::append_chunks(Bytes series, TimeRange range,
+                                  std::vector<ChunkMeta>& out) const {
+  ByteReader reader(series);
+  for (std::uint64_t n = reader.uvarint(); n > 0 && reader.ok(); --n) {
+    reader.uvarint();
+    reader.uvarint();
+  }
+  return for_each_chunk(reader, series, [&](const ChunkMeta& chunk) {
+    if (chunk.max_time < range.min) return true;
+    if (chunk.min_time > range.max) return false;
+    out.push_back(chunk);
+    return true;
+  });
+}
+
+Result<bool> IndexReader::overlaps(Bytes series, TimeRange range) const {
+  ByteReader reader(series);
+  std::uint64_t previous = 0;
+  const std::uint64_t count = reader.uvarint();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::uint64_t name = reader.uvarint();
+    const std::uint64_t value = reader.uvarint();
+    // References grow with the strings, so ascending names are ascending references.
+    const bool in_order = i == 0 || previous < name;
+    if (!reader.ok() || !in_order || !symbols_.is_text(name) || !symbols_.is_text(value)) {
+      return damaged_series(series);
+    }
+    previous = name;
+  }
+  bool found = false;
+  TRY(for_each_chunk(reader, series, [&](const ChunkMeta& chunk) {
+    found = range.overlaps(chunk.range());
+    return !found && chunk.min_time <= range.max;
+  }));
+  return found;
 }
 
 Status IndexReader::decode_labels(Bytes series, std::vector<LabelView>& out) const {
@@ -285,8 +333,7 @@ Status IndexReader::decode_labels(Bytes series, std::vector<LabelView>& out) con
     const std::uint64_t value = reader.uvarint();
     const bool in_order = out.empty() || previous < name;
     if (!reader.ok() || !in_order || !symbols_.is_text(name) || !symbols_.is_text(value)) {
-      return damaged(static_cast<std::uint64_t>(series.data() - file_.data()),
-                     "damaged labels of a series");
+      return damaged_series(series);
     }
     out.push_back({symbols_.at(name), symbols_.at(value)});
     previous = name;

@@ -51,16 +51,18 @@ class IndexReader final {
 
   // Series.
 
-  /// The verified body of a series entry. Reading references in ascending order reads the file
-  /// forward.
-  Result<Bytes> series(Ref ref) const;
+  /// The body of a series entry, its checksum verified. Reading references in ascending order reads
+  /// the file forward.
+  Result<Bytes> series(Ref ref) const { return series(ref, Verify::kYes); }
+  /// The same, for an entry this process has verified before: only bounds are checked again.
+  Result<Bytes> verified_series(Ref ref) const { return series(ref, Verify::kNo); }
   /// The entry's labels, sorted; `out` is replaced.
   Status decode_labels(Bytes series, std::vector<LabelView>& out) const;
-  /// The entry's chunks that overlap `range`, appended to `out`. When `check_labels` is given, the
-  /// labels in front of them are verified too, so that decode_labels cannot fail afterwards.
-  enum class CheckLabels : unsigned char { kNo, kYes };
-  Status append_chunks(Bytes series, TimeRange range, CheckLabels check_labels,
-                       std::vector<ChunkMeta>& out) const;
+  /// Appends the entry's chunks that overlap `range`.
+  Status append_chunks(Bytes series, TimeRange range, std::vector<ChunkMeta>& out) const;
+  /// Whether a chunk of the entry overlaps `range`. Its labels are verified too: if this is no
+  /// error, decode_labels will be none.
+  Result<bool> overlaps(Bytes series, TimeRange range) const;
 
   /// What series entries call a label name; nothing if no series has it.
   std::optional<std::uint32_t> name_symbol(std::string_view name) const;
@@ -89,16 +91,23 @@ class IndexReader final {
   };
   static constexpr std::size_t kEntryStride = 32;
 
+  enum class Verify : unsigned char { kNo, kYes };
+
   explicit IndexReader(std::string path) : path_(std::move(path)) {}
   Status load(Bytes file);
   Status load_offset_table(std::uint64_t offset);
+  /// Version 1 lists the entries in no order: replaces the table by a sorted copy.
+  void sort_table(std::size_t entry_count);
   Status damaged(std::uint64_t offset, std::string_view what) const;
   const Name* find_name(std::string_view name) const;
   /// At the last kept entry whose value is not greater than `value`, or at the first.
   EntryCursor seek(const Name& name, std::string_view value) const;
   static bool next(EntryCursor& cursor, Entry& entry);
   Status append_list(std::uint64_t offset, std::vector<Ref>& out) const;
-  bool skip_labels(ByteReader& reader, CheckLabels check) const;
+  Result<Bytes> series(Ref ref, Verify verify) const;
+  Status damaged_series(Bytes series) const;
+  template <typename At>
+  Status for_each_chunk(ByteReader& reader, Bytes series, At at) const;
 
   const std::string path_;
   std::unique_ptr<ReadableFile> mapping_;
@@ -108,7 +117,8 @@ class IndexReader final {
   std::uint64_t series_begin_ = 0;
   std::uint64_t series_end_ = 0;
   SymbolTable symbols_;
-  Bytes table_;  // The entries of the postings offset table.
+  std::string sorted_table_;  // Of version 1.
+  Bytes table_;               // The entries of the postings offset table.
   std::vector<Name> names_;
   std::vector<std::uint32_t> kept_entries_;  // Offsets into table_: the format limits it to 4 GiB.
   std::optional<std::uint64_t> all_list_offset_;

@@ -1,0 +1,188 @@
+#include "tsdb/block/block_querier.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+#include "tsdb/chunk/xor_chunk.h"
+#include "tsdb/index/select.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+/// What decoding one series needs; kept per thread, so that reading 100k of them allocates nothing.
+struct Scratch {
+  std::vector<LabelView> labels;
+  std::vector<ChunkMeta> metas;
+  ChunkBuffer buffer;
+  SampleColumns columns;
+};
+Scratch& scratch() {
+  thread_local Scratch s;
+  return s;
+}
+
+/// References into the index, which lists series in label order; everything else is decoded when
+/// asked for. Every entry's checksum and labels were verified when it was selected.
+class BlockSeriesSet final : public SeriesSet {
+ public:
+  BlockSeriesSet(std::shared_ptr<const Block> block, std::vector<std::uint32_t> refs)
+      : block_(std::move(block)), refs_(std::move(refs)) {}
+
+  std::size_t size() const override { return refs_.size(); }
+
+  Labels labels(std::size_t i) const override {
+    const auto series = block_->index().verified_series(refs_[i]);
+    std::vector<LabelView>& views = scratch().labels;
+    if (!series.ok() || !block_->index().decode_labels(*series, views).ok()) return {};
+    return Labels::from_sorted(views);
+  }
+
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    const auto symbol = block_->index().name_symbol(name);
+    const auto series = block_->index().verified_series(refs_[i]);
+    if (!symbol || !series.ok()) return {};
+    return block_->index().find_value(*series, *symbol);
+  }
+
+  Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
+    TRY(find_chunks(i, range));
+    ChunkBuffer& buffer = scratch().buffer;
+    for (std::span<const ChunkMeta> rest = scratch().metas; !rest.empty();) {
+      const std::size_t count = TRY(block_->chunks().read(rest, buffer));
+      for (std::size_t c = 0; c < count; ++c) {
+        TRY(decode(i, rest[c], buffer.chunks[c], range, out));
+      }
+      rest = rest.subspan(count);
+    }
+    return {};
+  }
+
+  Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const override {
+    TRY(find_chunks(i, range));
+    // The newest chunk nearly always has one; only deletions or gaps lead further back.
+    for (std::span<const ChunkMeta> rest = scratch().metas; !rest.empty();
+         rest = rest.first(rest.size() - 1)) {
+      ChunkBuffer& buffer = scratch().buffer;
+      SampleColumns& columns = scratch().columns;
+      columns.clear();
+      TRY(block_->chunks().read(rest.last(1), buffer));
+      TRY(decode(i, rest.back(), buffer.chunks[0], range, columns));
+      if (columns.size() == 0) continue;
+      return std::optional(Sample{Timestamp{columns.times_ms.back()}, columns.values.back()});
+    }
+    return std::optional<Sample>();
+  }
+
+ private:
+  /// Leaves the series' chunks that overlap `range` in `scratch().metas`.
+  Status find_chunks(std::size_t i, TimeRange range) const {
+    scratch().metas.clear();
+    const Bytes series = TRY(block_->index().verified_series(refs_[i]));
+    return block_->index().append_chunks(series, range, scratch().metas);
+  }
+
+  Status decode(std::size_t i, const ChunkMeta& meta, const Chunk& chunk, TimeRange range,
+                SampleColumns& out) const {
+    if (chunk.encoding != ChunkEncoding::kXor) {
+      block_->count_skipped_chunk();
+      return {};
+    }
+    const std::size_t begin = out.size();
+    Status decoded = decode_xor_chunk(chunk.data, range, out);
+    if (!decoded.ok()) {
+      return std::move(decoded).with_prefix(
+          fmt::format("block {}, chunk {:x}", block_->meta().ulid.to_string(), meta.ref));
+    }
+    if (begin > 0 && begin < out.size() && out.times_ms[begin] <= out.times_ms[begin - 1]) {
+      return corruption(fmt::format("block {}, chunk {:x}: begins before its predecessor ended",
+                                    block_->meta().ulid.to_string(), meta.ref));
+    }
+    if (!block_->tombstones().empty()) {
+      remove_deleted(block_->tombstones().ranges(refs_[i]), begin, out);
+    }
+    return {};
+  }
+
+  const std::shared_ptr<const Block> block_;
+  const std::vector<std::uint32_t> refs_;  // Ascending: the order of the file and of labels.
+};
+
+class BlockQuerier final : public Querier {
+ public:
+  BlockQuerier(std::shared_ptr<const Block> block, TimeRange range)
+      : block_(std::move(block)), range_(range) {}
+
+  Result<std::unique_ptr<SeriesSet>> select(const std::vector<Matcher>& matchers,
+                                            const SelectHints& hints,
+                                            const CancelToken* cancel) const override {
+    const TimeRange wanted{std::max(range_.min, hints.range.min),
+                           std::min(range_.max, hints.range.max)};
+    std::vector<std::uint32_t> refs;
+    if (wanted.min <= wanted.max && block_->range().overlaps(wanted)) {
+      refs = TRY(select_postings(block_->index(), matchers, cancel));
+    }
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < refs.size(); ++i) {
+      if (i % kCancelStride == 0) TRY(check_cancel(cancel));
+      const Bytes series = TRY(block_->index().series(refs[i]));
+      if (!TRY(block_->index().overlaps(series, wanted))) continue;
+      refs[kept++] = refs[i];
+      if (kept == hints.series_limit) break;
+    }
+    refs.resize(kept);
+    return std::unique_ptr<SeriesSet>(new BlockSeriesSet(block_, std::move(refs)));
+  }
+
+  Result<std::vector<std::string>> label_names(
+      const std::vector<Matcher>& matchers) const override {
+    if (!block_->range().overlaps(range_)) return std::vector<std::string>();
+    if (matchers.empty()) return to_strings(block_->index().label_names());
+    std::unordered_set<std::string_view> found;
+    for (const std::uint32_t ref : TRY(select_postings(block_->index(), matchers, nullptr))) {
+      const Bytes series = TRY(block_->index().series(ref));
+      TRY(block_->index().decode_labels(series, scratch().labels));
+      for (const LabelView& label : scratch().labels) found.insert(label.name);
+    }
+    return sorted(found);
+  }
+
+  Result<std::vector<std::string>> label_values(
+      std::string_view name, const std::vector<Matcher>& matchers) const override {
+    if (!block_->range().overlaps(range_)) return std::vector<std::string>();
+    if (matchers.empty()) return to_strings(block_->index().label_values(name));
+    std::unordered_set<std::string_view> found;
+    std::string_view last;
+    for (const std::uint32_t ref : TRY(select_postings(block_->index(), matchers, nullptr))) {
+      const std::string_view value = TRY(block_->index().label_value(ref, name));
+      if (value.empty() || value.data() == last.data()) continue;
+      found.insert(value);
+      last = value;
+    }
+    return sorted(found);
+  }
+
+ private:
+  static constexpr std::size_t kCancelStride = 1024;
+
+  static std::vector<std::string> to_strings(const std::vector<std::string_view>& views) {
+    return {views.begin(), views.end()};
+  }
+  static std::vector<std::string> sorted(const std::unordered_set<std::string_view>& found) {
+    std::vector<std::string> strings(found.begin(), found.end());
+    std::sort(strings.begin(), strings.end());
+    return strings;
+  }
+
+  const std::shared_ptr<const Block> block_;
+  const TimeRange range_;
+};
+
+}  // namespace
+
+std::unique_ptr<Querier> make_block_querier(std::shared_ptr<const Block> block, TimeRange range) {
+  return std::make_unique<BlockQuerier>(std::move(block), range);
+}
+
+}  // namespace tarsier::tsdb

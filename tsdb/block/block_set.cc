@@ -1,0 +1,178 @@
+#include "tsdb/block/block_set.h"
+
+#include <algorithm>
+#include <set>
+
+#include "tsdb/block/block_writer.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+bool is_temporary(std::string_view name) {
+  for (const std::string_view suffix : {kCreationSuffix, kDeletionSuffix, kLegacyTemporarySuffix}) {
+    if (!name.ends_with(suffix)) continue;
+    const std::string_view stem = name.substr(0, name.size() - suffix.size());
+    if (parse_ulid(stem) || stem.starts_with("chunk_snapshot.")) return true;
+  }
+  return false;
+}
+
+bool is_damage(const Status& status) {
+  return status.code() != Code::kIo && status.code() != Code::kUnavailable;
+}
+
+/// Parents of what was opened, and what says of itself that it may go.
+std::set<Ulid> superseded(const BlockList& blocks) {
+  std::set<Ulid> ulids;
+  for (const auto& block : blocks) {
+    for (const BlockParent& parent : block->meta().parents) ulids.insert(parent.ulid);
+    if (block->meta().deletable) ulids.insert(block->meta().ulid);
+  }
+  return ulids;
+}
+
+}  // namespace
+
+std::vector<Ulid> blocks_to_expire(const BlockList& blocks, const RetentionLimits& limits) {
+  BlockList newest_first = blocks;
+  std::sort(newest_first.begin(), newest_first.end(),
+            [](const auto& a, const auto& b) { return a->meta().max_time > b->meta().max_time; });
+  std::vector<Ulid> expired;
+  std::uint64_t bytes = 0;
+  for (const auto& block : newest_first) {
+    bytes += block->size_bytes();
+    const Duration age = newest_first.front()->meta().max_time - block->meta().max_time;
+    const bool too_old = limits.time > Duration{} && age >= limits.time;
+    const bool too_much = limits.bytes > 0 && bytes > limits.bytes;
+    if (too_old || too_much) expired.push_back(block->meta().ulid);
+  }
+  return expired;
+}
+
+Result<std::unique_ptr<BlockSet>> BlockSet::open(FileSystem& files, std::string data_directory,
+                                                 Logger& log) {
+  std::unique_ptr<BlockSet> set(new BlockSet(files, std::move(data_directory), log));
+  TRY(files.create_directories(set->data_directory_));
+  TRY(set->remove_temporary_directories());
+  TRY(set->reload());
+  return set;
+}
+
+std::shared_ptr<const BlockList> BlockSet::blocks() const {
+  const MutexLock lock(mutex_);
+  return blocks_;
+}
+
+void BlockSet::publish(BlockList blocks) {
+  std::sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) {
+    return std::pair(a->meta().min_time, a->meta().ulid) <
+           std::pair(b->meta().min_time, b->meta().ulid);
+  });
+  auto published = std::make_shared<const BlockList>(std::move(blocks));
+  const MutexLock lock(mutex_);
+  blocks_.swap(published);
+}
+
+Status BlockSet::remove_temporary_directories() {
+  bool removed = false;
+  for (const DirectoryEntry& entry : TRY(files_.list(data_directory_))) {
+    if (!is_temporary(entry.name)) continue;
+    log_.info("Unfinished directory removed", {{"name", entry.name}});
+    TRY(files_.remove_all(join_path(data_directory_, entry.name)));
+    removed = true;
+  }
+  return removed ? files_.sync_directory(data_directory_) : Status();
+}
+
+Status BlockSet::reload() {
+  const std::shared_ptr<const BlockList> before = blocks();
+  BlockList opened;
+  std::vector<std::pair<std::string, Status>> damaged;
+  for (const DirectoryEntry& entry : TRY(files_.list(data_directory_))) {
+    const std::optional<Ulid> ulid = parse_ulid(entry.name);
+    if (!ulid || !entry.is_directory) continue;
+    const auto known = std::find_if(before->begin(), before->end(),
+                                    [&](const auto& block) { return block->meta().ulid == *ulid; });
+    if (known != before->end()) {
+      opened.push_back(*known);
+      continue;
+    }
+    const std::string directory = join_path(data_directory_, entry.name);
+    if (!files_.exists(join_path(directory, kMetaFileName))) {
+      log_.warn("Directory is no finished block; left alone", {{"ulid", entry.name}});
+      continue;
+    }
+    auto block = Block::open(files_, directory);
+    if (block.ok()) {
+      opened.push_back(std::move(*block));
+    } else if (is_damage(block.status())) {
+      damaged.emplace_back(entry.name, block.status());
+    } else {
+      return block.status();
+    }
+  }
+  const std::set<Ulid> gone = superseded(opened);
+  std::erase_if(opened, [&](const auto& block) { return gone.contains(block->meta().ulid); });
+  publish(std::move(opened));
+
+  // Only now: what a crash interrupts here is done by the next start.
+  for (const auto& [name, why] : damaged) {
+    if (!gone.contains(*parse_ulid(name))) TRY(set_aside(name, why));
+  }
+  for (const Ulid& ulid : gone) {
+    if (!files_.exists(join_path(data_directory_, ulid.to_string()))) continue;
+    log_.info("Block deleted: its data is in a newer one", {{"ulid", ulid.to_string()}});
+    TRY(delete_directory(ulid.to_string()));
+  }
+  return {};
+}
+
+Status BlockSet::set_aside(const std::string& name, const Status& why) {
+  const std::string shelf = join_path(data_directory_, kDamagedDirectory);
+  TRY(files_.create_directories(shelf));
+  std::string place = join_path(shelf, name);
+  for (int n = 2; files_.exists(place); ++n) {  // Damaged, restored from a backup, damaged again.
+    place = join_path(shelf, name) + "." + std::to_string(n);
+  }
+  TRY(files_.rename(join_path(data_directory_, name), place));
+  TRY(files_.sync_directory(shelf));
+  TRY(files_.sync_directory(data_directory_));
+  log_.error("Damaged block set aside; the others serve",
+             {{"ulid", name}, {"moved_to", place}, {"error", why.message()}});
+  return {};
+}
+
+Status BlockSet::delete_directory(const std::string& name) {
+  const std::string directory = join_path(data_directory_, name);
+  const std::string doomed = directory + std::string(kDeletionSuffix);
+  TRY(files_.rename(directory, doomed));
+  TRY(files_.sync_directory(data_directory_));
+  return files_.remove_all(doomed);
+}
+
+Status BlockSet::remove(const Ulid& ulid) {
+  BlockList left = *blocks();
+  const auto is_it = [&](const auto& block) { return block->meta().ulid == ulid; };
+  if (std::erase_if(left, is_it) == 0) return not_found("no block " + ulid.to_string());
+  publish(std::move(left));
+  return delete_directory(ulid.to_string());
+}
+
+Result<std::size_t> BlockSet::apply_retention(const RetentionLimits& limits) {
+  const std::vector<Ulid> expired = blocks_to_expire(*blocks(), limits);
+  for (const Ulid& ulid : expired) {
+    TRY(remove(ulid));
+    log_.info("Block deleted by retention", {{"ulid", ulid.to_string()}});
+  }
+  return expired.size();
+}
+
+Timestamp BlockSet::complete_until() const {
+  Timestamp until = kMinTimestamp;
+  for (const auto& block : *blocks()) {
+    if (block->meta().is_complete()) until = std::max(until, block->meta().max_time);
+  }
+  return until;
+}
+
+}  // namespace tarsier::tsdb

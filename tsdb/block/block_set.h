@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "tsdb/block/block.h"
+
+namespace tarsier::tsdb {
+
+/// Where damaged blocks are put, below the data directory.
+inline constexpr std::string_view kDamagedDirectory = "tarsier/damaged";
+
+/// What decides which blocks are too many. 0 is no limit.
+struct RetentionLimits {
+  Duration time;
+  std::uint64_t bytes = 0;  ///< For all blocks together.
+};
+
+/// The blocks that `limits` no longer allow, of `blocks` in any order: those that end at least
+/// `time` before the newest end; and, counting from the newest, the one that first exceeds `bytes`
+/// and all older ones.
+std::vector<Ulid> blocks_to_expire(const BlockList& blocks, const RetentionLimits& limits);
+
+/// The blocks of one data directory. Whoever reads takes `blocks()`, a list that never changes; a
+/// block removed meanwhile stays readable for those who hold it, because its files stay open (its
+/// directory goes at once). `blocks()` from any thread, everything else from one at a time.
+class BlockSet final {
+ public:
+  /// Removes temporary directories, opens every block, and puts the directory in order:
+  ///  - a directory without meta.json is an unfinished remnant, left alone and reported;
+  ///  - a block that is damaged is moved to kDamagedDirectory and reported, the rest serves;
+  ///  - blocks that were folded into an opened one (its parents), or are marked deletable, are
+  ///  deleted.
+  /// Fails only when the disk does: a block that cannot be read for another reason than damage is
+  /// neither served nor touched silently.
+  static Result<std::unique_ptr<BlockSet>> open(FileSystem& files, std::string data_directory,
+                                                Logger& log);
+
+  std::shared_ptr<const BlockList> blocks() const;
+
+  /// Looks at the directory again: opens what is new, drops what is gone, and puts it in order as
+  /// open does.
+  Status reload();
+  /// Deletes what is too old or too much. Returns how many went.
+  Result<std::size_t> apply_retention(const RetentionLimits& limits);
+  /// Deletes one block: under a temporary name first, so that a crash leaves no half of it.
+  Status remove(const Ulid& ulid);
+
+  /// The greatest end of a block that holds all there was of its time; kMinTimestamp if there is
+  /// none. Older samples in the log are already in blocks.
+  Timestamp complete_until() const;
+
+ private:
+  BlockSet(FileSystem& files, std::string data_directory, Logger& log)
+      : files_(files), data_directory_(std::move(data_directory)), log_(log) {}
+  Status remove_temporary_directories();
+  Status set_aside(const std::string& name, const Status& why);
+  Status delete_directory(const std::string& name);
+  void publish(BlockList blocks);
+
+  FileSystem& files_;
+  const std::string data_directory_;
+  Logger& log_;
+
+  mutable Mutex mutex_;
+  std::shared_ptr<const BlockList> blocks_ GUARDED_BY(mutex_) = std::make_shared<BlockList>();
+};
+
+}  // namespace tarsier::tsdb

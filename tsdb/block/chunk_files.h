@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/result.h"
+#include "tsdb/index/index_format.h"
+#include "tsdb/index/output_file.h"
+
+namespace tarsier::tsdb {
+
+inline constexpr std::string_view kChunksDirectoryName = "chunks";
+
+/// How a chunk's samples are coded. Stored: never renumber.
+enum class ChunkEncoding : std::uint8_t {
+  kNone = 0,
+  kXor = 1,
+  kHistogram = 2,
+  kFloatHistogram = 3,
+};
+
+/// One chunk as it lies in a file. Whoever hands it out says how long `data` lives.
+struct Chunk {
+  ChunkEncoding encoding = ChunkEncoding::kNone;  ///< From a file: may be none of the above.
+  Bytes data;
+};
+
+/// Writes the chunk segment files of a block, one chunk after the other (FORMAT.md, "chunk segment
+/// files"). One thread at a time; after an error it is good for nothing but destruction.
+class ChunkFilesWriter final {
+ public:
+  /// `directory` is the block's; its sub-directory for chunks is created. A segment is ended before
+  /// it would exceed `segment_bytes_max`.
+  static Result<std::unique_ptr<ChunkFilesWriter>> create(FileSystem& files,
+                                                          const std::string& directory,
+                                                          std::uint64_t segment_bytes_max);
+  /// Returns the chunk's reference: segment << 32 | offset.
+  Result<std::uint64_t> append(const Chunk& chunk);
+  /// Syncs the last segment and the directory.
+  Status finish();
+
+ private:
+  ChunkFilesWriter(FileSystem& files, std::string directory, std::uint64_t segment_bytes_max)
+      : files_(files), directory_(std::move(directory)), segment_bytes_max_(segment_bytes_max) {}
+  Status begin_segment();
+
+  FileSystem& files_;
+  const std::string directory_;
+  const std::uint64_t segment_bytes_max_;
+  std::optional<OutputFile> out_;
+  std::uint64_t segment_count_ = 0;
+  std::string scratch_;
+};
+
+/// Where a reader puts what it read; reused from call to call. One per thread.
+struct ChunkBuffer {
+  std::string bytes;
+  std::vector<Chunk> chunks;  ///< Their data lies in `bytes`.
+};
+
+/// Reads the chunk segment files of a block with pread of the ranges that are needed. Any number of
+/// threads, each with its own buffer. Errors are kCorruption or kIo, with file and offset.
+class ChunkFilesReader final {
+ public:
+  static Result<std::unique_ptr<ChunkFilesReader>> open(FileSystem& files,
+                                                        const std::string& directory);
+  /// Reads the first of `chunks` and as many of its neighbours as lie close enough for one read;
+  /// returns how many (at least one) are now in `buffer`, their checksums verified.
+  /// REQUIRES: `chunks` is not empty.
+  Result<std::size_t> read(std::span<const ChunkMeta> chunks, ChunkBuffer& buffer) const;
+  std::uint64_t size_bytes() const;
+
+ private:
+  struct Segment {
+    std::string path;
+    std::unique_ptr<ReadableFile> file;
+  };
+  std::vector<Segment> segments_;
+};
+
+}  // namespace tarsier::tsdb
