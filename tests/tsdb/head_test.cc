@@ -1,0 +1,328 @@
+#include "tsdb/head/head.h"
+
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tsdb/head/head_querier.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+constexpr std::int64_t kHour = 3'600'000;
+
+Labels series(std::string_view name, std::string_view job) {
+  return {{"__name__", name}, {"job", job}};
+}
+
+/// A head without a log, and words to fill and read it.
+class HeadTest : public ::testing::Test {
+ protected:
+  HeadTest() { make({}); }
+  void make(const Options& options) { head_ = std::make_unique<Head>(options); }
+
+  AppendOutcome append(const Labels& labels, std::int64_t t, double v) {
+    const auto appender = head_->appender();
+    const SeriesRef ref = appender->resolve(labels).value();
+    const AppendOutcome outcome = appender->append(ref, {Timestamp{t}, v});
+    EXPECT_TRUE(appender->commit().ok());
+    return outcome;
+  }
+  std::unique_ptr<SeriesSet> select(const std::vector<Matcher>& matchers, TimeRange range = {}) {
+    SelectHints hints;
+    hints.range = range;
+    return make_head_querier(*head_, range)->select(matchers, hints, nullptr).value();
+  }
+  std::unique_ptr<SeriesSet> select(std::string_view name) {
+    return select({Matcher::equal("__name__", std::string(name))});
+  }
+  static std::vector<Sample> read(const SeriesSet& set, std::size_t i, TimeRange range = {}) {
+    SampleColumns out;
+    EXPECT_TRUE(set.read(i, range, out).ok());
+    std::vector<Sample> samples;
+    for (std::size_t k = 0; k < out.size(); ++k) {
+      samples.push_back({Timestamp{out.times_ms[k]}, out.values[k]});
+    }
+    return samples;
+  }
+  static std::vector<std::string> names(const SeriesSet& set) {
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < set.size(); ++i) out.push_back(set.labels(i).to_string());
+    return out;
+  }
+
+  std::unique_ptr<Head> head_;
+};
+
+TEST_F(HeadTest, GivesBackWhatWasCommitted) {
+  EXPECT_EQ(append(series("up", "a"), 1000, 1), AppendOutcome::kAppended);
+  EXPECT_EQ(append(series("up", "a"), 2000, 0), AppendOutcome::kAppended);
+  append(series("up", "b"), 2000, 5);
+  const auto set = select("up");
+  EXPECT_EQ(names(*set), (std::vector<std::string>{R"(up{job="a"})", R"(up{job="b"})"}));
+  EXPECT_EQ(read(*set, 0), (std::vector<Sample>{{Timestamp{1000}, 1}, {Timestamp{2000}, 0}}));
+  EXPECT_EQ(read(*set, 1), (std::vector<Sample>{{Timestamp{2000}, 5}}));
+  EXPECT_EQ(set->label(1, "job"), "b");
+  EXPECT_EQ(set->label(1, "instance"), "");
+}
+
+TEST_F(HeadTest, JudgesASampleByTheNewestOfItsSeriesAndBatch) {
+  EXPECT_EQ(append(series("up", "a"), 10 * kHour, 1), AppendOutcome::kAppended);
+  const auto appender = head_->appender();
+  const SeriesRef ref = appender->resolve(series("up", "a")).value();
+  const std::int64_t t = 10 * kHour;
+  EXPECT_EQ(appender->append(ref, {Timestamp{t}, 1}), AppendOutcome::kIgnored);
+  EXPECT_EQ(appender->append(ref, {Timestamp{t}, 2}), AppendOutcome::kDuplicate);
+  EXPECT_EQ(appender->append(ref, {Timestamp{t - 1}, 1}), AppendOutcome::kOutOfOrder);
+  EXPECT_EQ(appender->append(ref, {Timestamp{t - kHour - 1}, 1}), AppendOutcome::kOutOfBounds);
+  EXPECT_EQ(appender->append(ref, {Timestamp{t + 1}, 3}), AppendOutcome::kAppended);
+  EXPECT_EQ(appender->append(ref, {Timestamp{t + 1}, 3}), AppendOutcome::kIgnored);
+  EXPECT_EQ(appender->append(ref, {Timestamp{t + 1}, 4}), AppendOutcome::kDuplicate);
+  EXPECT_EQ(appender->append(ref, {Timestamp{t}, 4}), AppendOutcome::kOutOfOrder);
+  EXPECT_EQ(appender->append(SeriesRef{99}, {Timestamp{t}, 4}), AppendOutcome::kUnknownSeries);
+  EXPECT_EQ(appender->append(SeriesRef{~0ull}, {Timestamp{t}, 4}), AppendOutcome::kUnknownSeries);
+  ASSERT_TRUE(appender->commit().ok());
+  EXPECT_EQ(read(*select("up"), 0).size(), 2u);
+}
+
+TEST_F(HeadTest, ShowsNothingOfABatchBeforeItsCommit) {
+  const auto appender = head_->appender();
+  const SeriesRef ref = appender->resolve(series("up", "a")).value();
+  appender->append(ref, {Timestamp{1000}, 1});
+  EXPECT_EQ(select("up")->size(), 0u);
+  ASSERT_TRUE(appender->commit().ok());
+  EXPECT_EQ(select("up")->size(), 1u);
+}
+
+TEST_F(HeadTest, ASelectionSeesNoLaterCommit) {
+  append(series("up", "a"), 1000, 1);
+  const auto set = select("up");
+  for (int i = 0; i < 500; ++i) append(series("up", "a"), 2000 + i * 60'000, i);
+  EXPECT_EQ(read(*set, 0), (std::vector<Sample>{{Timestamp{1000}, 1}}));
+  EXPECT_EQ(set->last_sample(0, {}).value(), (Sample{Timestamp{1000}, 1}));
+  EXPECT_EQ(read(*select("up"), 0).size(), 501u);
+}
+
+TEST_F(HeadTest, TheFasterOfTwoWritersWinsAndTheOtherIsDropped) {
+  append(series("up", "a"), 1000, 1);
+  const auto slow = head_->appender();
+  const SeriesRef ref = slow->resolve(series("up", "a")).value();
+  EXPECT_EQ(slow->append(ref, {Timestamp{2000}, 2}), AppendOutcome::kAppended);
+  append(series("up", "a"), 3000, 3);
+  ASSERT_TRUE(slow->commit().ok());
+  EXPECT_EQ(read(*select("up"), 0),
+            (std::vector<Sample>{{Timestamp{1000}, 1}, {Timestamp{3000}, 3}}));
+  EXPECT_EQ(head_->metrics().samples_lost_to_races.value(), 1u);
+}
+
+TEST_F(HeadTest, RefusesLabelsThatAreNone) {
+  const auto appender = head_->appender();
+  EXPECT_EQ(appender->resolve(Labels()).status().code(), Code::kInvalid);
+  EXPECT_EQ(appender->resolve({{"a", "\xff"}}).status().code(), Code::kInvalid);
+}
+
+TEST_F(HeadTest, RefusesSeriesBeyondItsLimitAndServesTheOthers) {
+  Options options;
+  options.head_series_max = 2;
+  make(options);
+  append(series("up", "a"), 1, 1);
+  append(series("up", "b"), 1, 1);
+  const auto appender = head_->appender();
+  EXPECT_EQ(appender->resolve(series("up", "c")).status().code(), Code::kLimit);
+  EXPECT_EQ(append(series("up", "a"), 2, 1), AppendOutcome::kAppended);
+}
+
+TEST_F(HeadTest, SelectsByEveryKindOfMatcher) {
+  for (const char* job : {"api", "db", "web-1", "web-2"}) append(series("up", job), 1000, 1);
+  append({{"__name__", "up"}}, 1000, 1);
+  const auto count = [&](MatchOp op, const char* value) {
+    return select({Matcher::create(op, "job", value).value()})->size();
+  };
+  EXPECT_EQ(count(MatchOp::kEqual, "api"), 1u);
+  EXPECT_EQ(count(MatchOp::kEqual, ""), 1u);
+  EXPECT_EQ(count(MatchOp::kNotEqual, "api"), 4u);
+  EXPECT_EQ(count(MatchOp::kNotEqual, ""), 4u);
+  EXPECT_EQ(count(MatchOp::kRegex, "web-.*"), 2u);
+  EXPECT_EQ(count(MatchOp::kRegex, "api|db"), 2u);
+  EXPECT_EQ(count(MatchOp::kNotRegex, "web-[0-9]"), 3u);
+  EXPECT_EQ(select(std::vector<Matcher>{})->size(), 5u);
+}
+
+TEST_F(HeadTest, NamesLabelsAndValues) {
+  append(series("up", "a"), 1000, 1);
+  append({{"__name__", "down"}, {"zone", "z"}}, 1000, 1);
+  const auto querier = make_head_querier(*head_, {});
+  EXPECT_EQ(querier->label_names({}).value(),
+            (std::vector<std::string>{"__name__", "job", "zone"}));
+  EXPECT_EQ(querier->label_names({Matcher::equal("job", "a")}).value(),
+            (std::vector<std::string>{"__name__", "job"}));
+  EXPECT_EQ(querier->label_values("__name__", {}).value(),
+            (std::vector<std::string>{"down", "up"}));
+  EXPECT_EQ(querier->label_values("__name__", {Matcher::equal("zone", "z")}).value(),
+            (std::vector<std::string>{"down"}));
+}
+
+TEST_F(HeadTest, CutsChunksAsPrometheusDoes) {
+  const Labels labels = series("up", "a");
+  for (std::int64_t i = 0; i < 480; ++i) append(labels, i * 15'000, static_cast<double>(i));
+  append(labels, 2 * kHour, 1);
+  Head::ChunksInRange chunks;
+  head_->find_chunks(0, {}, chunks);
+  ASSERT_EQ(chunks.sealed.size(), 4u);  // Two hours at 15 s: four times 120.
+  for (const SealedChunk* chunk : chunks.sealed) EXPECT_EQ(chunk->sample_count, 120);
+  EXPECT_EQ(chunks.sealed.back()->min_t(), 0);
+  EXPECT_GT(chunks.open_bytes, 0u);
+
+  make({});  // One sample a millisecond: 240 is the most.
+  for (std::int64_t i = 0; i < 500; ++i) append(labels, i, 1);
+  head_->find_chunks(0, {}, chunks);
+  ASSERT_EQ(chunks.sealed.size(), 4u);
+  EXPECT_EQ(chunks.sealed[0]->sample_count, 120);
+
+  make({});  // Noise: no sample is added to more than 1005 bytes.
+  std::mt19937_64 random(1);
+  for (std::int64_t i = 0; i < 300; ++i) {
+    append(labels, static_cast<std::int64_t>(random() % 10'000) + i * 20'000,
+           std::bit_cast<double>(random() >> 2));
+  }
+  head_->find_chunks(0, {}, chunks);
+  for (const SealedChunk* chunk : chunks.sealed) {
+    EXPECT_GT(chunk->size, 900);
+    EXPECT_LE(chunk->size, 1024);
+  }
+}
+
+TEST_F(HeadTest, ReadsRangesAcrossChunks) {
+  const Labels labels = series("up", "a");
+  for (std::int64_t i = 0; i < 1000; ++i) append(labels, i * 15'000, static_cast<double>(i));
+  const auto set = select("up");
+  for (std::int64_t from = 0; from < 1000; from += 97) {
+    for (std::int64_t to = from; to < 1000; to += 61) {
+      const TimeRange range{Timestamp{from * 15'000 - 5}, Timestamp{to * 15'000 + 5}};
+      const auto samples = read(*set, 0, range);
+      ASSERT_EQ(samples.size(), static_cast<std::size_t>(to - from + 1));
+      EXPECT_EQ(samples.front().v, static_cast<double>(from));
+      EXPECT_EQ(set->last_sample(0, range).value(), samples.back());
+    }
+  }
+  EXPECT_EQ(set->last_sample(0, {Timestamp{1}, Timestamp{2}}).value(), std::nullopt);
+}
+
+TEST_F(HeadTest, SortsManySeriesByLabelsWhicheverWayTheyCame) {
+  std::mt19937 random(5);
+  std::vector<Labels> all;
+  for (int round = 0; round < 4; ++round) {
+    const auto appender = head_->appender();
+    for (int i = 0; i < 3000; ++i) {
+      const Labels labels{{"__name__", "m" + std::to_string(random() % 50)},
+                          {"id", std::to_string(random() % 100'000)}};
+      all.push_back(labels);
+      appender->append(appender->resolve(labels).value(), {Timestamp{round + 1}, 1});
+    }
+    ASSERT_TRUE(appender->commit().ok());
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    const auto set = select(std::vector<Matcher>{});
+    ASSERT_EQ(set->size(), all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) ASSERT_EQ(set->labels(i), all[i]);
+  }
+}
+
+TEST_F(HeadTest, TruncationDropsOldSamplesAndSeriesWithNothingElse) {
+  append(series("up", "gone"), 1000, 1);
+  append(series("up", "stays"), 1000, 1);
+  append(series("up", "stays"), 4 * kHour, 2);
+  const auto before = select("up");
+  ASSERT_TRUE(head_->is_cut_due());
+  head_->freeze_before(Timestamp{2 * kHour});
+  head_->truncate_before(Timestamp{2 * kHour});
+  const auto after = select("up");
+  EXPECT_EQ(names(*after), (std::vector<std::string>{R"(up{job="stays"})"}));
+  EXPECT_EQ(read(*after, 0), (std::vector<Sample>{{Timestamp{4 * kHour}, 2}}));
+  // Who selected before still reads everything.
+  ASSERT_EQ(before->size(), 2u);
+  EXPECT_EQ(before->labels(0), series("up", "gone"));
+  EXPECT_EQ(read(*before, 0), (std::vector<Sample>{{Timestamp{1000}, 1}}));
+  EXPECT_EQ(read(*before, 1).size(), 2u);
+  EXPECT_EQ(head_->table().series_count(), 1u);
+  EXPECT_FALSE(head_->is_cut_due());
+}
+
+TEST_F(HeadTest, ASeriesRemovedBetweenQueueingAndCommitComesBack) {
+  append(series("up", "a"), 3 * kHour, 1);
+  const auto appender = head_->appender();
+  const SeriesRef ref = appender->resolve(series("up", "a")).value();
+  append(series("up", "b"), 7 * kHour, 1);
+  EXPECT_EQ(appender->append(ref, {Timestamp{6 * kHour}, 2}), AppendOutcome::kAppended);
+  head_->freeze_before(Timestamp{6 * kHour});
+  head_->truncate_before(Timestamp{6 * kHour});
+  EXPECT_EQ(head_->table().series_count(), 1u);
+  ASSERT_TRUE(appender->commit().ok());
+  const auto set = select({Matcher::equal("job", "a")});
+  ASSERT_EQ(set->size(), 1u);
+  EXPECT_EQ(read(*set, 0), (std::vector<Sample>{{Timestamp{6 * kHour}, 2}}));
+  EXPECT_EQ(head_->appender()->append(ref, {Timestamp{7 * kHour}, 1}),
+            AppendOutcome::kUnknownSeries);
+}
+
+TEST_F(HeadTest, SlotsAreUsedAgainAfterTheLastReaderAndNothingIsMixedUp) {
+  Options options;
+  options.block_range = milliseconds(1000);
+  make(options);
+  std::mt19937 random(11);
+  std::map<Labels, std::map<std::int64_t, double>> model;
+  std::unique_ptr<SeriesSet> old_view;
+  std::vector<std::pair<Labels, std::vector<Sample>>> old_content;
+  for (std::int64_t t = 1000; t < 60'000; t += 50) {
+    const auto appender = head_->appender();
+    for (int i = 0; i < 20; ++i) {
+      const Labels labels{{"id", std::to_string(t / 3000) + "-" + std::to_string(random() % 40)},
+                          {"kind", random() % 2 == 0 ? "x" : "y"}};
+      const auto outcome =
+          appender->append(appender->resolve(labels).value(), {Timestamp{t}, 1.0 * i});
+      if (outcome == AppendOutcome::kAppended) model[labels][t] = i;
+    }
+    ASSERT_TRUE(appender->commit().ok());
+    if (random() % 40 == 0) {
+      if (old_view != nullptr) {
+        for (std::size_t i = 0; i < old_view->size(); ++i) {
+          ASSERT_EQ(old_view->labels(i), old_content[i].first);
+          ASSERT_EQ(read(*old_view, i), old_content[i].second);
+        }
+      }
+      old_view = select(std::vector<Matcher>{});
+      old_content.clear();
+      for (std::size_t i = 0; i < old_view->size(); ++i) {
+        old_content.emplace_back(old_view->labels(i), read(*old_view, i));
+      }
+    }
+    if (head_->is_cut_due()) {
+      const std::int64_t end = head_->window_end(head_->min_time());
+      head_->freeze_before(Timestamp{end});
+      head_->truncate_before(Timestamp{end});
+      for (auto it = model.begin(); it != model.end();) {
+        it->second.erase(it->second.begin(), it->second.lower_bound(end));
+        it = it->second.empty() ? model.erase(it) : std::next(it);
+      }
+    }
+    const auto set = select(std::vector<Matcher>{});
+    ASSERT_EQ(set->size(), model.size()) << t;
+    std::size_t i = 0;
+    for (const auto& [labels, samples] : model) {
+      ASSERT_EQ(set->labels(i), labels);
+      ASSERT_EQ(read(*set, i).size(), samples.size());
+      ++i;
+    }
+    ASSERT_EQ(select({Matcher::equal("kind", "x")})->size() +
+                  select({Matcher::equal("kind", "y")})->size(),
+              model.size());
+  }
+  EXPECT_LT(head_->table().slot_count(), 1000u);  // 800 series in all, few at a time.
+}
+
+}  // namespace
+}  // namespace tarsier::tsdb

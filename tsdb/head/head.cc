@@ -1,0 +1,409 @@
+#include "tsdb/head/head.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+
+#include "base/check.h"
+#include "tsdb/head/head_appender.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+constexpr std::uint16_t kSamplesPerChunk = 120;
+/// No sample is appended to a chunk longer than this: 1024 less the worst sample.
+constexpr std::size_t kOpenChunkBytesMax = 1005;
+/// A chunk with a quarter of its samples says how long they will take.
+constexpr std::uint16_t kEstimateAtSamples = kSamplesPerChunk / 4;
+/// How far ahead of the sample being applied memory is asked for: records, then chunk ends.
+constexpr std::size_t kPrefetchRecords = 24;
+constexpr std::size_t kPrefetchChunks = 10;
+constexpr std::size_t kSliceSlots = 4096;
+constexpr std::size_t kSeriesPerRecordMax = 10'000;
+
+/// Where the chunk should end so that the window is divided evenly, given how long its first
+/// samples took (`newest` is the last of them).
+std::int64_t estimate_end(std::int64_t start, std::int64_t newest, std::int64_t end) {
+  const double n = static_cast<double>(end - start) / (static_cast<double>(newest - start + 1) *
+                                                       (kSamplesPerChunk / kEstimateAtSamples));
+  if (n <= 1) return end;
+  return static_cast<std::int64_t>(static_cast<double>(start) +
+                                   static_cast<double>(end - start) / std::floor(n));
+}
+
+}  // namespace
+
+HeadGeneration::~HeadGeneration() { table.reclaim(std::move(removed)); }
+
+/// Holds the lock of the shard of one slot after the other. Neighbouring slots share it, so a
+/// batch of series that were created together changes locks rarely.
+class Head::ShardLock final {
+ public:
+  explicit ShardLock(const Head& head) : head_(head) {}
+  ~ShardLock() NO_THREAD_SAFETY_ANALYSIS {
+    if (held_ != nullptr) held_->unlock();
+  }
+  ShardLock(const ShardLock&) = delete;
+  ShardLock& operator=(const ShardLock&) = delete;
+
+  void hold(Slot slot) NO_THREAD_SAFETY_ANALYSIS {
+    Mutex* const wanted = &head_.shard_of(slot);
+    if (wanted == held_) return;
+    if (held_ != nullptr) held_->unlock();
+    held_ = wanted;
+    held_->lock();
+  }
+
+ private:
+  const Head& head_;
+  Mutex* held_ = nullptr;
+};
+
+Head::Head(const Options& options)
+    : range_ms_(options.block_range.ms),
+      table_(options.head_series_max),
+      generation_(std::make_shared<HeadGeneration>(table_, INT64_MIN)) {
+  CHECK(range_ms_ > 0);
+}
+
+Head::~Head() {
+  MutexLock lock(generation_mutex_);
+  CHECK(generation_.use_count() == 1, "an appender or querier outlives the head");
+}
+
+std::unique_ptr<Appender> Head::appender() { return std::make_unique<HeadAppender>(*this); }
+
+std::shared_ptr<const HeadGeneration> Head::generation() const {
+  MutexLock lock(generation_mutex_);
+  return generation_;
+}
+
+std::int64_t Head::append_bound() const {
+  const std::int64_t min_valid = min_valid_time_.load(std::memory_order_relaxed);
+  const std::int64_t newest = max_time();
+  if (newest == INT64_MIN) return min_valid;
+  return std::max(min_valid, (Timestamp{newest} - Duration{range_ms_ / 2}).ms);
+}
+
+std::int64_t Head::window_end(std::int64_t t) const {
+  std::int64_t end;
+  if (__builtin_add_overflow(t / range_ms_ * range_ms_, range_ms_, &end)) return INT64_MAX;
+  return end;
+}
+
+// --- Writing
+
+void Head::revive(HeadBatch& batch) {
+  for (std::size_t i = 0; i < batch.slots.size(); ++i) {
+    if (table_.find(batch.samples[i].ref) == batch.slots[i]) continue;
+    // A truncation removed the series between queueing and commit. Its labels are still there,
+    // since the appender holds its generation; the sample was accepted, so the series comes back.
+    const Result<Slot> slot = table_.resolve(table_.labels(batch.slots[i]));
+    if (!slot.ok()) {
+      batch.samples[i].t = kMinTimestamp;  // Below every bound: dropped and counted.
+      continue;
+    }
+    batch.slots[i] = *slot;
+    batch.samples[i].ref = SeriesRef{table_.info(*slot).ref};
+  }
+}
+
+Result<LogPosition> Head::log_batch(const HeadBatch& batch, const EncodedRecord* samples) {
+  if (log_ == nullptr) return LogPosition{};
+  // New series of every appender so far go in front: so no sample is in the log before its series,
+  // whoever created it, and series cost one record per commit.
+  std::vector<RefSeries> new_series = table_.take_new_series();
+  std::deque<std::string> plain;
+  std::deque<EncodedRecord> encoded;
+  std::vector<const EncodedRecord*> records;
+  const auto add = [&] {
+    encoded.emplace_back().encode(as_bytes(plain.back()), log_->compression());
+    records.push_back(&encoded.back());
+  };
+  for (std::span<const RefSeries> rest = new_series; !rest.empty();) {
+    const std::size_t count = std::min(rest.size(), kSeriesPerRecordMax);
+    encode_series(rest.first(count), plain.emplace_back());
+    add();
+    rest = rest.subspan(count);
+  }
+  if (!batch.metadata.empty()) {
+    encode_metadata(batch.metadata, plain.emplace_back());
+    add();
+  }
+  if (samples != nullptr) records.push_back(samples);
+  if (records.empty()) return LogPosition{};
+  Result<LogPosition> position = log_->append(records);
+  if (!position.ok()) table_.put_back(std::move(new_series));
+  return position;
+}
+
+Result<LogPosition> Head::commit(HeadBatch& batch, std::uint64_t removal_count) {
+  std::string plain;
+  EncodedRecord record;
+  const auto encode = [&] {
+    plain.clear();
+    encode_samples(batch.samples, plain);
+    record.encode(as_bytes(plain), log_->compression());
+  };
+  const bool has_samples = !batch.samples.empty();
+  if (has_samples && log_ != nullptr) encode();  // The expensive part, before the lock.
+
+  MutexLock lock(commit_mutex_);
+  if (removal_count != this->removal_count()) {
+    revive(batch);
+    if (has_samples && log_ != nullptr) encode();
+  }
+  const LogPosition position = TRY(log_batch(batch, has_samples ? &record : nullptr));
+  const std::size_t appended = apply(batch.slots, batch.samples);
+  metrics_.samples_lost_to_races.add(batch.samples.size() - appended);
+  for (const RefMetadata& metadata : batch.metadata) apply_metadata(metadata);
+  return position;
+}
+
+std::size_t Head::apply(std::span<const Slot> slots, std::span<const RefSample> samples) {
+  CHECK(slots.size() == samples.size());
+  const std::int64_t min_valid = min_valid_time_.load(std::memory_order_relaxed);
+  std::int64_t oldest = min_time();
+  std::int64_t newest = max_time();
+  std::size_t appended = 0;
+  ShardLock shard(*this);
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (i + kPrefetchRecords < slots.size()) {
+      __builtin_prefetch(&table_.record(slots[i + kPrefetchRecords]), 1);
+    }
+    if (i + kPrefetchChunks < slots.size()) {
+      const SeriesRecord& later = table_.record(slots[i + kPrefetchChunks]);
+      if (later.has_open_chunk()) open_.prefetch(later.place.last);
+    }
+    const std::int64_t t = samples[i].t.ms;
+    if (t < min_valid) continue;
+    shard.hold(slots[i]);
+    if (!append_to(slots[i], {samples[i].t, samples[i].v})) continue;
+    ++appended;
+    oldest = std::min(oldest, t);
+    newest = std::max(newest, t);
+  }
+  metrics_.samples_appended.add(appended);
+  min_time_.store(oldest, std::memory_order_relaxed);
+  max_time_.store(newest, std::memory_order_relaxed);
+  return appended;
+}
+
+bool Head::append_to(Slot slot, Sample sample) {
+  SeriesRecord& record = table_.record(slot);
+  if (sample.t.ms <= record.chunk.t) return false;
+  if (record.has_open_chunk() &&
+      (sample.t.ms >= record.next_at || record.chunk.sample_count >= 2 * kSamplesPerChunk ||
+       record.chunk.byte_count() > kOpenChunkBytesMax)) {
+    seal(slot);
+  }
+  XorState chunk = record.chunk;
+  std::byte last{};
+  if (!record.has_open_chunk()) {
+    chunk = XorState{};
+    record.place = open_.begin();
+    record.chunk_start = sample.t.ms;
+    record.next_at = window_end(sample.t.ms);
+    metrics_.chunks_created.add();
+  } else {
+    last = open_.last_byte(record.place.last, chunk.byte_count());
+  }
+  const std::size_t byte_count = chunk.byte_count();
+  const XorTail tail = chunk.append(sample, last);
+  record.place.last = open_.write(record.place.last, byte_count, tail);
+  // Appenders look at these two without a lock; on this side it is an ordinary store.
+  std::atomic_ref(record.chunk.t).store(chunk.t, std::memory_order_relaxed);
+  std::atomic_ref(record.chunk.value_bits).store(chunk.value_bits, std::memory_order_relaxed);
+  record.chunk.delta = chunk.delta;
+  record.chunk.bit_count = chunk.bit_count;
+  record.chunk.sample_count = chunk.sample_count;
+  record.chunk.leading = chunk.leading;
+  record.chunk.trailing = chunk.trailing;
+  if (chunk.sample_count == kEstimateAtSamples) {
+    record.next_at = estimate_end(record.chunk_start, chunk.t, record.next_at);
+  }
+  return true;
+}
+
+void Head::seal(Slot slot) {
+  SeriesRecord& record = table_.record(slot);
+  SeriesInfo& info = table_.info(slot);
+  const std::size_t size = record.chunk.byte_count();
+  SealedChunk* const sealed = sealed_.window(window_end(record.chunk_start)).allocate(size);
+  sealed->previous = info.newest_sealed;
+  sealed->previous_max_t = info.newest_sealed_max_t;
+  sealed->max_t = record.chunk.t;
+  sealed->size = static_cast<std::uint16_t>(size);
+  sealed->sample_count = record.chunk.sample_count;
+  open_.copy(record.place.first, record.chunk.sample_count,
+             {reinterpret_cast<std::byte*>(sealed) + SealedChunk::kHeaderBytes, size});
+  open_.free(record.place);
+  info.newest_sealed = sealed;
+  info.newest_sealed_max_t = sealed->max_t;
+  record.chunk.sample_count = 0;
+}
+
+// --- Replay
+
+void Head::set_min_valid_time(Timestamp time) {
+  min_valid_time_.store(time.ms, std::memory_order_relaxed);
+  auto generation = std::make_shared<HeadGeneration>(table_, time.ms);
+  MutexLock lock(generation_mutex_);
+  generation_.swap(generation);
+}
+
+Status Head::replay_series(std::span<const RefSeries> series) {
+  for (const RefSeries& one : series) {
+    newest_replayed_ref_ = std::max(newest_replayed_ref_, one.ref.value);
+    TRY(table_.restore(one.ref.value, one.labels));
+  }
+  return {};
+}
+
+void Head::replay_samples(std::span<const RefSample> samples) {
+  std::vector<Slot> slots;
+  std::vector<RefSample> known;
+  slots.reserve(samples.size());
+  known.reserve(samples.size());
+  for (const RefSample& sample : samples) {
+    newest_replayed_ref_ = std::max(newest_replayed_ref_, sample.ref.value);
+    const Slot slot = table_.find(sample.ref);
+    if (slot == SeriesRefs::kNone) continue;
+    slots.push_back(slot);
+    known.push_back(sample);
+  }
+  MutexLock lock(commit_mutex_);
+  apply(slots, known);
+}
+
+void Head::replay_metadata(std::span<const RefMetadata> metadata) {
+  for (const RefMetadata& one : metadata) {
+    newest_replayed_ref_ = std::max(newest_replayed_ref_, one.ref.value);
+    apply_metadata(one);
+  }
+}
+
+void Head::finish_replay() { table_.finish_restore(newest_replayed_ref_); }
+
+// --- Reading
+
+std::vector<Head::Newest> Head::capture(std::vector<Slot>& slots, std::int64_t min_time) const {
+  std::vector<Newest> newest;
+  newest.reserve(slots.size());
+  std::size_t kept = 0;
+  MutexLock lock(commit_mutex_);
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (i + kPrefetchRecords < slots.size()) {
+      __builtin_prefetch(&table_.record(slots[i + kPrefetchRecords]));
+    }
+    const XorState& chunk = table_.record(slots[i]).chunk;
+    if (chunk.t == kNoSample || chunk.t < min_time) continue;
+    newest.push_back({chunk.t, chunk.value_bits});
+    slots[kept++] = slots[i];
+  }
+  slots.resize(kept);
+  return newest;
+}
+
+void Head::find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const {
+  out.sealed.clear();
+  out.open_bytes = 0;
+  const SealedChunk* sealed = nullptr;
+  std::int64_t max_t = 0;
+  {
+    ShardLock shard(*this);
+    shard.hold(slot);
+    const SeriesRecord& record = table_.record(slot);
+    const SeriesInfo& info = table_.info(slot);
+    sealed = info.newest_sealed;
+    max_t = info.newest_sealed_max_t;
+    if (record.has_open_chunk() && record.chunk_start <= range.max.ms &&
+        record.chunk.t >= range.min.ms) {
+      out.open_bytes = record.chunk.byte_count();
+      open_.copy(record.place.first, record.chunk.sample_count,
+                 std::span(out.open).first(out.open_bytes));
+    }
+  }
+  while (sealed != nullptr && max_t >= range.min.ms) {
+    if (sealed->min_t() <= range.max.ms) out.sealed.push_back(sealed);
+    max_t = sealed->previous_max_t;
+    sealed = sealed->previous;
+  }
+}
+
+// --- Cutting
+
+bool Head::is_cut_due() const { return !is_empty() && max_time() - min_time() > range_ms_ / 2 * 3; }
+
+void Head::freeze_before(Timestamp end) {
+  {
+    MutexLock lock(commit_mutex_);
+    if (end.ms > min_valid_time_.load(std::memory_order_relaxed)) {
+      min_valid_time_.store(end.ms, std::memory_order_relaxed);
+    }
+  }
+  const std::size_t slot_count = table_.slot_count();
+  for (std::size_t begin = 0; begin < slot_count; begin += kSliceSlots) {
+    MutexLock lock(commit_mutex_);
+    ShardLock shard(*this);
+    for (std::size_t i = begin; i < std::min(begin + kSliceSlots, slot_count); ++i) {
+      const auto slot = static_cast<Slot>(i);
+      const SeriesRecord& record = table_.record(slot);
+      if (!record.has_open_chunk() || record.chunk.t >= end.ms) continue;
+      shard.hold(slot);
+      seal(slot);
+    }
+  }
+}
+
+void Head::truncate_before(Timestamp end) {
+  CHECK(end.ms <= min_valid_time_.load(std::memory_order_relaxed));
+  SeriesTable::Removed removed;
+  const std::uint32_t truncation = table_.truncation_count();
+  std::int64_t oldest_open = INT64_MAX;
+  const std::size_t slot_count = table_.slot_count();
+  for (std::size_t begin = 0; begin < slot_count; begin += kSliceSlots) {
+    MutexLock lock(commit_mutex_);
+    const std::size_t before = removed.slots.size();
+    table_.remove_idle(
+        static_cast<Slot>(begin), static_cast<Slot>(std::min(begin + kSliceSlots, slot_count)),
+        [&](const SeriesRecord& record) {
+          if (record.has_open_chunk()) {
+            oldest_open = std::min(oldest_open, record.chunk_start);
+          }
+          // A series that never had a sample gets one truncation's time to get one.
+          if (record.chunk.t == kNoSample) return record.created_in < truncation;
+          return record.chunk.t < end.ms;
+        },
+        removed);
+    if (removed.slots.size() > before) removal_count_.fetch_add(1, std::memory_order_release);
+  }
+  table_.finish_removal(removed);
+  metrics_.series_removed.add(removed.slots.size());
+  metrics_.truncations.add();
+
+  auto next = std::make_shared<HeadGeneration>(table_, end.ms);
+  std::shared_ptr<HeadGeneration> ended;
+  MutexLock lock(commit_mutex_);
+  auto windows = sealed_.take_before(end.ms);
+  for (const auto& window : windows) metrics_.chunks_removed.add(window->chunk_count());
+  const std::int64_t oldest = std::min(oldest_open, sealed_.oldest_start(range_ms_));
+  min_time_.store(std::max(oldest, end.ms), std::memory_order_relaxed);
+  MutexLock generation_lock(generation_mutex_);
+  ended = std::exchange(generation_, next);
+  ended->next = std::move(next);
+  ended->removed = std::move(removed);
+  ended->windows = std::move(windows);
+}
+
+bool Head::has_series(SeriesRef ref) const {
+  return table_.find(SeriesRef{table_.primary_ref(ref.value)}) != SeriesRefs::kNone;
+}
+
+std::size_t Head::bytes() {
+  const std::size_t table_bytes = table_.bytes();
+  MutexLock lock(commit_mutex_);
+  return table_bytes + open_.bytes() + sealed_.bytes();
+}
+
+}  // namespace tarsier::tsdb

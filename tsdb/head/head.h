@@ -1,0 +1,198 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/metric.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "tsdb/appender.h"
+#include "tsdb/db.h"
+#include "tsdb/head/open_chunks.h"
+#include "tsdb/head/sealed_chunks.h"
+#include "tsdb/head/series_table.h"
+#include "tsdb/options.h"
+#include "tsdb/wal/group_commit_log.h"
+#include "tsdb/wal/record.h"
+
+namespace tarsier::tsdb {
+
+/// The head between two truncations, as its readers hold it. What a truncation takes away hangs on
+/// the generation it ended and is freed with it; a generation keeps the next one alive, so nothing
+/// goes before the last reader that could see it.
+struct HeadGeneration {
+  HeadGeneration(SeriesTable& the_table, std::int64_t the_min_time)
+      : table(the_table), min_time(the_min_time), postings(the_table.postings()) {}
+  ~HeadGeneration();
+  HeadGeneration(const HeadGeneration&) = delete;
+  HeadGeneration& operator=(const HeadGeneration&) = delete;
+
+  SeriesTable& table;
+  const std::int64_t min_time;  ///< What is older belongs to blocks.
+  const std::shared_ptr<const HeadPostings> postings;
+  // Set once, by the truncation that ends the generation.
+  std::shared_ptr<HeadGeneration> next;
+  SeriesTable::Removed removed;
+  std::vector<std::unique_ptr<SealedWindow>> windows;
+};
+
+/// What is on its way into the head: samples with the slots of their series, and metadata.
+struct HeadBatch {
+  std::vector<RefSample> samples;
+  std::vector<Slot> slots;  ///< Of each sample.
+  std::vector<RefMetadata> metadata;
+};
+
+struct HeadMetrics {
+  Counter samples_appended;
+  Counter samples_lost_to_races;  ///< Valid when queued, not any more at the commit.
+  Counter out_of_order;
+  Counter out_of_bounds;
+  Counter series_removed;
+  Counter chunks_created;
+  Counter chunks_removed;
+  Counter truncations;
+};
+
+/// The newest hours of all series in memory. Made by the database, which also drives cutting and
+/// truncation from one thread; appenders and queriers come from any thread and end before it.
+///
+/// Locks, in this order: commit lock, the table's lock, a shard lock, the generation's lock, the
+/// log's own. The commit lock serialises commits: so log order is head order, and whoever holds it
+/// sees whole commits only. Changes to a series' chunks also hold the lock of its shard (256
+/// neighbouring slots), which is all a reader of the chunks takes.
+class Head final {
+ public:
+  explicit Head(const Options& options);
+  ~Head();
+  Head(const Head&) = delete;
+  Head& operator=(const Head&) = delete;
+
+  /// From now on commits go to `log` (may be null: memory only). REQUIRES: no commit yet, and no
+  /// replay after.
+  void attach_log(GroupCommitLog* log) { log_ = log; }
+
+  std::unique_ptr<Appender> appender();
+  std::shared_ptr<const HeadGeneration> generation() const;
+
+  // What appenders do.
+
+  /// Older samples are out of bounds.
+  std::int64_t append_bound() const;
+  /// Logs the batch and makes it visible.
+  Result<LogPosition> commit(HeadBatch& batch, std::uint64_t removal_count)
+      EXCLUDES_LOCK(commit_mutex_);
+  std::uint64_t removal_count() const { return removal_count_.load(std::memory_order_acquire); }
+  /// Whether this is news about the series' metric.
+  bool is_new_metadata(std::string_view metric, const Metadata& metadata) const;
+
+  // Replay, on one thread, before anything else.
+
+  /// Nothing older than `time` is taken, now or later: blocks have it.
+  void set_min_valid_time(Timestamp time);
+  Status replay_series(std::span<const RefSeries> series);
+  /// Unknown series and samples that do not fit are dropped, as they were when first appended.
+  void replay_samples(std::span<const RefSample> samples) EXCLUDES_LOCK(commit_mutex_);
+  void replay_metadata(std::span<const RefMetadata> metadata);
+  void finish_replay();
+
+  // What readers do.
+
+  /// The newest sample of each series at one moment between two commits. Slots of series without a
+  /// sample at or after `min_time` are taken out of `slots`.
+  struct Newest {
+    std::int64_t t;
+    std::uint64_t value_bits;
+  };
+  std::vector<Newest> capture(std::vector<Slot>& slots, std::int64_t min_time) const
+      EXCLUDES_LOCK(commit_mutex_);
+  /// The chunks of a series that may have samples in `range`.
+  struct ChunksInRange {
+    std::vector<const SealedChunk*> sealed;  ///< Newest first.
+    std::array<std::byte, 1088> open;        ///< A copy of the open chunk.
+    std::size_t open_bytes = 0;              ///< 0: it has none of the range.
+  };
+  /// REQUIRES: range.min is not before the caller's generation.
+  void find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const;
+
+  // Maintenance, from one thread.
+
+  bool is_empty() const { return min_time() > max_time(); }
+  std::int64_t min_time() const { return min_time_.load(std::memory_order_relaxed); }
+  std::int64_t max_time() const { return max_time_.load(std::memory_order_relaxed); }
+  /// Whether the head is long enough to cut a block off.
+  bool is_cut_due() const;
+  /// End of the window a sample belongs to.
+  std::int64_t window_end(std::int64_t t) const;
+  /// Takes no more samples before `end`, and seals what is there.
+  void freeze_before(Timestamp end) EXCLUDES_LOCK(commit_mutex_);
+  /// Drops what is before `end`, and the series that have nothing else. REQUIRES: `end` is the end
+  /// of a window, frozen.
+  void truncate_before(Timestamp end) EXCLUDES_LOCK(commit_mutex_);
+  /// Whether the log must keep the record of this series.
+  bool has_series(SeriesRef ref) const;
+
+  HeadStatistics statistics(std::size_t limit);
+  std::vector<std::pair<std::string, Metadata>> metadata() const;
+  void collect(MetricWriter& out) const;
+  HeadMetrics& metrics() { return metrics_; }
+  SeriesTable& table() { return table_; }
+  const SeriesTable& table() const { return table_; }
+  /// Memory of the head's structures.
+  std::size_t bytes() EXCLUDES_LOCK(commit_mutex_);
+
+ private:
+  static constexpr std::size_t kShardCount = 64;
+  static constexpr std::size_t kShardSlots = 256;
+  class ShardLock;
+
+  Mutex& shard_of(Slot slot) const { return shards_[slot / kShardSlots % kShardCount]; }
+  void revive(HeadBatch& batch) REQUIRES_LOCK(commit_mutex_);
+  Result<LogPosition> log_batch(const HeadBatch& batch, const EncodedRecord* samples)
+      REQUIRES_LOCK(commit_mutex_);
+  /// Returns how many samples were still good.
+  std::size_t apply(std::span<const Slot> slots, std::span<const RefSample> samples)
+      REQUIRES_LOCK(commit_mutex_);
+  bool append_to(Slot slot, Sample sample) REQUIRES_LOCK(commit_mutex_);
+  void seal(Slot slot) REQUIRES_LOCK(commit_mutex_);
+  void apply_metadata(const RefMetadata& metadata) EXCLUDES_LOCK(metadata_mutex_);
+
+  const std::int64_t range_ms_;
+  GroupCommitLog* log_ = nullptr;
+  SeriesTable table_;
+  HeadMetrics metrics_;
+
+  std::atomic<std::int64_t> min_valid_time_{INT64_MIN};
+  std::atomic<std::int64_t> min_time_{INT64_MAX};
+  std::atomic<std::int64_t> max_time_{INT64_MIN};
+  std::atomic<std::uint64_t> removal_count_{0};
+
+  mutable Mutex commit_mutex_;
+  mutable std::array<Mutex, kShardCount> shards_;
+  OpenChunks open_;  // Changed under the commit lock and a shard lock.
+  SealedChunks sealed_ GUARDED_BY(commit_mutex_);
+
+  std::uint64_t newest_replayed_ref_ = 0;
+
+  struct MetadataEntry {
+    SeriesRef ref;
+    Metadata metadata;
+  };
+  mutable Mutex metadata_mutex_;
+  std::map<std::string, std::vector<MetadataEntry>, std::less<>> metadata_
+      GUARDED_BY(metadata_mutex_);
+
+  mutable Mutex generation_mutex_;
+  std::shared_ptr<HeadGeneration> generation_ GUARDED_BY(generation_mutex_);
+};
+
+}  // namespace tarsier::tsdb

@@ -1,0 +1,114 @@
+#include "tsdb/head/head_appender.h"
+
+#include <array>
+#include <atomic>
+#include <bit>
+
+#include "base/check.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+/// Slots are looked up and their records asked for this many samples ahead.
+constexpr std::size_t kRunLength = 64;
+
+/// What is known of a series' newest sample without a lock. Exact for the only writer of a series.
+Sample newest_sample(SeriesRecord& record) {
+  const std::int64_t t = std::atomic_ref(record.chunk.t).load(std::memory_order_relaxed);
+  const std::uint64_t bits =
+      std::atomic_ref(record.chunk.value_bits).load(std::memory_order_relaxed);
+  return {Timestamp{t}, std::bit_cast<double>(bits)};
+}
+
+AppendOutcome judge(Sample sample, Sample newest, std::int64_t bound) {
+  const bool has_newest = newest.t.ms != kNoSample;
+  if (has_newest && sample == newest) return AppendOutcome::kIgnored;
+  if (sample.t.ms < bound || sample.t.ms == kNoSample) return AppendOutcome::kOutOfBounds;
+  if (!has_newest || sample.t > newest.t) return AppendOutcome::kAppended;
+  return sample.t == newest.t ? AppendOutcome::kDuplicate : AppendOutcome::kOutOfOrder;
+}
+
+}  // namespace
+
+HeadAppender::HeadAppender(Head& head)
+    : head_(head),
+      removal_count_(head.removal_count()),
+      generation_(head.generation()),
+      bound_(head.append_bound()) {}
+
+Result<SeriesRef> HeadAppender::resolve(const Labels& labels) {
+  const Slot slot = TRY(head_.table().resolve(labels));
+  return SeriesRef{head_.table().info(slot).ref};
+}
+
+AppendOutcome HeadAppender::queue(Slot slot, SeriesRef series, Sample sample) {
+  if (slot == SeriesRefs::kNone) return AppendOutcome::kUnknownSeries;
+  SeriesRecord& record = head_.table().record(slot);
+  // The mark says where this batch's last sample of the series is, if there is one; a mark left by
+  // another batch points at something else, or past the end.
+  const std::uint32_t mark = std::atomic_ref(record.batch_mark).load(std::memory_order_relaxed);
+  const bool is_queued = mark < batch_.slots.size() && batch_.slots[mark] == slot;
+  const Sample newest =
+      is_queued ? Sample{batch_.samples[mark].t, batch_.samples[mark].v} : newest_sample(record);
+  const AppendOutcome outcome = judge(sample, newest, bound_);
+  if (outcome != AppendOutcome::kAppended) {
+    if (outcome == AppendOutcome::kOutOfOrder) head_.metrics().out_of_order.add();
+    if (outcome == AppendOutcome::kOutOfBounds) head_.metrics().out_of_bounds.add();
+    return outcome;
+  }
+  std::atomic_ref(record.batch_mark)
+      .store(static_cast<std::uint32_t>(batch_.slots.size()), std::memory_order_relaxed);
+  batch_.slots.push_back(slot);
+  batch_.samples.push_back({series, sample.t, sample.v});
+  return outcome;
+}
+
+AppendOutcome HeadAppender::append(SeriesRef series, Sample sample) {
+  return queue(head_.table().find(series), series, sample);
+}
+
+void HeadAppender::append_batch(std::span<const SeriesRef> series, std::span<const Sample> samples,
+                                std::span<AppendOutcome> outcomes) {
+  CHECK(series.size() == samples.size() && series.size() == outcomes.size());
+  SeriesTable& table = head_.table();
+  batch_.slots.reserve(batch_.slots.size() + series.size());
+  batch_.samples.reserve(batch_.samples.size() + series.size());
+  std::array<Slot, kRunLength> slots;
+  for (std::size_t begin = 0; begin < series.size(); begin += kRunLength) {
+    const std::size_t count = std::min(kRunLength, series.size() - begin);
+    for (std::size_t i = 0; i < count; ++i) {
+      slots[i] = table.find(series[begin + i]);
+      if (slots[i] != SeriesRefs::kNone) __builtin_prefetch(&table.record(slots[i]), 1);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      outcomes[begin + i] = queue(slots[i], series[begin + i], samples[begin + i]);
+    }
+  }
+}
+
+void HeadAppender::set_metadata(SeriesRef series, const Metadata& metadata) {
+  const Slot slot = head_.table().find(series);
+  if (slot == SeriesRefs::kNone) return;
+  if (!head_.is_new_metadata(head_.table().label(slot, kMetricName), metadata)) return;
+  batch_.metadata.push_back({series, metadata});
+}
+
+Labels HeadAppender::labels_of(SeriesRef series) const {
+  const Slot slot = head_.table().find(series);
+  return slot == SeriesRefs::kNone ? Labels() : head_.table().labels(slot);
+}
+
+Result<LogPosition> HeadAppender::commit() {
+  if (batch_.samples.empty() && batch_.metadata.empty()) return LogPosition{};
+  Result<LogPosition> position = head_.commit(batch_, removal_count_);
+  rollback();
+  return position;
+}
+
+void HeadAppender::rollback() {
+  batch_.samples.clear();
+  batch_.slots.clear();
+  batch_.metadata.clear();
+}
+
+}  // namespace tarsier::tsdb

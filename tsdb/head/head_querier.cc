@@ -1,0 +1,206 @@
+#include "tsdb/head/head_querier.h"
+
+#include <algorithm>
+#include <bit>
+#include <set>
+#include <unordered_set>
+
+#include "tsdb/index/select.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+/// How many postings lists are copied per hold of the table's lock.
+constexpr std::size_t kListsPerLock = 64;
+
+/// The head's postings as selections read them.
+class HeadPostingsSource final {
+ public:
+  using Ref = Slot;
+
+  HeadPostingsSource(SeriesTable& table, const HeadPostings& postings)
+      : table_(table), postings_(postings) {}
+
+  Status append_all(std::vector<Slot>& out) {
+    MutexLock lock(table_.mutex());
+    postings_.append_all(out);
+    return {};
+  }
+  Status append_postings(std::string_view name, std::string_view value, std::vector<Slot>& out) {
+    MutexLock lock(table_.mutex());
+    if (const auto pair = table_.pairs().find(name, value)) postings_.append_pair(*pair, out);
+    return {};
+  }
+  template <typename Keep>
+  Status append_values(std::string_view name, std::string_view prefix, const Keep& keep,
+                       PostingsRuns<Slot>& runs) {
+    std::vector<PairId> pairs = pairs_of(name);
+    std::erase_if(pairs, [&](PairId pair) {
+      const std::string_view value = table_.pairs().value(pair);
+      return !value.starts_with(prefix) || !keep(value);
+    });
+    for (std::size_t begin = 0; begin < pairs.size(); begin += kListsPerLock) {
+      MutexLock lock(table_.mutex());
+      for (std::size_t i = begin; i < std::min(begin + kListsPerLock, pairs.size()); ++i) {
+        postings_.append_pair(pairs[i], runs.refs);
+        runs.finish_run();
+      }
+    }
+    return {};
+  }
+  std::size_t value_count(std::string_view name) {
+    MutexLock lock(table_.mutex());
+    const auto id = table_.pairs().find_name(name);
+    return id ? postings_.pairs_of(*id).size() : 0;
+  }
+  Result<std::string_view> label_value(Slot slot, std::string_view name) {
+    return table_.label(slot, name);
+  }
+
+  std::vector<PairId> pairs_of(std::string_view name) {
+    MutexLock lock(table_.mutex());
+    const auto id = table_.pairs().find_name(name);
+    if (!id) return {};
+    const std::span<const PairId> pairs = postings_.pairs_of(*id);
+    return {pairs.begin(), pairs.end()};
+  }
+
+ private:
+  SeriesTable& table_;
+  const HeadPostings& postings_;
+};
+
+class HeadSeriesSet final : public SeriesSet {
+ public:
+  HeadSeriesSet(const Head& head, std::shared_ptr<const HeadGeneration> generation,
+                std::vector<Slot> slots, std::vector<Head::Newest> newest)
+      : head_(head),
+        generation_(std::move(generation)),
+        slots_(std::move(slots)),
+        newest_(std::move(newest)) {}
+
+  std::size_t size() const override { return slots_.size(); }
+  Labels labels(std::size_t i) const override { return head_.table().labels(slots_[i]); }
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    return head_.table().label(slots_[i], name);
+  }
+
+  Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
+    range = visible(i, range);
+    if (range.min > range.max) return {};
+    Head::ChunksInRange chunks;
+    head_.find_chunks(slots_[i], range, chunks);
+    for (auto chunk = chunks.sealed.rbegin(); chunk != chunks.sealed.rend(); ++chunk) {
+      TRY(decode_xor_chunk((*chunk)->bytes(), range, out));
+    }
+    if (chunks.open_bytes == 0) return {};
+    return decode_xor_chunk(Bytes(chunks.open).first(chunks.open_bytes), range, out);
+  }
+
+  Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const override {
+    const Head::Newest newest = newest_[i];
+    range = visible(i, range);
+    if (range.min > range.max) return std::optional<Sample>();
+    if (range.max.ms == newest.t) {
+      return std::optional<Sample>({Timestamp{newest.t}, std::bit_cast<double>(newest.value_bits)});
+    }
+    Head::ChunksInRange chunks;
+    head_.find_chunks(slots_[i], range, chunks);
+    SampleColumns out;
+    if (chunks.open_bytes > 0) {
+      TRY(decode_xor_chunk(Bytes(chunks.open).first(chunks.open_bytes), range, out));
+    }
+    for (const SealedChunk* chunk : chunks.sealed) {
+      if (out.size() > 0) break;
+      TRY(decode_xor_chunk(chunk->bytes(), range, out));
+    }
+    if (out.size() == 0) return std::optional<Sample>();
+    return std::optional<Sample>({Timestamp{out.times_ms.back()}, out.values.back()});
+  }
+
+ private:
+  TimeRange visible(std::size_t i, TimeRange range) const {
+    return {std::max(range.min, Timestamp{generation_->min_time}),
+            std::min(range.max, Timestamp{newest_[i].t})};
+  }
+
+  const Head& head_;
+  const std::shared_ptr<const HeadGeneration> generation_;
+  const std::vector<Slot> slots_;  // In label order.
+  const std::vector<Head::Newest> newest_;
+};
+
+class HeadQuerier final : public Querier {
+ public:
+  HeadQuerier(const Head& head, TimeRange range)
+      : head_(head), generation_(head.generation()), range_(range) {}
+
+  Result<std::unique_ptr<SeriesSet>> select(const std::vector<Matcher>& matchers,
+                                            const SelectHints& hints,
+                                            const CancelToken* cancel) const override {
+    HeadPostingsSource source = this->source();
+    std::vector<Slot> slots = TRY(select_postings(source, matchers, cancel));
+    generation_->table.sort_by_labels(slots);
+    TRY(check_cancel(cancel));
+    const std::int64_t min_time =
+        std::max({generation_->min_time, hints.range.min.ms, range_.min.ms});
+    // The capture is the snapshot, and therefore last.
+    std::vector<Head::Newest> newest = head_.capture(slots, min_time);
+    return std::unique_ptr<SeriesSet>(
+        std::make_unique<HeadSeriesSet>(head_, generation_, std::move(slots), std::move(newest)));
+  }
+
+  Result<std::vector<std::string>> label_names(
+      const std::vector<Matcher>& matchers) const override {
+    std::unordered_set<NameId> ids;
+    for (const Slot slot : TRY(slots_in_range(matchers))) {
+      for (const PairId pair : generation_->table.info(slot).pair_ids()) {
+        ids.insert(generation_->table.pairs().name_of(pair));
+      }
+    }
+    std::vector<std::string> names;
+    for (const NameId id : ids) names.emplace_back(generation_->table.pairs().name_text(id));
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  Result<std::vector<std::string>> label_values(
+      std::string_view name, const std::vector<Matcher>& matchers) const override {
+    const SeriesTable& table = generation_->table;
+    std::vector<std::string> values;
+    if (matchers.empty()) {
+      for (const PairId pair : source().pairs_of(name))
+        values.emplace_back(table.pairs().value(pair));
+    } else {
+      std::set<std::string_view> seen;
+      for (const Slot slot : TRY(slots_in_range(matchers))) {
+        const std::string_view value = table.label(slot, name);
+        if (!value.empty() && seen.insert(value).second) values.emplace_back(value);
+      }
+    }
+    std::sort(values.begin(), values.end());
+    return values;
+  }
+
+ private:
+  HeadPostingsSource source() const { return {generation_->table, *generation_->postings}; }
+
+  Result<std::vector<Slot>> slots_in_range(const std::vector<Matcher>& matchers) const {
+    HeadPostingsSource postings = source();
+    std::vector<Slot> slots = TRY(select_postings(postings, matchers, nullptr));
+    head_.capture(slots, std::max(generation_->min_time, range_.min.ms));
+    return slots;
+  }
+
+  const Head& head_;
+  const std::shared_ptr<const HeadGeneration> generation_;
+  const TimeRange range_;
+};
+
+}  // namespace
+
+std::unique_ptr<Querier> make_head_querier(const Head& head, TimeRange range) {
+  return std::make_unique<HeadQuerier>(head, range);
+}
+
+}  // namespace tarsier::tsdb

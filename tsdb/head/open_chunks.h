@@ -1,0 +1,58 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "tsdb/chunk/xor_chunk.h"
+#include "tsdb/head/paged_array.h"
+
+namespace tarsier::tsdb {
+
+/// The bytes of the chunks samples are being appended to, in linked cells of one cache line each: a
+/// chunk grows without being moved, an append touches one cell, and there is one size, so nothing
+/// is lost to fragmentation however series grow in step. Callers serialise changes; reading a chunk
+/// excludes changes to that chunk.
+class OpenChunks final {
+ public:
+  using Cell = std::uint32_t;
+  static constexpr std::size_t kCellDataBytes = 60;
+
+  /// Where a chunk's bytes are: its first and its last cell.
+  struct Place {
+    Cell first = 0;
+    Cell last = 0;
+  };
+
+  /// A new chunk: its first cell, with the (unwritten) count.
+  Place begin();
+  /// The last byte written. REQUIRES: byte_count > 0 is what the chunk has.
+  std::byte last_byte(Cell last, std::size_t byte_count) const {
+    return cells_[last].data[(byte_count - 1) % kCellDataBytes];
+  }
+  /// Writes `tail`; `byte_count` is what the chunk had before. Returns the last cell.
+  Cell write(Cell last, std::size_t byte_count, const XorTail& tail);
+  /// Copies the chunk, `out.size()` bytes, with its count.
+  void copy(Cell first, std::uint16_t sample_count, std::span<std::byte> out) const;
+  void free(Place place);
+
+  void prefetch(Cell cell) const { __builtin_prefetch(&cells_[cell], 1); }
+  std::size_t bytes() const { return cells_.bytes(); }
+
+ private:
+  struct alignas(64) CellData {
+    std::array<std::byte, kCellDataBytes> data;
+    Cell next;
+  };
+  static_assert(sizeof(CellData) == 64);
+
+  Cell allocate();
+
+  PagedArray<CellData, 1024, std::size_t{1} << 18> cells_;
+  std::size_t used_ = 0;
+  Cell free_ = kNone;  // First of a list linked by `next`.
+  static constexpr Cell kNone = ~Cell{0};
+};
+
+}  // namespace tarsier::tsdb
