@@ -169,8 +169,7 @@ TEST(Block, IsReadAsItWasWritten) {
 }
 
 TEST(Block, ChunksLargerThanOneReadAreReadWhole) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
   std::mt19937_64 random(1);
   Model model;
   for (const char* name : {"a", "b"}) {
@@ -179,23 +178,20 @@ TEST(Block, ChunksLargerThanOneReadAreReadWhole) {
       samples.push_back({Timestamp{t * 7}, std::bit_cast<double>(random() >> 2)});
     }
   }
-  write_block(*files, directory.path(), test_ulid(1), model, {.samples_per_chunk = 40'000});
-  const auto block =
-      Block::open(*files, join_path(directory.path(), test_ulid(1).to_string())).value();
+  write_block(*files, "data", test_ulid(1), model, {.samples_per_chunk = 40'000});
+  const auto block = Block::open(*files, join_path("data", test_ulid(1).to_string())).value();
   expect_equal(block, model, TimeRange{});
   EXPECT_EQ(block->meta().chunk_count, 6u);
 }
 
 TEST(Block, SelectsNamesAndValuesByMatcher) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
   const Samples samples = samples_between(0, 100, 10);
   const Model model = {{Labels{{"__name__", "up"}, {"job", "a"}}, samples},
                        {Labels{{"__name__", "up"}, {"job", "b"}, {"zone", "z"}}, samples},
                        {Labels{{"__name__", "down"}, {"job", "c"}}, samples}};
-  write_block(*files, directory.path(), test_ulid(1), model);
-  const auto block =
-      Block::open(*files, join_path(directory.path(), test_ulid(1).to_string())).value();
+  write_block(*files, "data", test_ulid(1), model);
+  const auto block = Block::open(*files, join_path("data", test_ulid(1).to_string())).value();
   const auto querier = make_block_querier(block, TimeRange{});
   using Strings = std::vector<std::string>;
   const std::vector<Matcher> up = {Matcher::equal("__name__", "up")};
@@ -212,12 +208,11 @@ TEST(Block, SelectsNamesAndValuesByMatcher) {
 }
 
 TEST(Block, DeletedRangesAreNotRead) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
   const Model model = {{Labels{{"a", "1"}}, samples_between(0, 1000, 10)},
                        {Labels{{"a", "2"}}, samples_between(0, 1000, 10)}};
-  write_block(*files, directory.path(), test_ulid(1), model, {.samples_per_chunk = 10});
-  const std::string path = join_path(directory.path(), test_ulid(1).to_string());
+  write_block(*files, "data", test_ulid(1), model, {.samples_per_chunk = 10});
+  const std::string path = join_path("data", test_ulid(1).to_string());
   std::vector<std::uint32_t> refs;
   ASSERT_TRUE(Block::open(*files, path).value()->index().append_all(refs).ok());
   Tombstones tombstones;
@@ -232,15 +227,13 @@ TEST(Block, DeletedRangesAreNotRead) {
 }
 
 TEST(Block, HistogramChunksAreSkippedAndCounted) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
   BlockMeta meta;
   meta.ulid = test_ulid(1);
   meta.max_time = Timestamp{100};
   SymbolSet symbols;
   symbols.add(Labels{{"a", "1"}});
-  auto writer =
-      BlockWriter::create(*files, directory.path(), meta, std::move(symbols), 1 << 20).value();
+  auto writer = BlockWriter::create(*files, "data", meta, std::move(symbols), 1 << 20).value();
   XorEncoder floats;
   floats.append({Timestamp{50}, 1.5});
   const std::string histogram("\0\1\0", 3);
@@ -250,29 +243,26 @@ TEST(Block, HistogramChunksAreSkippedAndCounted) {
       {Timestamp{60}, Timestamp{60}, {ChunkEncoding::kFloatHistogram, as_bytes(histogram)}}};
   ASSERT_TRUE(writer->add_series(Labels{{"a", "1"}}, chunks).ok());
   EXPECT_EQ(writer->finish().value()->histogram_sample_count, 2u);
-  const auto block =
-      Block::open(*files, join_path(directory.path(), meta.ulid.to_string())).value();
+  const auto block = Block::open(*files, join_path("data", meta.ulid.to_string())).value();
   expect_equal(block, {{Labels{{"a", "1"}}, {{Timestamp{50}, 1.5}}}}, TimeRange{});
   EXPECT_EQ(block->skipped_chunk_count(), 3u);
 }
 
 TEST(Block, WithoutSeriesThereIsNone) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
   BlockMeta meta;
   meta.max_time = Timestamp{1};
-  auto writer = BlockWriter::create(*files, directory.path(), meta, {}, 1 << 20).value();
+  auto writer = BlockWriter::create(*files, "data", meta, {}, 1 << 20).value();
   EXPECT_FALSE(writer->finish().value().has_value());
   writer.reset();
-  EXPECT_TRUE(files->list(directory.path()).value().empty());
+  EXPECT_TRUE(files->list(std::string("data")).value().empty());
 }
 
 TEST(Block, DamagedChunksAreErrorsNotWrongSamples) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
   const Model model = {{Labels{{"a", "1"}}, samples_between(0, 400, 10)}};
-  write_block(*files, directory.path(), test_ulid(1), model, {.samples_per_chunk = 10});
-  const std::string path = join_path(directory.path(), test_ulid(1).to_string());
+  write_block(*files, "data", test_ulid(1), model, {.samples_per_chunk = 10});
+  const std::string path = join_path("data", test_ulid(1).to_string());
   const std::string segment = path + "/chunks/000001";
   const std::string good = read_file(*files, segment, 1 << 20).value();
   for (std::size_t i = 0; i < good.size(); ++i) {
@@ -304,9 +294,8 @@ Model one_series(std::int64_t min, std::int64_t max) {
 }
 
 TEST(BlockSet, OpensBlocksInOrderOfTimeAndIgnoresTheRest) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
-  const std::string& data = directory.path();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
+  const std::string data = "data";
   write_block(*files, data, test_ulid(1), one_series(5000, 6000));
   write_block(*files, data, test_ulid(2), one_series(0, 1000));
   const std::string remnant = join_path(data, test_ulid(3).to_string());
@@ -324,9 +313,8 @@ TEST(BlockSet, OpensBlocksInOrderOfTimeAndIgnoresTheRest) {
 }
 
 TEST(BlockSet, ADamagedBlockIsSetAsideAndTheOthersServe) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
-  const std::string& data = directory.path();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
+  const std::string data = "data";
   for (int i = 1; i <= 5; ++i) {
     write_block(*files, data, test_ulid(i), one_series(i * 1000, i * 1000 + 500));
   }
@@ -346,9 +334,8 @@ TEST(BlockSet, ADamagedBlockIsSetAsideAndTheOthersServe) {
 }
 
 TEST(BlockSet, WhatWasFoldedIntoAnotherBlockIsDeleted) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
-  const std::string& data = directory.path();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
+  const std::string data = "data";
   write_block(*files, data, test_ulid(1), one_series(0, 1000));
   write_block(*files, data, test_ulid(2), one_series(1000, 2000));
   write_block(*files, data, test_ulid(3), one_series(0, 2000),
@@ -377,9 +364,8 @@ TEST(BlockSet, ADeletedBlockStaysReadableForWhoeverHoldsIt) {
 }
 
 TEST(BlockSet, ReloadPicksUpNewBlocksAndDropsVanishedOnes) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
-  const std::string& data = directory.path();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
+  const std::string data = "data";
   write_block(*files, data, test_ulid(1), one_series(0, 1000));
   NullLogger log;
   const auto set = BlockSet::open(*files, data, log).value();
@@ -394,9 +380,8 @@ TEST(BlockSet, ReloadPicksUpNewBlocksAndDropsVanishedOnes) {
 }
 
 TEST(BlockSet, RetentionTakesWholeBlocksByAgeAndBySize) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
-  const std::string& data = directory.path();
+  const auto files = std::make_unique<testing::FaultyFileSystem>();
+  const std::string data = "data";
   for (int i = 1; i <= 4; ++i) {  // Ends at 1991, 2991, 3991, 4991.
     write_block(*files, data, test_ulid(i), one_series(i * 1000, i * 1000 + 1000));
   }

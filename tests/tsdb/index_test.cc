@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "base/posix_file.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/temporary_directory.h"
 #include "tsdb/index/index_reader.h"
 #include "tsdb/index/index_writer.h"
@@ -125,8 +126,7 @@ TEST(Index, IsReadAsItWasWritten) {
 }
 
 TEST(Index, SeriesOfEveryLengthAreAligned) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  testing::FaultyFileSystem files;
   Model model;
   std::uint64_t ref = 8;
   // One more byte of chunk reference or time each: entries end at every remainder of 16.
@@ -138,7 +138,7 @@ TEST(Index, SeriesOfEveryLengthAreAligned) {
       t += 1;
     }
   }
-  const std::string bytes = write_index(*files, directory.path() + "/index", model);
+  const std::string bytes = write_index(files, "index", model);
   const auto index = IndexReader::open_bytes(as_bytes(bytes), "index").value();
   expect_equal(*index, model);
   std::vector<std::uint32_t> refs;
@@ -155,30 +155,27 @@ TEST(Index, SeriesOfEveryLengthAreAligned) {
 }
 
 TEST(Index, TheExtremesOfTimeSurvive) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  testing::FaultyFileSystem files;
   const Model model = {
       {Labels{{"a", "1"}}, {{kMinTimestamp, Timestamp{-1}, 8}, {Timestamp{0}, kMaxTimestamp, 9}}},
       {Labels{{"a", "2"}}, {{kMinTimestamp, kMaxTimestamp, std::uint64_t{7} << 60}}}};
-  const std::string bytes = write_index(*files, directory.path() + "/index", model);
+  const std::string bytes = write_index(files, "index", model);
   expect_equal(*IndexReader::open_bytes(as_bytes(bytes), "index").value(), model);
 }
 
 TEST(Index, AnEmptyOneIsValid) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
-  const std::string bytes = write_index(*files, directory.path() + "/index", {});
+  testing::FaultyFileSystem files;
+  const std::string bytes = write_index(files, "index", {});
   expect_equal(*IndexReader::open_bytes(as_bytes(bytes), "index").value(), {});
 }
 
 TEST(Index, OnlyChunksOfTheAskedTimeAreGiven) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  testing::FaultyFileSystem files;
   const Model model = {{Labels{{"a", "1"}},
                         {{Timestamp{0}, Timestamp{9}, 8},
                          {Timestamp{10}, Timestamp{19}, 9},
                          {Timestamp{20}, Timestamp{29}, 10}}}};
-  const std::string bytes = write_index(*files, directory.path() + "/index", model);
+  const std::string bytes = write_index(files, "index", model);
   const auto index = IndexReader::open_bytes(as_bytes(bytes), "index").value();
   std::vector<std::uint32_t> refs;
   ASSERT_TRUE(index->append_all(refs).ok());
@@ -198,13 +195,12 @@ TEST(Index, OnlyChunksOfTheAskedTimeAreGiven) {
 }
 
 TEST(Index, ValuesAreWalkedFromTheirPrefix) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  testing::FaultyFileSystem files;
   Model model;
   for (int i = 0; i < 1000; ++i) {
     model[Labels{{"pod", "p" + std::to_string(i)}}] = {{Timestamp{0}, Timestamp{1}, 8}};
   }
-  const std::string bytes = write_index(*files, directory.path() + "/index", model);
+  const std::string bytes = write_index(files, "index", model);
   const auto index = IndexReader::open_bytes(as_bytes(bytes), "index").value();
   std::size_t asked = 0;
   PostingsRuns<std::uint32_t> runs;
@@ -237,14 +233,13 @@ void read_everything(const IndexReader& index) {
 }
 
 TEST(Index, EveryDamagedByteIsAnErrorOrHarmless) {
-  testing::TemporaryDirectory directory;
-  const auto files = make_posix_file_system();
+  testing::FaultyFileSystem files;
   Model model;
   for (int i = 0; i < 40; ++i) {
     model[Labels{{"a", std::to_string(i)}, {"b", std::to_string(i % 3)}}] = {
         {Timestamp{i}, Timestamp{i + 1}, 8}};
   }
-  const std::string good = write_index(*files, directory.path() + "/index", model);
+  const std::string good = write_index(files, "index", model);
   const auto good_index = IndexReader::open_bytes(as_bytes(good), "index").value();
   const std::vector<Matcher> matchers = {Matcher::equal("b", "1")};
   const auto answer = [&](const IndexReader& index) -> Result<std::vector<Labels>> {
