@@ -40,10 +40,14 @@ struct HttpRequest {
 
 struct HttpResponse {
   int status = 200;
+  /// Of a fetched answer: what the header said, empty if there was none.
   std::string content_type = "application/json";
   std::string body;
   HttpHeaders headers;
 };
+
+/// "Not Found" for 404; "Status" for numbers nobody defined.
+std::string_view http_reason_phrase(int status);
 
 /// Sends the one answer to a request. May be called from any thread, once; dropping it without an
 /// answer sends 500, so no client waits for ever.

@@ -1,0 +1,352 @@
+#include "ingest/scrape_manager.h"
+
+#include <algorithm>
+#include <optional>
+#include <queue>
+
+#include <fmt/format.h>
+
+#include "base/mutex.h"
+#include "ingest/scrape_context.h"
+#include "ingest/scrape_loop.h"
+
+namespace tarsier::ingest {
+namespace {
+
+/// How soon to look again for a free place among the scrapes in flight.
+constexpr Duration kBusyRetry = milliseconds(10);
+
+using ConfigPtr = std::shared_ptr<const ScrapeConfig>;
+using TargetPtr = std::shared_ptr<const Target>;
+
+/// A target's loop with its place in the schedule. Guarded by State::mutex_, except that `loop`
+/// itself belongs to whoever set `is_busy`.
+struct Slot {
+  std::shared_ptr<ScrapeLoop> loop;
+  TargetPtr target;
+  Timestamp due;
+  std::uint64_t schedule = 0;  // Tells a due time in the queue from one that was superseded.
+  bool is_busy = false;
+  bool is_removed = false;
+  Status forced_failure;  // Instead of scraping.
+  /// What to become once the running scrape is done.
+  std::optional<std::pair<ConfigPtr, TargetPtr>> next;
+};
+using SlotPtr = std::shared_ptr<Slot>;
+
+struct Pool {
+  ConfigPtr config;
+  std::map<std::string, SlotPtr> slots;  // By the target's identity.
+  std::vector<tsdb::Labels> dropped;
+  std::size_t dropped_count = 0;
+};
+
+struct DueEntry {
+  Timestamp due;
+  std::uint64_t schedule = 0;
+  SlotPtr slot;
+  bool operator>(const DueEntry& other) const { return due > other.due; }
+};
+
+/// A removed target whose markers are not written yet.
+struct Ending {
+  SlotPtr slot;
+  Timestamp marked_at;  // When it would have been scraped next.
+  Timestamp write_at;   // One interval later, when whoever took over has scraped.
+};
+
+/// A scrape that is to be started once no lock is held.
+struct Start {
+  SlotPtr slot;
+  Timestamp time;
+  Status forced_failure;
+};
+
+/// Sample times exactly one interval apart compress far better, so a start that is late by less
+/// than anybody cares about counts as punctual.
+Timestamp aligned(Timestamp due, Timestamp now, Duration interval) {
+  const Duration tolerance{std::min<std::int64_t>(interval.ms / 100, 2)};
+  return now - due <= tolerance ? due : now;
+}
+
+}  // namespace
+
+struct ScrapeManager::State {
+  State(ScrapeDoor door_in, const ScrapeManagerOptions& options_in, const HashKey& key)
+      : options(options_in),
+        client(door_in.client),
+        context{.make_appender = std::move(door_in.make_appender),
+                .monotonic_ns = std::move(door_in.monotonic_ns),
+                .hash = KeyedHash(key),
+                .log = door_in.log,
+                .future_max = options_in.future_max,
+                .user_agent = options_in.user_agent} {}
+
+  void sync_pool(ConfigPtr config, Timestamp now) REQUIRES_LOCK(mutex);
+  void place(Pool& pool, TargetPtr target, const SlotPtr& kept, Timestamp now) REQUIRES_LOCK(mutex);
+  void remove(const SlotPtr& slot) REQUIRES_LOCK(mutex);
+  void schedule(const SlotPtr& slot, Timestamp due) REQUIRES_LOCK(mutex);
+  std::vector<Start> take_due(Timestamp now) REQUIRES_LOCK(mutex);
+  std::vector<Ending> take_ended(Timestamp now) REQUIRES_LOCK(mutex);
+  Timestamp next_call(Timestamp now) const REQUIRES_LOCK(mutex);
+  /// False: the manager was stopped, and the answer must be dropped.
+  bool begin_storing();
+  void end_storing(const SlotPtr& slot);
+  void free_slot(Slot& slot) REQUIRES_LOCK(mutex);
+
+  const ScrapeManagerOptions options;
+  HttpClient& client;
+  ScrapeContext context;
+
+  Mutex mutex;
+  CondVar idle;  // Nothing is being stored.
+  std::map<std::string, Pool> pools GUARDED_BY(mutex);
+  std::priority_queue<DueEntry, std::vector<DueEntry>, std::greater<>> queue GUARDED_BY(mutex);
+  std::vector<Ending> endings GUARDED_BY(mutex);
+  std::size_t in_flight_count GUARDED_BY(mutex) = 0;
+  std::size_t storing_count GUARDED_BY(mutex) = 0;
+  bool is_stopped GUARDED_BY(mutex) = false;
+};
+
+// Which targets there are.
+
+void ScrapeManager::State::sync_pool(ConfigPtr config, Timestamp now) {
+  Pool& pool = pools[config->job_name];
+  if (pool.config != nullptr && *pool.config == *config) return;
+  context.metrics.pool_syncs.add();
+  pool.config = std::move(config);
+  pool.dropped.clear();
+  pool.dropped_count = 0;
+  std::map<std::string, SlotPtr> before = std::exchange(pool.slots, {});
+  for (TargetOutcome& outcome : make_static_targets(*pool.config)) {
+    switch (outcome.kind) {
+      case TargetOutcome::Kind::kActive: {
+        auto target = std::make_shared<const Target>(std::move(outcome.target));
+        const auto kept = before.extract(target->identity);
+        place(pool, std::move(target), kept ? kept.mapped() : nullptr, now);
+        break;
+      }
+      case TargetOutcome::Kind::kDropped: {
+        const std::uint64_t kept_max = pool.config->keep_dropped_targets;
+        ++pool.dropped_count;
+        if (kept_max == 0 || pool.dropped.size() < kept_max) {
+          pool.dropped.push_back(std::move(outcome.target.discovered_labels));
+        }
+        break;
+      }
+      case TargetOutcome::Kind::kFailed:
+        context.metrics.target_sync_failures.add();
+        context.log.error("Creating target failed",
+                          {{"scrape_pool", pool.config->job_name},
+                           {"target", outcome.target.discovered_labels.get("__address__")},
+                           {"err", outcome.error.message()}});
+        break;
+    }
+  }
+  for (const auto& [identity, slot] : before) remove(slot);
+
+  const std::uint64_t limit = pool.config->target_limit;
+  const bool is_over_limit = limit != 0 && pool.slots.size() > limit;
+  if (is_over_limit) context.metrics.exceeded_target_limit.add();
+  for (const auto& [identity, slot] : pool.slots) {
+    slot->forced_failure =
+        is_over_limit
+            ? limit_exceeded(fmt::format("target_limit exceeded (number of targets: {}, limit: {})",
+                                         pool.slots.size(), limit))
+            : Status();
+  }
+}
+
+/// Gives `target` the slot it had, or a new one.
+void ScrapeManager::State::place(Pool& pool, TargetPtr target, const SlotPtr& kept, Timestamp now) {
+  SlotPtr slot = kept;
+  const bool keeps_schedule = slot != nullptr && slot->target->interval == target->interval;
+  if (slot == nullptr) {
+    slot = std::make_shared<Slot>();
+    slot->loop = std::make_shared<ScrapeLoop>(context, pool.config, target);
+  } else if (slot->is_busy) {
+    slot->next.emplace(pool.config, target);
+  } else {
+    slot->loop->reconfigure(pool.config, target);
+  }
+  slot->target = target;
+  if (!keeps_schedule) {
+    schedule(slot, next_due(target->spread_hash, options.spread_seed, target->interval, now));
+  }
+  pool.slots.emplace(target->identity, std::move(slot));
+}
+
+void ScrapeManager::State::remove(const SlotPtr& slot) {
+  slot->is_removed = true;
+  const Duration interval = slot->target->interval;
+  endings.push_back({.slot = slot,
+                     .marked_at = slot->due,
+                     .write_at = slot->due + interval + milliseconds(interval.ms / 10)});
+}
+
+// When they are scraped.
+
+void ScrapeManager::State::schedule(const SlotPtr& slot, Timestamp due) {
+  slot->due = due;
+  queue.push({due, ++slot->schedule, slot});
+}
+
+std::vector<Start> ScrapeManager::State::take_due(Timestamp now) {
+  std::vector<Start> starts;
+  while (!queue.empty() && queue.top().due <= now) {
+    const DueEntry entry = queue.top();
+    Slot& slot = *entry.slot;
+    if (slot.is_removed || slot.schedule != entry.schedule) {
+      queue.pop();
+      continue;
+    }
+    if (!slot.is_busy && in_flight_count >= options.scrapes_in_flight_max) break;
+    queue.pop();
+    const Duration interval = slot.target->interval;
+    const Timestamp time = aligned(slot.due, now, interval);
+    schedule(entry.slot, next_due(slot.target->spread_hash, options.spread_seed, interval,
+                                  now + milliseconds(1)));
+    if (slot.is_busy) continue;
+    slot.is_busy = true;
+    ++in_flight_count;
+    starts.push_back({entry.slot, time, slot.forced_failure});
+  }
+  return starts;
+}
+
+std::vector<Ending> ScrapeManager::State::take_ended(Timestamp now) {
+  std::vector<Ending> ended;
+  const auto is_due = [&](const Ending& ending) {
+    return ending.write_at <= now && !ending.slot->is_busy;
+  };
+  std::copy_if(endings.begin(), endings.end(), std::back_inserter(ended), is_due);
+  std::erase_if(endings, is_due);
+  return ended;
+}
+
+Timestamp ScrapeManager::State::next_call(Timestamp now) const {
+  Timestamp next = queue.empty() ? kNever : queue.top().due;
+  for (const Ending& ending : endings) next = std::min(next, ending.write_at);
+  return next <= now ? now + kBusyRetry : next;
+}
+
+// What happens to answers.
+
+bool ScrapeManager::State::begin_storing() {
+  const MutexLock lock(mutex);
+  if (is_stopped) return false;
+  ++storing_count;
+  return true;
+}
+
+void ScrapeManager::State::end_storing(const SlotPtr& slot) {
+  const MutexLock lock(mutex);
+  if (--storing_count == 0) idle.notify_all();
+  free_slot(*slot);
+}
+
+void ScrapeManager::State::free_slot(Slot& slot) {
+  --in_flight_count;
+  slot.is_busy = false;
+  if (!slot.next) return;
+  slot.loop->reconfigure(slot.next->first, slot.next->second);
+  slot.next.reset();
+}
+
+ScrapeManager::ScrapeManager(ScrapeDoor door, const ScrapeManagerOptions& options,
+                             const HashKey& key)
+    : state_(std::make_shared<State>(std::move(door), options, key)) {
+  CHECK(options.scrapes_in_flight_max > 0);
+}
+
+ScrapeManager::~ScrapeManager() { stop(); }
+
+void ScrapeManager::apply(std::vector<ScrapeConfig> configs, Timestamp now) {
+  State& state = *state_;
+  const MutexLock lock(state.mutex);
+  std::map<std::string, Pool> before = std::exchange(state.pools, {});
+  for (ScrapeConfig& config : configs) {
+    if (auto kept = before.extract(config.job_name)) state.pools.insert(std::move(kept));
+    state.sync_pool(std::make_shared<const ScrapeConfig>(std::move(config)), now);
+  }
+  for (const auto& [job, pool] : before) {
+    for (const auto& [identity, slot] : pool.slots) state.remove(slot);
+  }
+}
+
+Timestamp ScrapeManager::run_due(Timestamp now) {
+  std::vector<Start> starts;
+  std::vector<Ending> ended;
+  {
+    const MutexLock lock(state_->mutex);
+    if (state_->is_stopped) return kNever;
+    starts = state_->take_due(now);
+    ended = state_->take_ended(now);
+  }
+  for (const Ending& ending : ended) {
+    if (ending.slot->loop->has_been_scraped()) ending.slot->loop->end(ending.marked_at);
+  }
+  for (Start& start : starts) {
+    const std::shared_ptr<ScrapeLoop>& loop = start.slot->loop;
+    if (!start.forced_failure.ok()) {
+      if (!state_->begin_storing()) continue;
+      loop->fail(start.time, start.forced_failure);
+      state_->end_storing(start.slot);
+      continue;
+    }
+    const std::int64_t started_ns = state_->context.monotonic_ns();
+    state_->client.fetch(loop->request(), [state = state_, slot = start.slot, time = start.time,
+                                           started_ns](const Result<HttpResponse>& answer) {
+      if (!state->begin_storing()) return;
+      slot->loop->finish(time, started_ns, answer);
+      state->end_storing(slot);
+    });
+  }
+  const MutexLock lock(state_->mutex);
+  return state_->next_call(now);
+}
+
+void ScrapeManager::stop() {
+  const MutexLock lock(state_->mutex);
+  state_->is_stopped = true;
+  while (state_->storing_count > 0) state_->idle.wait(state_->mutex);
+}
+
+std::vector<PoolSnapshot> ScrapeManager::targets() const {
+  const MutexLock lock(state_->mutex);
+  std::vector<PoolSnapshot> snapshots;
+  for (const auto& [job, pool] : state_->pools) {
+    PoolSnapshot snapshot{.job_name = job,
+                          .active = {},
+                          .dropped = pool.dropped,
+                          .dropped_count = pool.dropped_count};
+    for (const auto& [identity, slot] : pool.slots) {
+      snapshot.active.push_back({slot->target, slot->loop->status(), slot->loop->metadata()});
+    }
+    std::sort(snapshot.active.begin(), snapshot.active.end(),
+              [](const ActiveTarget& a, const ActiveTarget& b) {
+                return a.target->labels < b.target->labels;
+              });
+    snapshots.push_back(std::move(snapshot));
+  }
+  return snapshots;
+}
+
+void ScrapeManager::collect(MetricWriter& out) const {
+  state_->context.metrics.collect(out);
+  const std::vector<PoolSnapshot> pools = targets();
+  out.gauge("prometheus_target_scrape_pools_total", "Scrape pools.",
+            static_cast<double>(pools.size()));
+  for (const PoolSnapshot& pool : pools) {
+    out.gauge("prometheus_target_scrape_pool_targets", "Targets of a pool.",
+              static_cast<double>(pool.active.size()), {{"scrape_job", pool.job_name}});
+  }
+  for (const PoolSnapshot& pool : pools) {
+    std::size_t entries = 0;
+    for (const ActiveTarget& active : pool.active) entries += active.metadata->size();
+    out.gauge("prometheus_target_metadata_cache_entries", "Metric families described by targets.",
+              static_cast<double>(entries), {{"scrape_job", pool.job_name}});
+  }
+}
+
+}  // namespace tarsier::ingest

@@ -1,0 +1,35 @@
+#include "ingest/scrape_context.h"
+
+namespace tarsier::ingest {
+
+void ScrapeMetrics::collect(MetricWriter& out) const {
+  const auto count = [&](std::string_view name, std::string_view help, const Counter& counter) {
+    out.counter(name, help, static_cast<double>(counter.value()));
+  };
+  count("prometheus_target_scrape_pool_sync_total", "Times the targets of a pool were determined.",
+        pool_syncs);
+  count("prometheus_target_sync_failed_total", "Targets that could not be scraped as configured.",
+        target_sync_failures);
+  count("prometheus_target_scrape_pool_exceeded_target_limit_total",
+        "Times a pool had more targets than its limit.", exceeded_target_limit);
+  count("prometheus_target_scrape_pool_exceeded_label_limits_total",
+        "Scrapes that failed because of a label limit.", exceeded_label_limits);
+  count("prometheus_target_scrapes_exceeded_sample_limit_total",
+        "Scrapes that failed because of the sample limit.", exceeded_sample_limit);
+  count("prometheus_target_scrapes_exceeded_body_size_limit_total",
+        "Scrapes that failed because of the body size limit.", exceeded_body_size_limit);
+  count("prometheus_target_scrapes_sample_out_of_order_total",
+        "Samples refused because the series has a newer one.", samples_out_of_order);
+  count("prometheus_target_scrapes_sample_duplicate_timestamp_total",
+        "Samples refused because the series has another value at that time.",
+        samples_duplicate_timestamp);
+  count("prometheus_target_scrapes_sample_out_of_bounds_total",
+        "Samples refused because they are too old or too far in the future.",
+        samples_out_of_bounds);
+  count("prometheus_target_scrapes_cache_flush_forced_total",
+        "Times the series cache of a failing target had to be emptied.", cache_flushes_forced);
+  count("tarsier_target_scrapes_exemplars_ignored_total", "Exemplars that were not stored.",
+        exemplars_ignored);
+}
+
+}  // namespace tarsier::ingest

@@ -1,0 +1,343 @@
+#include "ingest/scrape_manager.h"
+
+#include <gtest/gtest.h>
+
+#include "ingest/api.h"
+#include "tests/ingest/stored_samples.h"
+#include "tests/support/capturing_logger.h"
+#include "tests/support/fake_http_client.h"
+#include "tests/support/table_appender.h"
+
+namespace tarsier::ingest {
+namespace {
+
+using testing::text_exposition;
+using tsdb::Labels;
+
+constexpr Timestamp kStart{1'700'000'000'000};
+
+/// A manager whose clock the test turns.
+class ScrapeManagerTest : public ::testing::Test {
+ protected:
+  static ScrapeConfig job(std::string name, std::vector<std::string> targets) {
+    ScrapeConfig config;
+    config.job_name = std::move(name);
+    config.scrape_interval = seconds(10);
+    config.static_configs = {{.targets = std::move(targets)}};
+    return config;
+  }
+
+  /// Runs everything due within `length`, at the moments the manager asks for.
+  void run_for(Duration length) {
+    const Timestamp end = now + length;
+    while (true) {
+      const Timestamp next = manager->run_due(now);
+      EXPECT_GT(next, now);
+      if (next > end) break;
+      now = next;
+    }
+    now = end;
+  }
+  void apply(std::vector<ScrapeConfig> configs) { manager->apply(std::move(configs), now); }
+  void always_answer(std::string body) {
+    client.respond = [body](const HttpFetch&) { return text_exposition(body); };
+  }
+
+  /// Values stored for a series of a target, markers as "stale".
+  std::string values(std::string_view name, std::string_view job, std::string_view instance) const {
+    const auto* const series =
+        head.find(Labels{{"__name__", name}, {"job", job}, {"instance", instance}});
+    std::string out;
+    if (series == nullptr) return "none";
+    for (const tsdb::Sample& sample : series->samples) {
+      out += tsdb::is_stale_marker(sample.v) ? "stale " : fmt::format("{} ", sample.v);
+    }
+    return out;
+  }
+  std::vector<tsdb::Sample> raw(std::string_view name, std::string_view job,
+                                std::string_view instance) const {
+    const auto* const series =
+        head.find(Labels{{"__name__", name}, {"job", job}, {"instance", instance}});
+    return series == nullptr ? std::vector<tsdb::Sample>() : series->samples;
+  }
+
+  testing::FakeHttpClient client;
+  testing::TableHead head;
+  testing::CapturingLogger log;
+  ScrapeManagerOptions options;
+  Timestamp now = kStart;
+  std::unique_ptr<ScrapeManager> manager = make_manager();
+
+  std::unique_ptr<ScrapeManager> make_manager() {
+    return std::make_unique<ScrapeManager>(
+        ScrapeDoor{.client = client,
+                   .make_appender = [this] { return head.appender(); },
+                   .monotonic_ns = [] { return std::int64_t{0}; },
+                   .log = log},
+        options, HashKey{{1, 2, 3, 4}});
+  }
+};
+
+TEST_F(ScrapeManagerTest, ScrapesEachTargetOncePerInterval) {
+  always_answer("a 1\n");
+  apply({job("x", {"h:1", "h:2"}), job("y", {"h:1"})});
+  run_for(seconds(30));
+  for (const auto& [name, instance] : {std::pair("x", "h:1"), {"x", "h:2"}, {"y", "h:1"}}) {
+    const auto samples = raw("a", name, instance);
+    ASSERT_EQ(samples.size(), 3u);
+    EXPECT_EQ(samples[1].t - samples[0].t, seconds(10));
+    EXPECT_EQ(samples[2].t - samples[1].t, seconds(10));
+  }
+  EXPECT_NE(raw("a", "x", "h:1")[0].t, raw("a", "x", "h:2")[0].t);
+}
+
+TEST_F(ScrapeManagerTest, ReplicasWithAnotherSeedScrapeAtOtherMoments) {
+  always_answer("a 1\n");
+  apply({job("x", {"h:1"})});
+  run_for(seconds(10));
+  const Timestamp first = raw("a", "x", "h:1")[0].t;
+  head.drop_all();
+  options.spread_seed = 0x123456789abcdef;
+  manager = make_manager();
+  now = kStart;
+  apply({job("x", {"h:1"})});
+  run_for(seconds(10));
+  EXPECT_NE(raw("a", "x", "h:1")[0].t, first);
+}
+
+TEST_F(ScrapeManagerTest, AStartThatIsHardlyLateCountsAsPunctual) {
+  always_answer("a 1\n");
+  apply({job("x", {"h:1"})});
+  const Timestamp due = manager->run_due(now);
+  EXPECT_EQ(manager->run_due(due + milliseconds(2)), due + seconds(10));
+  EXPECT_EQ(manager->run_due(due + milliseconds(10'003)), due + seconds(20));
+  // Two intervals were missed: they are skipped, not made up for.
+  EXPECT_EQ(manager->run_due(due + milliseconds(45'000)), due + seconds(50));
+  const auto samples = raw("a", "x", "h:1");
+  ASSERT_EQ(samples.size(), 3u);
+  EXPECT_EQ(samples[0].t, due);
+  EXPECT_EQ(samples[1].t, due + milliseconds(10'003));
+  EXPECT_EQ(samples[2].t, due + milliseconds(45'000));
+}
+
+TEST_F(ScrapeManagerTest, ATargetStillBeingScrapedMissesItsTurn) {
+  apply({job("x", {"h:1"})});
+  run_for(seconds(35));
+  EXPECT_EQ(client.requests.size(), 1u);
+  client.answer(text_exposition("a 1\n"));
+  EXPECT_EQ(values("a", "x", "h:1"), "1 ");
+  run_for(seconds(10));
+  EXPECT_EQ(client.requests.size(), 2u);
+}
+
+TEST_F(ScrapeManagerTest, OnlySoManyScrapesRunAtOnce) {
+  options.scrapes_in_flight_max = 2;
+  manager = make_manager();
+  apply({job("x", {"h:1", "h:2", "h:3", "h:4", "h:5"})});
+  run_for(seconds(9));
+  EXPECT_EQ(client.pending.size(), 2u);
+  client.answer(text_exposition("a 1\n"));
+  EXPECT_EQ(client.pending.size(), 1u);
+  run_for(seconds(1));
+  EXPECT_EQ(client.pending.size(), 2u);
+}
+
+TEST_F(ScrapeManagerTest, ATargetThatIsGoneGetsMarkersAfterItsNextTurn) {
+  always_answer("a 1\n");
+  apply({job("x", {"h:1", "h:2"})});
+  run_for(seconds(10));
+  const Timestamp last = raw("a", "x", "h:1").back().t;
+  apply({job("x", {"h:2"})});
+  now = last + milliseconds(20'999);
+  manager->run_due(now);
+  EXPECT_EQ(values("a", "x", "h:1"), "1 ");
+  now = last + milliseconds(21'000);
+  manager->run_due(now);
+  EXPECT_EQ(values("a", "x", "h:1"), "1 stale ");
+  EXPECT_EQ(values("up", "x", "h:1"), "1 stale ");
+  EXPECT_EQ(raw("a", "x", "h:1").back().t, last + seconds(10));
+}
+
+TEST_F(ScrapeManagerTest, ATargetThatComesBackGetsNoMarkers) {
+  always_answer("a 1\n");
+  apply({job("x", {"h:1"})});
+  run_for(seconds(10));
+  apply({});
+  run_for(seconds(1));
+  apply({job("x", {"h:1"})});
+  run_for(seconds(59));
+  EXPECT_EQ(values("a", "x", "h:1"), "1 1 1 1 1 1 1 ");
+}
+
+TEST_F(ScrapeManagerTest, ATargetNeverScrapedGetsNoMarkers) {
+  apply({job("x", {"h:1"})});
+  apply({});
+  run_for(minutes(1));
+  EXPECT_EQ(head.series_count(), 0u);
+}
+
+TEST_F(ScrapeManagerTest, StoppingWritesNoMarkersAndDropsLateAnswers) {
+  apply({job("x", {"h:1"})});
+  run_for(seconds(10));
+  ASSERT_EQ(client.pending.size(), 1u);
+  manager->stop();
+  client.answer(text_exposition("a 1\n"));
+  EXPECT_EQ(head.series_count(), 0u);
+  EXPECT_EQ(manager->run_due(now), kNever);
+  manager.reset();
+}
+
+TEST_F(ScrapeManagerTest, AnAnswerMayComeWhenTheManagerIsGone) {
+  apply({job("x", {"h:1"})});
+  run_for(seconds(10));
+  manager.reset();
+  client.answer(text_exposition("a 1\n"));
+  EXPECT_EQ(head.series_count(), 0u);
+}
+
+TEST_F(ScrapeManagerTest, AReloadWithoutChangesTouchesNothing) {
+  always_answer("a 1\n");
+  apply({job("x", {"h:1"})});
+  run_for(seconds(10));
+  const std::size_t resolved = head.resolve_count;
+  apply({job("x", {"h:1"})});
+  run_for(seconds(10));
+  EXPECT_EQ(values("a", "x", "h:1"), "1 1 ");
+  EXPECT_EQ(head.resolve_count, resolved);
+}
+
+TEST_F(ScrapeManagerTest, AReloadTakesEffectAlsoWhileATargetIsBeingScraped) {
+  apply({job("x", {"h:1"})});
+  run_for(seconds(10));
+  ScrapeConfig changed = job("x", {"h:1"});
+  changed.metric_relabel_rules = {
+      *RelabelRule::create({.target_label = "new", .replacement = "y"}, NameValidation::kUtf8)};
+  apply({changed});
+  client.answer(text_exposition("a 1\n"));
+  EXPECT_EQ(values("a", "x", "h:1"), "1 ");
+  always_answer("a 2\n");
+  run_for(seconds(10));
+  EXPECT_EQ(stored(head, Labels{{"__name__", "a"}, {"instance", "h:1"}, {"job", "x"}, {"new", "y"}})
+                .substr(0, 2),
+            "2@");
+}
+
+TEST_F(ScrapeManagerTest, AChangedIntervalTakesEffect) {
+  always_answer("a 1\n");
+  ScrapeConfig config = job("x", {"h:1"});
+  apply({config});
+  run_for(seconds(10));
+  config.scrape_interval = seconds(1);
+  config.scrape_timeout = seconds(1);
+  apply({config});
+  run_for(seconds(10));
+  EXPECT_EQ(raw("a", "x", "h:1").size(), 11u);
+}
+
+TEST_F(ScrapeManagerTest, TooManyTargetsFailAllOfThemUnscraped) {
+  ScrapeConfig config = job("x", {"h:1", "h:2"});
+  config.target_limit = 1;
+  apply({config});
+  run_for(seconds(10));
+  EXPECT_TRUE(client.requests.empty());
+  EXPECT_EQ(values("up", "x", "h:1"), "0 ");
+  const auto pools = manager->targets();
+  EXPECT_EQ(pools[0].active[0].status.last_error,
+            "target_limit exceeded (number of targets: 2, limit: 1)");
+}
+
+TEST_F(ScrapeManagerTest, BadTargetsAreLoggedAndCounted) {
+  apply({job("x", {"http://h", "h:1"})});
+  EXPECT_TRUE(log.contains("Creating target failed"));
+  EXPECT_TRUE(log.contains("is not a valid hostname"));
+  MetricWriter metrics;
+  manager->collect(metrics);
+  const std::string text = metrics.take();
+  EXPECT_NE(text.find("\nprometheus_target_sync_failed_total 1\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\nprometheus_target_scrape_pool_targets{scrape_job=\"x\"} 1\n"),
+            std::string::npos)
+      << text;
+}
+
+// The API.
+
+TEST_F(ScrapeManagerTest, TheApiShowsActiveAndDroppedTargets) {
+  ScrapeConfig config = job("x", {"localhost:9100", "drop:1", "drop:2"});
+  config.relabel_rules = {
+      *RelabelRule::create({.source_labels = {"__address__"}, .regex = "drop.*", .action = "drop"},
+                           NameValidation::kUtf8)};
+  config.keep_dropped_targets = 1;
+  apply({config, job("a", {})});
+  const ExternalAddress external{.scheme = "https", .host = "me.example:443", .own_port = "9090"};
+  const auto show = [&](std::string_view state, std::string_view pool) {
+    std::string json;
+    JsonWriter writer(json);
+    write_targets_json(writer, manager->targets(), state, pool, external);
+    return json;
+  };
+  const std::string discovered =
+      R"("__metrics_path__":"/metrics","__scheme__":"http","__scrape_interval__":"10s",)"
+      R"("__scrape_timeout__":"10s","job":"x"})";
+  const std::string active_start =
+      R"({"activeTargets":[{"discoveredLabels":{"__address__":"localhost:9100",)" + discovered +
+      R"(,"labels":{"instance":"localhost:9100","job":"x"},"scrapePool":"x",)"
+      R"("scrapeUrl":"http://localhost:9100/metrics","globalUrl":"http://me.example:9100/metrics",)";
+  const std::string dropped = R"("droppedTargets":[{"discoveredLabels":{"__address__":"drop:1",)" +
+                              discovered +
+                              R"(,"scrapePool":"x"}],"droppedTargetCounts":{"a":0,"x":2}})";
+  EXPECT_EQ(show("", ""), active_start +
+                              R"("lastError":"","lastScrape":"0001-01-01T00:00:00Z",)"
+                              R"("lastScrapeDuration":0,"health":"unknown","scrapeInterval":"10s",)"
+                              R"("scrapeTimeout":"10s"}],)" +
+                              dropped);
+  EXPECT_EQ(show("DROPPED", "x"), R"({"activeTargets":[],)" + dropped);
+  EXPECT_EQ(show("nonsense", ""),
+            R"({"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":null})");
+  EXPECT_EQ(show("active", "a"),
+            R"({"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":null})");
+
+  client.respond = [](const HttpFetch&) { return unavailable("no \"route\""); };
+  now = next_due(manager->targets()[1].active[0].target->spread_hash, 0, seconds(10), kStart);
+  manager->run_due(now);
+  const std::string after = show("active", "x");
+  EXPECT_NE(after.find(R"("lastError":"no \"route\"","lastScrape":"2023-11-14T22:13:2)"),
+            std::string::npos)
+      << after;
+  EXPECT_NE(after.find(R"("health":"down")"), std::string::npos) << after;
+
+  std::string pools;
+  JsonWriter writer(pools);
+  write_scrape_pools_json(writer, manager->targets());
+  EXPECT_EQ(pools, R"({"scrapePools":["a","x"]})");
+}
+
+TEST_F(ScrapeManagerTest, TheApiShowsMetadataOfTargets) {
+  always_answer("# TYPE a counter\n# HELP a About a\n# TYPE b gauge\na 1\nb 1\n");
+  apply({job("x", {"h:1", "h:2"})});
+  run_for(seconds(10));
+  const auto show = [&](std::vector<tsdb::Matcher> matchers, std::string_view metric,
+                        std::size_t limit) {
+    std::string json;
+    JsonWriter writer(json);
+    write_target_metadata_json(writer, manager->targets(), matchers, metric, limit);
+    return json;
+  };
+  const std::string first = R"([{"target":{"instance":"h:1","job":"x"})";
+  EXPECT_EQ(show({}, "", 1),
+            first + R"(,"metric":"a","type":"counter","help":"About a","unit":""}])");
+  EXPECT_EQ(show({tsdb::Matcher::equal("instance", "h:1")}, "b", 0),
+            first + R"(,"type":"gauge","help":"","unit":""}])");
+  EXPECT_EQ(show({tsdb::Matcher::equal("job", "z")}, "", 0), "[]");
+}
+
+TEST(GlobalUrl, ReplacesTheLocalHost) {
+  const ExternalAddress external{.scheme = "https", .host = "me:80", .own_port = "9090"};
+  EXPECT_EQ(global_url("http://127.0.0.1:9090/m", external), "https://me:80/m");
+  EXPECT_EQ(global_url("http://[::1]:1/m?a=b", external), "http://me:1/m?a=b");
+  EXPECT_EQ(global_url("http://localhost/m", external), "http://localhost/m");
+  EXPECT_EQ(global_url("http://other:9090/m", external), "http://other:9090/m");
+  EXPECT_EQ(global_url("http://localhost:1/m", {}), "http://localhost:1/m");
+}
+
+}  // namespace
+}  // namespace tarsier::ingest
