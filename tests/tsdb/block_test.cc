@@ -184,6 +184,33 @@ TEST(Block, ChunksLargerThanOneReadAreReadWhole) {
   EXPECT_EQ(block->meta().chunk_count, 6u);
 }
 
+TEST(Block, SeriesAreReadTheSameInAnyOrder) {
+  testing::FaultyFileSystem files;
+  std::mt19937 random(7);
+  Model model;
+  for (int i = 0; i < 300; ++i) {  // About 100 KB of chunks: several reads of growing length.
+    Samples& samples = model[Labels{{"i", std::to_string(1000 + i)}}];
+    for (std::int64_t t = 0; t < 100; ++t) {
+      samples.push_back({Timestamp{t * 1000 + i}, static_cast<double>(random())});
+    }
+  }
+  write_block(files, "data", test_ulid(1), model, {.samples_per_chunk = 30});
+  const auto block = Block::open(files, join_path("data", test_ulid(1).to_string())).value();
+  const auto set = make_block_querier(block, TimeRange{})->select({}, {}, nullptr).value();
+  ASSERT_EQ(set->size(), model.size());
+  for (const std::size_t stride : {1, 2, 71}) {  // Forward, with gaps, jumping about.
+    SCOPED_TRACE(stride);
+    for (std::size_t n = 0; n < set->size(); ++n) {
+      const std::size_t i = n * stride % set->size();
+      const Samples& expected = model.at(Labels{{"i", std::to_string(1000 + i)}});
+      SampleColumns columns;
+      ASSERT_TRUE(set->read(i, TimeRange{}, columns).ok());
+      ASSERT_EQ(to_samples(columns), expected) << i;
+      ASSERT_EQ(set->last_sample(i, TimeRange{}).value(), expected.back()) << i;
+    }
+  }
+}
+
 TEST(Block, SelectsNamesAndValuesByMatcher) {
   const auto files = std::make_unique<testing::FaultyFileSystem>();
   const Samples samples = samples_between(0, 100, 10);

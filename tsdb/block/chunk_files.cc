@@ -1,6 +1,7 @@
 #include "tsdb/block/chunk_files.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include <fmt/format.h>
 
@@ -23,6 +24,11 @@ constexpr std::uint64_t kLikelyChunkBytes = 1024 + kFrameBytesMax;
 /// Chunks further apart are read apart; one read is not longer than this many bytes.
 constexpr std::uint64_t kGapBytesMax = 64 << 10;
 constexpr std::uint64_t kReadBytesMax = 1 << 20;
+/// A read that begins at most this far behind the last one's end goes on with it, and takes more
+/// than asked for: up to what stays in the second-level cache until it is decoded.
+constexpr std::uint64_t kSkipBytesMax = 4 << 10;
+constexpr std::uint64_t kAheadBytesMin = 4 << 10;
+constexpr std::uint64_t kAheadBytesMax = 64 << 10;
 /// No writer comes near: 65535 samples of the widest float chunk are 1.2 MB, and a damaged length
 /// must not make us reserve gigabytes.
 constexpr std::uint64_t kDataBytesMax = 64 << 20;
@@ -44,6 +50,12 @@ std::optional<Length> read_length(Bytes bytes) {
     return std::nullopt;
   }
   return length;
+}
+
+/// A plain counter: nothing is published through it.
+std::uint64_t next_reader_id() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 }  // namespace
@@ -93,6 +105,8 @@ Status ChunkFilesWriter::finish() {
   return files_.sync_directory(directory_);
 }
 
+ChunkFilesReader::ChunkFilesReader() : id_(next_reader_id()) {}
+
 Result<std::unique_ptr<ChunkFilesReader>> ChunkFilesReader::open(FileSystem& files,
                                                                  const std::string& directory) {
   std::unique_ptr<ChunkFilesReader> reader(new ChunkFilesReader());
@@ -120,20 +134,40 @@ Result<std::unique_ptr<ChunkFilesReader>> ChunkFilesReader::open(FileSystem& fil
   return reader;
 }
 
+/// Fills `buffer` from `begin` at least to `end`.
+Status ChunkFilesReader::load(std::uint64_t segment, std::uint64_t begin, std::uint64_t end,
+                              ChunkBuffer& buffer) const {
+  const bool goes_on = buffer.reader_id == id_ && buffer.segment == segment &&
+                       begin > buffer.begin && begin <= buffer.end + kSkipBytesMax;
+  buffer.ahead_bytes =
+      goes_on ? std::clamp(buffer.ahead_bytes * 2, kAheadBytesMin, kAheadBytesMax) : 0;
+  end = std::min(std::max(end, begin + buffer.ahead_bytes), segments_[segment].file->size());
+  const auto size = static_cast<std::size_t>(end - begin);
+  if (buffer.bytes.size() < size) buffer.bytes.resize(size);
+  buffer.reader_id = 0;  // Whatever it held is lost, should the read fail.
+  TRY(segments_[segment].file->read_at(
+      begin, std::as_writable_bytes(std::span(buffer.bytes)).first(size)));
+  buffer.reader_id = id_;
+  buffer.segment = segment;
+  buffer.begin = begin;
+  buffer.end = end;
+  return {};
+}
+
 Result<std::size_t> ChunkFilesReader::read(std::span<const ChunkMeta> chunks,
                                            ChunkBuffer& buffer) const {
   CHECK(!chunks.empty());
   buffer.chunks.clear();
-  const std::uint64_t begin = offset_of(chunks.front().ref);
-  if (segment_of(chunks.front().ref) >= segments_.size()) {
+  const std::uint64_t segment = segment_of(chunks.front().ref);
+  if (segment >= segments_.size()) {
     return corruption(fmt::format("chunk reference {:x}: there are {} segment files",
                                   chunks.front().ref, segments_.size()));
   }
-  const Segment& segment = segments_[segment_of(chunks.front().ref)];
-  const std::uint64_t file_bytes = segment.file->size();
+  const std::uint64_t file_bytes = segments_[segment].file->size();
   const auto damaged = [&](std::uint64_t offset, std::string_view what) {
-    return corruption(fmt::format("{}: offset {}: {}", segment.path, offset, what));
+    return corruption(fmt::format("{}: offset {}: {}", segments_[segment].path, offset, what));
   };
+  const std::uint64_t begin = offset_of(chunks.front().ref);
   if (begin < kSegmentHeaderBytes || begin >= file_bytes) {
     return damaged(begin, fmt::format("a chunk cannot be there in {} bytes", file_bytes));
   }
@@ -141,47 +175,46 @@ Result<std::size_t> ChunkFilesReader::read(std::span<const ChunkMeta> chunks,
   std::uint64_t last = begin;
   for (; count < chunks.size(); ++count) {
     const std::uint64_t next = offset_of(chunks[count].ref);
-    if (segment_of(chunks[count].ref) != segment_of(chunks.front().ref) || next <= last ||
-        next - last > kGapBytesMax || next - begin > kReadBytesMax || next >= file_bytes) {
+    if (segment_of(chunks[count].ref) != segment || next <= last || next - last > kGapBytesMax ||
+        next - begin > kReadBytesMax || next >= file_bytes) {
       break;
     }
     last = next;
   }
-  std::uint64_t end = std::min(last + kLikelyChunkBytes, file_bytes);
-  const auto load = [&]() -> Status {
-    const auto size = static_cast<std::size_t>(end - begin);
-    if (buffer.bytes.size() < size) buffer.bytes.resize(size);
-    return segment.file->read_at(begin,
-                                 std::as_writable_bytes(std::span(buffer.bytes)).first(size));
-  };
-  TRY(load());
-  for (std::size_t i = 0; i < count; ++i) {
+  const bool is_there = buffer.reader_id == id_ && buffer.segment == segment &&
+                        buffer.begin <= begin && begin < buffer.end;
+  if (!is_there) TRY(load(segment, begin, last + kLikelyChunkBytes, buffer));
+  for (std::size_t i = 0; i < count;) {
     const std::uint64_t offset = offset_of(chunks[i].ref);
-    const auto frame = [&] {
-      return as_bytes(buffer.bytes)
-          .subspan(static_cast<std::size_t>(offset - begin),
-                   static_cast<std::size_t>(end - offset));
-    };
-    const std::optional<Length> length = read_length(frame());
-    if (!length) return damaged(offset, "damaged chunk length");
-    const std::uint64_t frame_bytes = length->field_bytes + 1 + length->data_bytes + kCrcBytes;
-    if (frame_bytes > file_bytes - offset) {
+    const Bytes there = offset < buffer.end
+                            ? as_bytes(buffer.bytes)
+                                  .subspan(static_cast<std::size_t>(offset - buffer.begin),
+                                           static_cast<std::size_t>(buffer.end - offset))
+                            : Bytes();
+    // A length that was cut off by the end of the buffer is no damage yet.
+    const std::optional<Length> length = read_length(there);
+    const bool is_cut = there.size() < kLengthBytesMax && buffer.end < file_bytes;
+    if (!length && !is_cut) return damaged(offset, "damaged chunk length");
+    const std::uint64_t frame_bytes =
+        length ? length->field_bytes + 1 + length->data_bytes + kCrcBytes : kLikelyChunkBytes;
+    if (length && frame_bytes > file_bytes - offset) {
       return damaged(offset, fmt::format("a chunk of {} bytes passes the end of the file",
                                          length->data_bytes));
     }
-    if (frame_bytes > end - offset) {
+    if (!length || frame_bytes > there.size()) {
       if (i > 0) return i;  // The next read begins with it.
-      end = begin + frame_bytes;
-      count = 1;
-      TRY(load());
+      const std::uint64_t end = std::max(offset + frame_bytes, last + kLikelyChunkBytes);
+      TRY(load(segment, offset, end, buffer));
+      continue;
     }
     const Bytes checked =
-        frame().subspan(length->field_bytes, static_cast<std::size_t>(1 + length->data_bytes));
+        there.subspan(length->field_bytes, static_cast<std::size_t>(1 + length->data_bytes));
     const auto stored = load_be<std::uint32_t>(checked.data() + checked.size());
     if (const std::uint32_t crc = crc32c(checked); crc != stored) {
       return damaged(offset, fmt::format("chunk checksum {:08x}, stored {:08x}", crc, stored));
     }
     buffer.chunks.push_back({static_cast<ChunkEncoding>(checked[0]), checked.subspan(1)});
+    ++i;
   }
   return count;
 }

@@ -60,20 +60,29 @@ class ChunkFilesWriter final {
   std::string scratch_;
 };
 
-/// Where a reader puts what it read; reused from call to call. One per thread.
+/// Where a reader puts what it read, and how it notices that it is asked for chunks in the order of
+/// the file. Reused from call to call and from reader to reader. One per thread.
 struct ChunkBuffer {
-  std::string bytes;
-  std::vector<Chunk> chunks;  ///< Their data lies in `bytes`.
+  std::vector<Chunk> chunks;  ///< What the last read found; the data lies in `bytes`.
+
+  std::string bytes;  ///< Bytes [begin, end) of a segment; may be longer.
+  std::uint64_t reader_id = 0;
+  std::uint64_t segment = 0;
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  std::uint64_t ahead_bytes = 0;  ///< How much the next read takes if it goes on where this ended.
 };
 
-/// Reads the chunk segment files of a block with pread of the ranges that are needed. Any number of
-/// threads, each with its own buffer. Errors are kCorruption or kIo, with file and offset.
+/// Reads the chunk segment files of a block with pread: single chunks in exact ranges; when a
+/// buffer is filled again and again in the order of the file, in ever larger pieces, because a
+/// system call costs more than decoding a chunk. Any number of threads, each with its own buffer.
+/// Errors are kCorruption or kIo, with file and offset.
 class ChunkFilesReader final {
  public:
   static Result<std::unique_ptr<ChunkFilesReader>> open(FileSystem& files,
                                                         const std::string& directory);
   /// Reads the first of `chunks` and as many of its neighbours as lie close enough for one read;
-  /// returns how many (at least one) are now in `buffer`, their checksums verified.
+  /// returns how many (at least one) are now in `buffer.chunks`, their checksums verified.
   /// REQUIRES: `chunks` is not empty.
   Result<std::size_t> read(std::span<const ChunkMeta> chunks, ChunkBuffer& buffer) const;
   std::uint64_t size_bytes() const;
@@ -83,6 +92,11 @@ class ChunkFilesReader final {
     std::string path;
     std::unique_ptr<ReadableFile> file;
   };
+  ChunkFilesReader();
+  Status load(std::uint64_t segment, std::uint64_t begin, std::uint64_t end,
+              ChunkBuffer& buffer) const;
+
+  const std::uint64_t id_;  // Of all readers of the process: buffers outlive readers.
   std::vector<Segment> segments_;
 };
 
