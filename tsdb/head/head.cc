@@ -137,6 +137,10 @@ Result<LogPosition> Head::log_batch(const HeadBatch& batch, const EncodedRecord*
   return position;
 }
 
+LogPosition Head::log_end() const {
+  return log_ == nullptr ? LogPosition{} : log_->appended_position();
+}
+
 Result<LogPosition> Head::commit(HeadBatch& batch, std::uint64_t removal_count) {
   std::string plain;
   EncodedRecord record;

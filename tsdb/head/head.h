@@ -91,6 +91,8 @@ class Head final {
   /// Logs the batch and makes it visible.
   Result<LogPosition> commit(HeadBatch& batch, std::uint64_t removal_count)
       EXCLUDES_LOCK(commit_mutex_);
+  /// Everything visible now is in the log before this position.
+  LogPosition log_end() const;
   std::uint64_t removal_count() const { return removal_count_.load(std::memory_order_acquire); }
   /// Whether this is news about the series' metric.
   bool is_new_metadata(std::string_view metric, const Metadata& metadata) const;

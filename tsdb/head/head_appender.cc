@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <utility>
 
 #include "base/check.h"
 
@@ -52,6 +53,7 @@ AppendOutcome HeadAppender::queue(Slot slot, SeriesRef series, Sample sample) {
       is_queued ? Sample{batch_.samples[mark].t, batch_.samples[mark].v} : newest_sample(record);
   const AppendOutcome outcome = judge(sample, newest, bound_);
   if (outcome != AppendOutcome::kAppended) {
+    if (outcome == AppendOutcome::kIgnored) has_ignored_ = true;
     if (outcome == AppendOutcome::kOutOfOrder) head_.metrics().out_of_order.add();
     if (outcome == AppendOutcome::kOutOfBounds) head_.metrics().out_of_bounds.add();
     return outcome;
@@ -99,7 +101,11 @@ Labels HeadAppender::labels_of(SeriesRef series) const {
 }
 
 Result<LogPosition> HeadAppender::commit() {
-  if (batch_.samples.empty() && batch_.metadata.empty()) return LogPosition{};
+  if (batch_.samples.empty() && batch_.metadata.empty()) {
+    // A sender that repeats itself may be told "stored" no earlier than the first time: what was
+    // ignored is in the log, but perhaps not yet on the disk.
+    return std::exchange(has_ignored_, false) ? head_.log_end() : LogPosition{};
+  }
   Result<LogPosition> position = head_.commit(batch_, removal_count_);
   rollback();
   return position;
@@ -109,6 +115,7 @@ void HeadAppender::rollback() {
   batch_.samples.clear();
   batch_.slots.clear();
   batch_.metadata.clear();
+  has_ignored_ = false;
 }
 
 }  // namespace tarsier::tsdb

@@ -33,6 +33,7 @@ class HeadAppender final : public Appender {
   const std::shared_ptr<const HeadGeneration> generation_;
   const std::int64_t bound_;
   HeadBatch batch_;
+  bool has_ignored_ = false;  // Something queued was there already.
 };
 
 }  // namespace tarsier::tsdb
