@@ -54,9 +54,10 @@ std::string plain_number(double v) {
 }
 
 std::string short_number(double v) {
-  const double size = std::abs(v);
-  if (v == 0 || !std::isfinite(v) || (1e-4 <= size && size < 1e21)) return plain_number(v);
-  return scientific_number(v);
+  if (v == 0 || !std::isfinite(v)) return plain_number(v);
+  const std::string scientific = scientific_number(v);
+  const int exponent = exponent_of(scientific);
+  return -4 <= exponent && exponent < 6 ? plain_number(v) : scientific;
 }
 
 }  // namespace tarsier

@@ -9,8 +9,8 @@ namespace tarsier {
 /// %f and precision -1, and Prometheus for scalars and in the canonical form of a query.
 std::string plain_number(double v);
 
-/// The same, but with an exponent of at least two digits where it is below -4 or above 20, as Go's
-/// %v has it: "1e+30".
+/// The same, but with an exponent of at least two digits where it is below -4 or above 5, as Go's
+/// %g and %v have it: "123456", "1e+06".
 std::string short_number(double v);
 
 }  // namespace tarsier

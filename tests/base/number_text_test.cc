@@ -26,11 +26,14 @@ TEST(NumberText, PlainNumbersHaveTheShortestDigitsAndNoExponent) {
             std::numeric_limits<double>::max());
 }
 
-TEST(NumberText, ShortNumbersHaveAnExponentBeyondTwentyOneDigits) {
-  EXPECT_EQ(short_number(1e20), "100000000000000000000");
-  EXPECT_EQ(short_number(1e21), "1e+21");
+TEST(NumberText, ShortNumbersHaveAnExponentWhereGoHasOne) {
+  EXPECT_EQ(short_number(0), "0");
+  EXPECT_EQ(short_number(123456), "123456");
+  EXPECT_EQ(short_number(1e6), "1e+06");
+  EXPECT_EQ(short_number(1234567.5), "1.2345675e+06");
   EXPECT_EQ(short_number(-1.5e-5), "-1.5e-05");
   EXPECT_EQ(short_number(0.0001), "0.0001");
+  EXPECT_EQ(short_number(1e300), "1e+300");
 }
 
 }  // namespace

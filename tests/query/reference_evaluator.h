@@ -1,0 +1,110 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "query/engine.h"
+#include "query/parse/ast.h"
+#include "tests/query/reference_annotations.h"
+#include "tests/query/reference_values.h"
+#include "tsdb/querier.h"
+
+namespace tarsier::testing {
+
+/// The steps an expression is evaluated at: of the query, or of a subquery.
+struct Steps {
+  Timestamp start;
+  Timestamp end;
+  Duration step;
+};
+
+/// One of them.
+struct Moment {
+  Timestamp t;
+  Steps steps;
+};
+
+/// Without `__name__`, `__type__` and `__unit__`.
+tsdb::Labels without_metadata(const tsdb::Labels& labels);
+
+/// The oracle's walk over the tree: every node gives its value at one step, from the values of its
+/// children at that step. One query, one thread.
+class ReferenceEvaluator final {
+ public:
+  struct Settings {
+    Duration lookback;
+    Duration subquery_step;
+    bool delays_name_removal = false;
+  };
+  /// Borrows all it is given.
+  ReferenceEvaluator(const tsdb::Querier& querier, const query::QueryRequest& request,
+                     const Settings& settings)
+      : querier_(querier), request_(request), settings_(settings), annotator_(request.text) {}
+
+  Result<double> scalar(const query::Expr& e, const Moment& at);
+  Result<Vector> vector(const query::Expr& e, const Moment& at);
+  Result<std::vector<Window>> matrix(const query::Expr& e, const Moment& at);
+  /// The vector as the user sees it: the names that were to be dropped are gone.
+  Result<Vector> final_vector(const query::Expr& e, const Moment& at);
+  query::Annotations take_annotations() { return annotator_.take(); }
+
+ private:
+  struct Series {
+    tsdb::Labels labels;
+    std::vector<tsdb::Sample> samples;
+  };
+
+  // reference_evaluator.cc: selectors, subqueries, scalars, unary.
+  Result<const std::vector<Series>*> series_of(const query::Selector& s);
+  Timestamp data_time(const query::TimeShift& shift, Timestamp t) const;
+  Result<Vector> selected(const query::Selector& s, const Moment& at,
+                          const std::function<double(const tsdb::Sample&)>& value);
+  Result<std::vector<Window>> windows(const query::Range& r, const Moment& at);
+  Result<std::vector<Window>> subquery(const query::Subquery& s, const Moment& at);
+  Result<Vector> negated(const query::Unary& u, const Moment& at);
+  Element nameless(Element element) const;
+  Result<Vector> without_duplicates(Vector v) const;
+  Result<Vector> checked(Vector v, const Moment& at) const;
+  Result<std::vector<double>> at_all_steps(const query::Expr& parameter, const Moment& at);
+
+  // reference_binary.cc
+  Result<Vector> binary(const query::Binary& b, const Moment& at);
+  Result<Vector> with_scalar(const query::Binary& b, const Moment& at);
+  Vector set_operation(const query::Binary& b, const Vector& left, const Vector& right) const;
+  Result<Vector> matched(const query::Binary& b, Vector left, Vector right) const;
+
+  // reference_aggregate.cc
+  Result<Vector> aggregate(const query::Aggregate& a, const Moment& at);
+  Result<Vector> ranked(const query::Aggregate& a, const Moment& at);
+  Result<Vector> counted_values(const query::Aggregate& a, const Moment& at);
+  Result<std::vector<double>> parameters_of(const query::Aggregate& a, const Moment& at);
+
+  // reference_functions.cc
+  Result<Vector> call(const query::Call& c, const Moment& at);
+  Result<Vector> range_call(const query::Call& c, const Moment& at);
+  Status check_range_collisions(const query::Call& c, const Moment& at);
+  Result<Vector> label_replace(const query::Call& c, const Moment& at);
+  Result<Vector> label_join(const query::Call& c, const Moment& at);
+  Result<Vector> histogram_call(const query::Call& c, const Moment& at);
+  Result<Vector> sorted(const query::Call& c, const Moment& at);
+  Result<Vector> absent(const query::Call& c, const Moment& at);
+  Result<Vector> clamped(const query::Call& c, const Moment& at);
+  Result<Vector> timestamps(const query::Call& c, const Moment& at);
+  std::string optional_metric(const Element& e) const;
+
+  const tsdb::Querier& querier_;
+  const query::QueryRequest& request_;
+  const Settings settings_;
+  Annotator annotator_;
+  std::map<const query::Selector*, std::vector<Series>> series_;
+};
+
+/// Whether the value cannot depend on the step.
+bool is_step_invariant(const query::Expr& e);
+
+inline constexpr const char* kSameLabelset = "vector cannot contain metrics with the same labelset";
+
+}  // namespace tarsier::testing
