@@ -27,6 +27,13 @@ Result<query::QueryResult> ask_oracle(tsdb::Queryable& storage,
   return evaluate_reference(storage, request, script_options());
 }
 
+Result<query::QueryResult> ask_engine(tsdb::Queryable& storage,
+                                      const query::QueryRequest& request) {
+  const query::Engine engine(script_options(), nullptr);
+  const query::PreparedQuery prepared = TRY(engine.prepare(request));
+  return engine.run(storage, prepared, nullptr);
+}
+
 std::string conformance_directory() {
   const char* override_path = std::getenv("TARSIER_CONFORMANCE");
   const std::string root =
@@ -34,20 +41,23 @@ std::string conformance_directory() {
   return root + "/promql";
 }
 
+std::string own_directory() { return std::string(TARSIER_SOURCE_DIR) + "/tests/query/scripts"; }
+
 void run_scripts(const std::string& directory, const PromqlEvaluator& evaluate) {
   for (const std::string& path : list_scripts(directory)) expect_script_passes(path, evaluate);
 }
 
-TEST(OwnScripts, TheOraclePasses) {
-  run_scripts(std::string(TARSIER_SOURCE_DIR) + "/tests/query/scripts", ask_oracle);
-}
-
-TEST(SharedScripts, TheOraclePasses) {
+void run_shared_scripts(const PromqlEvaluator& evaluate) {
   if (list_scripts(conformance_directory()).empty()) {
     GTEST_SKIP() << "no conformance scripts in " << conformance_directory();
   }
-  run_scripts(conformance_directory(), ask_oracle);
+  run_scripts(conformance_directory(), evaluate);
 }
+
+TEST(OwnScripts, TheOraclePasses) { run_scripts(own_directory(), ask_oracle); }
+TEST(OwnScripts, TheEnginePasses) { run_scripts(own_directory(), ask_engine); }
+TEST(SharedScripts, TheOraclePasses) { run_shared_scripts(ask_oracle); }
+TEST(SharedScripts, TheEnginePasses) { run_shared_scripts(ask_engine); }
 
 }  // namespace
 }  // namespace tarsier::testing

@@ -318,8 +318,7 @@ std::optional<std::string> ScriptRunner::skip_reason(const Eval& eval) const {
       const FunctionId id = query::as<query::Call>(e).function.id;
       const bool native = id == FunctionId::kHistogramAvg || id == FunctionId::kHistogramCount ||
                           id == FunctionId::kHistogramSum || id == FunctionId::kHistogramStddev ||
-                          id == FunctionId::kHistogramStdvar ||
-                          id == FunctionId::kHistogramFraction;
+                          id == FunctionId::kHistogramStdvar;
       if (native) reason = "native histograms";
     }
     if (e.kind != ExprKind::kSelector) return;
