@@ -71,7 +71,8 @@ class Db final : public Queryable {
   /// Makes the current and every later `sync_due` return false after it has written what was waiting.
   void interrupt_sync();
 
-  /// Cuts due blocks from the head, compacts, applies retention, trims the log. Says when to call again.
+  /// Cuts due blocks from the head, trims the log, looks for blocks that appeared, applies retention.
+  /// Errors are reported and tried again. Says when to call again.
   Timestamp run_due(Timestamp now);
   /// Stops the log cleanly: everything written and synced. Call after the last appender is gone.
   Status close();

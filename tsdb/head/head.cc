@@ -86,9 +86,10 @@ std::int64_t Head::append_bound() const {
 }
 
 std::int64_t Head::window_end(std::int64_t t) const {
-  std::int64_t end;
-  if (__builtin_add_overflow(t / range_ms_ * range_ms_, range_ms_, &end)) return INT64_MAX;
-  return end;
+  // Rounding down below zero too, unlike Prometheus: a chunk must never cross the end of a window.
+  std::int64_t into = t % range_ms_;
+  if (into < 0) into += range_ms_;
+  return (Timestamp{t} + Duration{range_ms_ - into}).ms;
 }
 
 // --- Writing

@@ -1,0 +1,294 @@
+#include "tsdb/db.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/keyed_hash.h"
+#include "tsdb/block/block_querier.h"
+#include "tsdb/block/block_set.h"
+#include "tsdb/head/head.h"
+#include "tsdb/head/head_cutter.h"
+#include "tsdb/head/head_querier.h"
+#include "tsdb/head/head_replay.h"
+#include "tsdb/merge_querier.h"
+#include "tsdb/wal/checkpoint.h"
+#include "tsdb/wal/group_commit_log.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+// Names in the data directory.
+constexpr std::string_view kLockName = "lock";
+constexpr std::string_view kWalName = "wal";
+constexpr std::string_view kLostName = "tarsier/lost";
+/// Prometheus' shortcuts past the log. They are wrong as soon as somebody else wrote to it.
+constexpr std::string_view kSnapshotPrefix = "chunk_snapshot.";
+constexpr std::string_view kSeriesStateName = "series_state.json";
+
+/// How often maintenance looks around.
+constexpr Duration kMaintenanceInterval = minutes(1);
+
+struct DbMetrics {
+  Counter compactions;
+  Counter compactions_failed;
+  Counter checkpoints;
+  Counter checkpoints_failed;
+  Counter reloads;
+  Counter reloads_failed;
+  Counter blocks_expired;
+};
+
+Status remove_shortcuts(FileSystem& files, const std::string& directory) {
+  for (const DirectoryEntry& entry : TRY(files.list(directory))) {
+    if (!entry.is_directory || !entry.name.starts_with(kSnapshotPrefix)) continue;
+    TRY(files.remove_all(join_path(directory, entry.name)));
+  }
+  const std::string state = join_path(join_path(directory, kWalName), kSeriesStateName);
+  if (files.exists(state)) TRY(files.remove_file(state));
+  return {};
+}
+
+double number(std::uint64_t n) { return static_cast<double>(n); }
+
+}  // namespace
+
+struct Db::Impl {
+  Impl(FileSystem& the_files, std::string the_directory, const Options& the_options,
+       Logger& the_log)
+      : files(the_files),
+        directory(std::move(the_directory)),
+        wal_directory(join_path(directory, kWalName)),
+        options(the_options),
+        log(the_log) {}
+
+  Ulid next_ulid(Timestamp now) {
+    const HashKey key = draw_hash_key();
+    std::array<std::byte, 10> entropy;
+    std::memcpy(entropy.data(), key.words.data(), entropy.size());
+    constexpr std::int64_t kUlidMax = (std::int64_t{1} << 48) - 1;
+    return make_ulid(Timestamp{std::clamp<std::int64_t>(now.ms, 0, kUlidMax)}, entropy);
+  }
+
+  Status cut_due(Timestamp now, bool& truncated);
+  Status checkpoint();
+
+  FileSystem& files;
+  const std::string directory;
+  const std::string wal_directory;
+  const Options options;
+  Logger& log;
+  DbMetrics metrics;
+  ReplayStatistics replay;
+  std::unique_ptr<FileLock> lock;  // First in, last out.
+  std::unique_ptr<BlockSet> blocks;
+  std::unique_ptr<GroupCommitLog> wal;
+  std::unique_ptr<Head> head;
+};
+
+/// Cuts one block after the other until the head is short enough.
+Status Db::Impl::cut_due(Timestamp now, bool& truncated) {
+  while (head->is_cut_due()) {
+    const Timestamp end{head->window_end(head->min_time())};
+    head->freeze_before(end);
+    const std::optional<BlockMeta> meta =
+        TRY(cut_block(*head, files, directory, next_ulid(now), end, options.chunk_segment_bytes));
+    if (meta) {
+      metrics.compactions.add();
+      log.info("Block written", {{"ulid", meta->ulid.to_string()},
+                                 {"min_time", std::to_string(meta->min_time.ms)},
+                                 {"max_time", std::to_string(meta->max_time.ms)},
+                                 {"series", std::to_string(meta->series_count)},
+                                 {"samples", std::to_string(meta->sample_count)}});
+      TRY(blocks->reload());
+      // What memory gives up must be served by the block.
+      const auto list = blocks->blocks();
+      const bool is_served = std::any_of(list->begin(), list->end(), [&](const auto& block) {
+        return block->meta().ulid == meta->ulid;
+      });
+      if (!is_served) return corruption("the block just written cannot be opened");
+    }
+    // A querier takes the head first and then the blocks, so at every moment it finds the samples
+    // in one of them, or in both.
+    head->truncate_before(end);
+    truncated = true;
+  }
+  return {};
+}
+
+/// Condenses the older part of the log, of which the blocks have the samples now.
+Status Db::Impl::checkpoint() {
+  TRY(wal->begin_segment());
+  const std::vector<std::uint32_t> segments = TRY(list_segments(files, wal_directory));
+  if (segments.empty()) return {};
+  // Segments before the one being written are finished and synced.
+  const std::uint32_t active = segment_of(wal->written_position());
+  const auto last = choose_checkpoint_end(segments.front(), active);
+  if (!last) return {};
+  CheckpointPlan plan;
+  plan.last_segment = *last;
+  plan.min_time = Timestamp{head->generation()->min_time};
+  plan.compression = options.wal_compression;
+  plan.segment_bytes = options.wal_segment_bytes;
+  TRY(create_checkpoint(files, wal_directory, plan,
+                        [this](SeriesRef ref) { return head->has_series(ref); }));
+  const std::uint64_t freed = TRY(remove_superseded(files, wal_directory));
+  metrics.checkpoints.add();
+  wal->metrics().truncations.add();
+  log.info("Log truncated",
+           {{"last_segment", std::to_string(*last)}, {"bytes_freed", std::to_string(freed)}});
+  return {};
+}
+
+Db::Db(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Db::~Db() = default;
+
+Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& directory,
+                                     const Options& options, Logger& log, ThreadPool*) {
+  if (options.block_range.ms <= 0) return invalid("block_range must be positive");
+  auto impl = std::make_unique<Impl>(files, directory, options, log);
+  TRY(files.create_directories(directory));
+  impl->lock = TRY(files.lock(join_path(directory, kLockName)));
+  TRY(remove_shortcuts(files, directory));
+  impl->blocks = TRY(BlockSet::open(files, directory, log));
+  impl->head = TRY(replay_head(files, impl->wal_directory, join_path(directory, kLostName), options,
+                               impl->blocks->complete_until(), log, impl->replay));
+  impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
+  impl->head->attach_log(impl->wal.get());
+  // The first wide query should not pay for sorting everything.
+  std::vector<Slot> slots;
+  {
+    MutexLock lock(impl->head->table().mutex());
+    impl->head->generation()->postings->append_all(slots);
+  }
+  impl->head->table().sort_by_labels(slots);
+  log.info("Database opened", {{"blocks", std::to_string(impl->blocks->blocks()->size())},
+                               {"head_series", std::to_string(impl->head->table().series_count())},
+                               {"log_records", std::to_string(impl->replay.record_count)},
+                               {"log_samples", std::to_string(impl->replay.sample_count)}});
+  return std::unique_ptr<Db>(new Db(std::move(impl)));
+}
+
+std::unique_ptr<Appender> Db::appender() { return impl_->head->appender(); }
+
+Result<std::unique_ptr<Querier>> Db::querier(TimeRange range) {
+  // The head before the blocks: a block published in between is then seen twice, never not at all.
+  auto head_querier = make_head_querier(*impl_->head, range);
+  const TimeRange head_range{Timestamp{impl_->head->generation()->min_time}, kMaxTimestamp};
+  std::vector<MergeSource> sources;
+  for (const auto& block : *impl_->blocks->blocks()) {
+    if (!block->range().overlaps(range)) continue;
+    sources.push_back({make_block_querier(block, range), block->range()});
+  }
+  sources.push_back({std::move(head_querier), head_range});
+  return make_merge_querier(std::move(sources));
+}
+
+void Db::when_synced(LogPosition position, std::function<void(Status)> done) {
+  if (position == LogPosition{}) return done({});
+  impl_->wal->when_synced(position, std::move(done));
+}
+
+bool Db::sync_due() { return impl_->wal->sync_due(); }
+void Db::interrupt_sync() { impl_->wal->interrupt(); }
+
+Timestamp Db::run_due(Timestamp now) {
+  bool truncated = false;
+  if (const Status status = impl_->cut_due(now, truncated); !status.ok()) {
+    impl_->metrics.compactions_failed.add();
+    impl_->log.error("Cutting a block from the head failed", {{"error", status.message()}});
+  }
+  if (truncated) {
+    if (const Status status = impl_->checkpoint(); !status.ok()) {
+      impl_->metrics.checkpoints_failed.add();
+      impl_->wal->metrics().truncations_failed.add();
+      impl_->log.error("Truncating the log failed", {{"error", status.message()}});
+    }
+  }
+  impl_->metrics.reloads.add();
+  if (const Status status = impl_->blocks->reload(); !status.ok()) {
+    impl_->metrics.reloads_failed.add();
+    impl_->log.error("Looking for new blocks failed", {{"error", status.message()}});
+  }
+  const auto expired =
+      impl_->blocks->apply_retention({impl_->options.retention, impl_->options.retention_bytes});
+  if (expired.ok()) {
+    impl_->metrics.blocks_expired.add(*expired);
+  } else {
+    impl_->log.error("Deleting expired blocks failed", {{"error", expired.status().message()}});
+  }
+  return now + kMaintenanceInterval;
+}
+
+Status Db::close() { return impl_->wal->close(); }
+
+HeadStatistics Db::head_statistics(std::size_t limit) const {
+  return impl_->head->statistics(limit);
+}
+
+std::vector<BlockSummary> Db::blocks() const {
+  std::vector<BlockSummary> out;
+  for (const auto& block : *impl_->blocks->blocks()) {
+    const BlockMeta& meta = block->meta();
+    out.push_back({meta.ulid.to_string(), meta.min_time, meta.max_time, meta.sample_count,
+                   meta.series_count, meta.chunk_count, block->size_bytes(),
+                   meta.compaction_level});
+  }
+  return out;
+}
+
+std::vector<std::pair<std::string, Metadata>> Db::metadata() const {
+  return impl_->head->metadata();
+}
+
+Timestamp Db::oldest_time() const {
+  Timestamp oldest = kMaxTimestamp;
+  for (const auto& block : *impl_->blocks->blocks()) {
+    oldest = std::min(oldest, block->meta().min_time);
+  }
+  if (!impl_->head->is_empty()) oldest = std::min(oldest, Timestamp{impl_->head->min_time()});
+  return oldest;
+}
+
+void Db::collect(MetricWriter& out) const {
+  impl_->head->collect(out);
+  impl_->wal->collect(out);
+  const auto blocks = impl_->blocks->blocks();
+  std::uint64_t bytes = 0;
+  for (const auto& block : *blocks) bytes += block->size_bytes();
+  const DbMetrics& metrics = impl_->metrics;
+  out.gauge("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks",
+            number(blocks->size()));
+  out.gauge("prometheus_tsdb_storage_blocks_bytes",
+            "The number of bytes that are currently used for local storage by all blocks.",
+            number(bytes));
+  const Timestamp oldest = oldest_time();
+  out.gauge("prometheus_tsdb_lowest_timestamp", "Lowest timestamp value stored in the database.",
+            oldest == kMaxTimestamp ? 0 : static_cast<double>(oldest.ms));
+  out.counter("prometheus_tsdb_compactions_total",
+              "Total number of compactions that were executed for the partition.",
+              number(metrics.compactions.value()));
+  out.counter("prometheus_tsdb_compactions_failed_total",
+              "Total number of compactions that failed for the partition.",
+              number(metrics.compactions_failed.value()));
+  out.counter("prometheus_tsdb_checkpoint_creations_total",
+              "Total number of checkpoint creations attempted.",
+              number(metrics.checkpoints.value() + metrics.checkpoints_failed.value()));
+  out.counter("prometheus_tsdb_checkpoint_creations_failed_total",
+              "Total number of checkpoint creations that failed.",
+              number(metrics.checkpoints_failed.value()));
+  out.counter("prometheus_tsdb_reloads_total",
+              "Number of times the database reloaded block data from disk.",
+              number(metrics.reloads.value()));
+  out.counter("prometheus_tsdb_reloads_failures_total",
+              "Number of times the database failed to reloadBlocks block data from disk.",
+              number(metrics.reloads_failed.value()));
+  out.counter("tarsier_tsdb_blocks_expired_total", "Blocks deleted by retention.",
+              number(metrics.blocks_expired.value()));
+  out.counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions.",
+              number(impl_->replay.damage_count));
+}
+
+}  // namespace tarsier::tsdb

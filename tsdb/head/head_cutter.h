@@ -1,0 +1,21 @@
+#pragma once
+
+#include <optional>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "tsdb/block/block_meta.h"
+#include "tsdb/block/ulid.h"
+#include "tsdb/head/head.h"
+
+namespace tarsier::tsdb {
+
+/// Writes everything the head has before `end` as a block of level 1: series in label order, chunks
+/// copied as they are. No value if there is nothing. Commits and queries go on meanwhile.
+/// REQUIRES: the head is frozen before `end`.
+Result<std::optional<BlockMeta>> cut_block(Head& head, FileSystem& files,
+                                           const std::string& data_directory, Ulid ulid,
+                                           Timestamp end, std::uint64_t segment_bytes_max);
+
+}  // namespace tarsier::tsdb

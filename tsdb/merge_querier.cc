@@ -1,0 +1,206 @@
+#include "tsdb/merge_querier.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace tarsier::tsdb {
+namespace {
+
+/// One selection of one source.
+struct Part {
+  std::unique_ptr<SeriesSet> set;
+  TimeRange range;
+};
+
+/// Brings the samples from `from` on, which are in order, together with those before, of which some
+/// are not earlier.
+void merge_overlap(std::size_t from, SampleColumns& columns) {
+  SampleColumns merged;
+  const std::int64_t first = columns.times_ms[from];
+  // Only the end that overlaps is rewritten.
+  const auto keep = static_cast<std::size_t>(
+      std::lower_bound(columns.times_ms.begin(),
+                       columns.times_ms.begin() + static_cast<std::ptrdiff_t>(from), first) -
+      columns.times_ms.begin());
+  std::size_t a = keep;
+  std::size_t b = from;
+  while (a < from || b < columns.size()) {
+    const bool take_a =
+        b == columns.size() || (a < from && columns.times_ms[a] <= columns.times_ms[b]);
+    const std::size_t i = take_a ? a++ : b++;
+    merged.push_back(Timestamp{columns.times_ms[i]}, columns.values[i]);
+    if (take_a && b < columns.size() && columns.times_ms[b] == columns.times_ms[i]) ++b;
+  }
+  columns.times_ms.resize(keep);
+  columns.values.resize(keep);
+  columns.times_ms.insert(columns.times_ms.end(), merged.times_ms.begin(), merged.times_ms.end());
+  columns.values.insert(columns.values.end(), merged.values.begin(), merged.values.end());
+}
+
+class MergeSeriesSet final : public SeriesSet {
+ public:
+  explicit MergeSeriesSet(std::vector<Part> parts) : parts_(std::move(parts)) {}
+
+  /// Walks all parts at once in label order.
+  Status merge(const CancelToken* cancel) {
+    struct Head {
+      Labels labels;
+      std::size_t part;
+      std::size_t index;
+    };
+    const auto later = [](const Head& a, const Head& b) {
+      const auto order = a.labels <=> b.labels;
+      return order != 0 ? order > 0 : a.part > b.part;
+    };
+    std::vector<Head> heap;
+    const auto push = [&](std::size_t part, std::size_t index) {
+      if (index == parts_[part].set->size()) return;
+      heap.push_back({parts_[part].set->labels(index), part, index});
+      std::push_heap(heap.begin(), heap.end(), later);
+    };
+    for (std::size_t part = 0; part < parts_.size(); ++part) push(part, 0);
+    Labels last;
+    while (!heap.empty()) {
+      if (starts_.size() % 1024 == 0 && cancel != nullptr && cancel->is_cancelled()) {
+        return cancel->is_expired() ? timeout("query timed out") : cancelled("query was cancelled");
+      }
+      std::pop_heap(heap.begin(), heap.end(), later);
+      Head head = std::move(heap.back());
+      heap.pop_back();
+      if (starts_.empty() || head.labels != last) {
+        starts_.push_back(members_.size());
+        last = std::move(head.labels);
+      }
+      members_.push_back({head.part, head.index});
+      push(head.part, head.index + 1);
+    }
+    return {};
+  }
+
+  std::size_t size() const override { return starts_.size(); }
+  Labels labels(std::size_t i) const override {
+    const Member first = members_[starts_[i]];
+    return parts_[first.part].set->labels(first.index);
+  }
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    const Member first = members_[starts_[i]];
+    return parts_[first.part].set->label(first.index, name);
+  }
+
+  Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
+    const std::size_t begin = out.size();
+    for (std::size_t m = starts_[i]; m < end(i); ++m) {
+      const Part& part = parts_[members_[m].part];
+      if (!part.range.overlaps(range)) continue;
+      const std::size_t before = out.size();
+      TRY(part.set->read(members_[m].index, range, out));
+      const bool overlaps =
+          before > begin && out.size() > before && out.times_ms[before] <= out.times_ms[before - 1];
+      if (!overlaps) continue;
+      if (begin == 0) {
+        merge_overlap(before, out);
+        continue;
+      }
+      // What the caller had before is not ours to merge with.
+      SampleColumns own;
+      own.times_ms.assign(out.times_ms.begin() + static_cast<std::ptrdiff_t>(begin),
+                          out.times_ms.end());
+      own.values.assign(out.values.begin() + static_cast<std::ptrdiff_t>(begin), out.values.end());
+      merge_overlap(before - begin, own);
+      out.times_ms.resize(begin);
+      out.values.resize(begin);
+      out.times_ms.insert(out.times_ms.end(), own.times_ms.begin(), own.times_ms.end());
+      out.values.insert(out.values.end(), own.values.begin(), own.values.end());
+    }
+    return {};
+  }
+
+  Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const override {
+    std::optional<Sample> newest;
+    for (std::size_t m = end(i); m-- > starts_[i];) {
+      const Part& part = parts_[members_[m].part];
+      // Not before what was found; of two at the same time the earlier source's stays.
+      TimeRange wanted = range;
+      if (newest) wanted.min = std::max(wanted.min, newest->t);
+      if (wanted.min > wanted.max || !part.range.overlaps(wanted)) continue;
+      const std::optional<Sample> found = TRY(part.set->last_sample(members_[m].index, wanted));
+      if (found) newest = found;
+    }
+    return newest;
+  }
+
+ private:
+  struct Member {
+    std::size_t part;
+    std::size_t index;
+  };
+  std::size_t end(std::size_t i) const {
+    return i + 1 < starts_.size() ? starts_[i + 1] : members_.size();
+  }
+
+  std::vector<Part> parts_;
+  std::vector<std::size_t> starts_;  // Of each series in members_.
+  std::vector<Member> members_;      // A series' own in the order of the sources.
+};
+
+std::vector<std::string> unite(std::vector<std::vector<std::string>> lists) {
+  std::vector<std::string> all;
+  for (std::vector<std::string>& list : lists) {
+    all.insert(all.end(), std::make_move_iterator(list.begin()),
+               std::make_move_iterator(list.end()));
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+class MergeQuerier final : public Querier {
+ public:
+  explicit MergeQuerier(std::vector<MergeSource> sources) : sources_(std::move(sources)) {}
+
+  Result<std::unique_ptr<SeriesSet>> select(const std::vector<Matcher>& matchers,
+                                            const SelectHints& hints,
+                                            const CancelToken* cancel) const override {
+    std::vector<Part> parts;
+    for (const MergeSource& source : sources_) {
+      if (!source.range.overlaps(hints.range)) continue;
+      auto set = TRY(source.querier->select(matchers, hints, cancel));
+      if (set->size() > 0) parts.push_back({std::move(set), source.range});
+    }
+    // Most queries look at the last hours, which only the head has.
+    if (parts.size() == 1) return std::move(parts.front().set);
+    auto merged = std::make_unique<MergeSeriesSet>(std::move(parts));
+    TRY(merged->merge(cancel));
+    return std::unique_ptr<SeriesSet>(std::move(merged));
+  }
+
+  Result<std::vector<std::string>> label_names(
+      const std::vector<Matcher>& matchers) const override {
+    std::vector<std::vector<std::string>> lists;
+    for (const MergeSource& source : sources_) {
+      lists.push_back(TRY(source.querier->label_names(matchers)));
+    }
+    return unite(std::move(lists));
+  }
+
+  Result<std::vector<std::string>> label_values(
+      std::string_view name, const std::vector<Matcher>& matchers) const override {
+    std::vector<std::vector<std::string>> lists;
+    for (const MergeSource& source : sources_) {
+      lists.push_back(TRY(source.querier->label_values(name, matchers)));
+    }
+    return unite(std::move(lists));
+  }
+
+ private:
+  const std::vector<MergeSource> sources_;
+};
+
+}  // namespace
+
+std::unique_ptr<Querier> make_merge_querier(std::vector<MergeSource> sources) {
+  return std::make_unique<MergeQuerier>(std::move(sources));
+}
+
+}  // namespace tarsier::tsdb
