@@ -726,9 +726,11 @@ void HttpServer::drain(Duration grace) {
   impl_->shared->wait_until_gone(grace.ms);
 }
 
+void HttpServer::cut_off() { impl_->close_connections(/*only_idle=*/false); }
+
 HttpServer::~HttpServer() {
   drain(Duration{0});
-  impl_->close_connections(/*only_idle=*/false);
+  cut_off();
   const bool all_gone = impl_->shared->wait_until_gone(10'000);
   if (!all_gone) impl_->shared->log.error("Requests were still running when the server ended");
   for (const std::shared_ptr<Worker>& worker : impl_->workers) {

@@ -64,6 +64,9 @@ class HttpServer final {
   const std::vector<std::string>& addresses() const;
   /// Takes no more connections and requests and lets running requests finish for at most `grace`.
   void drain(Duration grace);
+  /// Closes every connection and so cancels every running request. Does not wait. Call after
+  /// drain().
+  void cut_off();
   std::size_t connection_count() const;
   void collect(MetricWriter& out) const;
 

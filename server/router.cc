@@ -128,7 +128,7 @@ HttpDecision Router::decide(const HttpRequest& request) const {
   const Route& route = entry->route;
   if (std::find(route.methods.begin(), route.methods.end(), request.method) ==
       route.methods.end()) {
-    HttpResponse response = text_response(405, "Method Not Allowed\n");
+    HttpResponse response = text_response(405, route.wrong_method_text);
     response.headers.emplace_back("Allow", allowed_methods(route));
     return {.answer = std::move(response)};
   }

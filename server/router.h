@@ -29,6 +29,7 @@ struct Route {
   bool is_api = true;       ///< Answers carry CORS headers.
   bool needs_ready = true;  ///< 503 while the log is replayed and while the server stops.
   bool compress = true;
+  std::string wrong_method_text = "Method Not Allowed\n";  ///< Body of the 405.
 };
 
 /// Finds the handler of a request: prefix, path, method, readiness, CORS; reads form parameters and

@@ -37,18 +37,18 @@ void append_as_json(std::string& out, std::string_view line) {
 }  // namespace
 
 void StderrLogger::write(LogLevel, std::string_view line) {
-  std::string out;
-  if (format_ == LogFormat::kJson) {
-    out = "{\"time\":\"" + format_rfc3339_ms(now()) + '"';
-    append_as_json(out, line);
-    out += "}\n";
-  } else {
-    out = "ts=" + format_rfc3339_ms(now()) + ' ';
-    out += line;
-    out += '\n';
-  }
+  const std::string out = render_log_line(format_, now(), line);
   // Nobody can be told when this fails.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, out.data(), out.size());
+}
+
+std::string render_log_line(LogFormat format, Timestamp t, std::string_view line) {
+  if (format == LogFormat::kLogfmt) {
+    return "ts=" + format_rfc3339_ms(t) + ' ' + std::string(line) + '\n';
+  }
+  std::string out = "{\"time\":\"" + format_rfc3339_ms(t) + '"';
+  append_as_json(out, line);
+  return out += "}\n";
 }
 
 }  // namespace tarsier::server

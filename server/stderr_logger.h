@@ -1,8 +1,10 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "base/log.h"
+#include "base/time.h"
 
 namespace tarsier::server {
 
@@ -18,5 +20,8 @@ class StderrLogger final : public Logger {
   void write(LogLevel level, std::string_view line) override;
   const LogFormat format_;
 };
+
+/// A finished line, newline included: `line` is what Logger made of level, sentence and fields.
+std::string render_log_line(LogFormat format, Timestamp t, std::string_view line);
 
 }  // namespace tarsier::server

@@ -1,0 +1,262 @@
+#include "server/cli.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/api.h"
+#include "base/json_reader.h"
+#include "base/posix_file.h"
+#include "server/clock.h"
+#include "server/config.h"
+#include "server/flags.h"
+#include "server/http_client.h"
+#include "server/version.h"
+#include "tsdb/labels.h"
+
+namespace tarsier::server {
+namespace {
+
+constexpr int kOk = 0;
+constexpr int kFailed = 1;
+constexpr int kUsage = 3;  // As promtool.
+constexpr std::size_t kConfigBytesMax = std::size_t{16} << 20;
+// Answers come from a server the user chose, but it may be any server.
+constexpr JsonLimits kAnswerLimits{.value_count_max = 50'000'000};
+
+int complain(std::string_view text, int code) {
+  std::fprintf(stderr, "%s\n", std::string(text).c_str());
+  return code;
+}
+
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+std::string percent_encoded(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
+    if (is_plain) {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
+
+Result<std::string> text_of(const JsonValue* value) {
+  if (!value) return invalid("the answer is not Prometheus'");
+  return value->as_string();
+}
+
+/// `1 @[1700000000.123]` of `[1700000000.123, "1"]`.
+Result<std::string> format_point(const JsonValue& point) {
+  if (point.items().size() != 2) return invalid("the answer is not Prometheus'");
+  const double t = TRY(point.items()[0].as_double());
+  const std::string v = TRY(point.items()[1].as_string());
+  return fmt::format("{} @[{}]", v, t);
+}
+
+Result<std::string> format_metric(const JsonValue* metric) {
+  if (!metric) return invalid("the answer is not Prometheus'");
+  tsdb::LabelsBuilder builder;
+  for (std::size_t i = 0; i < metric->items().size(); ++i) {
+    builder.set(metric->keys()[i], TRY(metric->items()[i].as_string()));
+  }
+  return builder.build().to_string();
+}
+
+Result<std::string> format_series(const JsonValue& series) {
+  const std::string metric = TRY(format_metric(series.find("metric")));
+  if (const JsonValue* value = series.find("value")) {
+    return fmt::format("{} => {}", metric, TRY(format_point(*value)));
+  }
+  std::string out = metric + " =>";
+  const JsonValue* values = series.find("values");
+  if (!values) return invalid("the answer has no values");
+  for (const JsonValue& point : values->items()) out += "\n" + TRY(format_point(point));
+  return out;
+}
+
+/// `--name=value` and `--name value` options, and what is left.
+struct Options {
+  std::map<std::string, std::string> named;
+  std::vector<std::string> rest;
+};
+
+Options split_options(std::span<const std::string> arguments) {
+  Options out;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (!argument.starts_with("--")) {
+      out.rest.push_back(argument);
+      continue;
+    }
+    const std::size_t equals = argument.find('=');
+    if (equals != std::string::npos) {
+      out.named[argument.substr(2, equals - 2)] = argument.substr(equals + 1);
+    } else if (i + 1 < arguments.size()) {
+      out.named[argument.substr(2)] = arguments[++i];
+    }
+  }
+  return out;
+}
+
+Result<std::string> ask(const std::string& url) {
+  TcpHttpClient client({.user_agent = fmt::format("Tarsier/{}", version())});
+  std::promise<Result<HttpResponse>> promise;
+  client.fetch({.url = url, .headers = {{"Accept-Encoding", "gzip"}}, .timeout = minutes(3)},
+               [&](Result<HttpResponse> outcome) { promise.set_value(std::move(outcome)); });
+  Result<HttpResponse> response = promise.get_future().get();
+  if (!response.ok()) return std::move(response).status();
+  return std::move(response->body);
+}
+
+/// The parameters of a range query; nothing for an instant query without a time.
+Result<std::string> time_parameters(bool is_range,
+                                    const std::map<std::string, std::string>& named) {
+  const auto value = [&](const std::string& name) -> std::string {
+    const auto found = named.find(name);
+    return found == named.end() ? "" : found->second;
+  };
+  if (!is_range) {
+    return value("time").empty() ? "" : "&time=" + percent_encoded(value("time"));
+  }
+  const Timestamp end = value("end").empty() ? now() : TRY(parse_api_time(value("end")));
+  const Timestamp start =
+      value("start").empty() ? end - minutes(5) : TRY(parse_api_time(value("start")));
+  const Duration step =
+      value("step").empty()
+          ? Duration{std::max<std::int64_t>((end - start).ms / 250 / 1000 * 1000, 1000)}
+          : TRY(parse_api_duration(value("step")));
+  return fmt::format("&start={:.3f}&end={:.3f}&step={:.3f}", static_cast<double>(start.ms) / 1000,
+                     static_cast<double>(end.ms) / 1000, static_cast<double>(step.ms) / 1000);
+}
+
+int run_query(std::span<const std::string> arguments) {
+  const Options options = split_options(arguments);
+  const std::vector<std::string>& rest = options.rest;
+  const bool is_range = !rest.empty() && rest[0] == "range";
+  if (rest.size() != 3 || (!is_range && rest[0] != "instant")) {
+    return complain(
+        "usage: tarsier query instant [--time=T] SERVER EXPR\n"
+        "       tarsier query range [--start=T] [--end=T] [--step=D] SERVER EXPR\n"
+        "       --format=json prints the answer as it comes",
+        kUsage);
+  }
+  std::string server = rest[1].find("://") == std::string::npos ? "http://" + rest[1] : rest[1];
+  while (server.ends_with('/')) server.pop_back();
+  const Result<std::string> times = time_parameters(is_range, options.named);
+  if (!times.ok()) return complain("error: " + times.status().message(), kUsage);
+  const std::string url =
+      fmt::format("{}/api/v1/{}?query={}{}", server, is_range ? "query_range" : "query",
+                  percent_encoded(rest[2]), *times);
+  const Result<std::string> body = ask(url);
+  if (!body.ok()) return complain("query error: " + body.status().message(), kFailed);
+  const Result<std::string> text = format_query_answer(*body);
+  if (!text.ok()) return complain("query error: " + text.status().message(), kFailed);
+  const auto format = options.named.find("format");
+  const bool as_json = format != options.named.end() && format->second == "json";
+  print(as_json ? *body : *text);
+  print("\n");
+  return kOk;
+}
+
+std::optional<std::string> environment_variable(const std::string& name) {
+  const char* const value = std::getenv(name.c_str());
+  return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
+int check_configs(std::span<const std::string> paths) {
+  if (paths.empty()) return complain("usage: tarsier check config FILE...", kUsage);
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  int code = kOk;
+  for (const std::string& path : paths) {
+    print(fmt::format("Checking {}\n", path));
+    const Result<std::string> text = read_file(*files, path, kConfigBytesMax);
+    const ConfigSources sources{
+        .file = path, .files = files.get(), .environment = environment_variable};
+    const Result<Config> config =
+        text.ok() ? parse_config(*text, sources) : Result<Config>(text.status());
+    if (config.ok()) {
+      for (const std::string& warning : config->warnings) print(fmt::format("  {}\n", warning));
+      print(fmt::format(" SUCCESS: {} is valid prometheus config file syntax\n\n", path));
+      continue;
+    }
+    std::fflush(stdout);
+    code = complain(fmt::format("  FAILED: {}\n", config.status().message()), kFailed);
+  }
+  return code;
+}
+
+}  // namespace
+
+bool is_command(std::span<const std::string> arguments) {
+  return !arguments.empty() && !arguments[0].starts_with('-') && !arguments[0].starts_with('@');
+}
+
+std::string version_text() {
+  return fmt::format("tarsier, version {} (API of Prometheus {}, {})\n", version(),
+                     kPrometheusVersion, compiler_version());
+}
+
+std::string usage() {
+  return fmt::format(
+      "{}\n"
+      "tarsier [flags]                          run the server\n"
+      "tarsier query instant SERVER EXPR        ask a server once\n"
+      "tarsier query range SERVER EXPR          ask for a range (--start --end --step)\n"
+      "tarsier check config FILE...             check configuration files\n"
+      "tarsier version                          print this version\n\n"
+      "Flags of the server, as --flag=value or --flag value, switches also as --no-flag:\n{}\n"
+      "Every other flag of Prometheus is taken too and has no effect.\n",
+      version_text(), Flags::help());
+}
+
+int run_command(std::span<const std::string> arguments) {
+  const std::string& command = arguments[0];
+  if (command == "version") {
+    print(version_text());
+    return kOk;
+  }
+  if (command == "help") {
+    print(usage());
+    return kOk;
+  }
+  if (command == "query") return run_query(arguments.subspan(1));
+  if (command == "check" && arguments.size() > 1 && arguments[1] == "config") {
+    return check_configs(arguments.subspan(2));
+  }
+  return complain(fmt::format("tarsier: error: unknown command {}, try --help", command), kUsage);
+}
+
+Result<std::string> format_query_answer(std::string_view body) {
+  const JsonValue answer = TRY(parse_json(body, kAnswerLimits));
+  if (TRY(text_of(answer.find("status"))) != "success") {
+    return invalid(fmt::format("{}: {}", TRY(text_of(answer.find("errorType"))),
+                               TRY(text_of(answer.find("error")))));
+  }
+  const JsonValue* data = answer.find("data");
+  const JsonValue* result = data ? data->find("result") : nullptr;
+  if (!result) return invalid("the answer has no result");
+  const std::string type = TRY(text_of(data->find("resultType")));
+  if (type == "string") {
+    if (result->items().size() != 2) return invalid("the answer is not Prometheus'");
+    return result->items()[1].as_string();
+  }
+  if (type == "scalar") return "scalar: " + TRY(format_point(*result));
+  std::string out;
+  for (const JsonValue& series : result->items()) {
+    out += (out.empty() ? "" : "\n") + TRY(format_series(series));
+  }
+  return out;
+}
+
+}  // namespace tarsier::server

@@ -1,0 +1,75 @@
+#include "server/metadata_api.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "base/api.h"
+
+namespace tarsier::server {
+namespace {
+
+using Metadata = tsdb::Metadata;
+using Families = std::map<std::string, std::vector<Metadata>>;
+
+/// -1 is no limit, and so is a missing parameter; 0 is nothing.
+Result<std::int64_t> read_limit(const HttpRequest& request, std::string_view name) {
+  const std::string_view text = request.parameter(name).value_or("");
+  if (text.empty()) return std::int64_t{-1};
+  std::int64_t n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    return invalid(fmt::format("{} must be a number", name));
+  }
+  return n;
+}
+
+void add(Families& families, const std::string& name, const Metadata& metadata) {
+  std::vector<Metadata>& known = families[name];
+  if (std::find(known.begin(), known.end(), metadata) == known.end()) known.push_back(metadata);
+}
+
+}  // namespace
+
+HttpResponse metadata_response(const HttpRequest& request,
+                               const std::vector<ingest::PoolSnapshot>& pools,
+                               const std::vector<std::pair<std::string, Metadata>>& stored) {
+  const Result<std::int64_t> limit = read_limit(request, "limit");
+  if (!limit.ok()) return api_error(limit.status());
+  const Result<std::int64_t> per_metric = read_limit(request, "limit_per_metric");
+  if (!per_metric.ok()) return api_error(per_metric.status());
+  const std::string_view wanted = request.parameter("metric").value_or("");
+
+  Families families;
+  const auto is_wanted = [&](std::string_view name) { return wanted.empty() || wanted == name; };
+  for (const ingest::PoolSnapshot& pool : pools) {
+    for (const ingest::ActiveTarget& target : pool.active) {
+      for (const ingest::FamilyMetadata& family : *target.metadata) {
+        if (is_wanted(family.family)) add(families, family.family, family.metadata);
+      }
+    }
+  }
+  for (const auto& [name, metadata] : stored) {
+    if (is_wanted(name)) add(families, name, metadata);
+  }
+  return api_success([&](JsonWriter& json) {
+    json.begin_object();
+    std::int64_t left = *limit;
+    for (const auto& [name, entries] : families) {
+      if (left-- == 0) break;
+      json.key(name).begin_array();
+      std::int64_t entries_left = *per_metric > 0 ? *per_metric : -1;
+      for (const Metadata& metadata : entries) {
+        if (entries_left-- == 0) break;
+        json.begin_object().field("type", tsdb::metric_type_name(metadata.type));
+        json.field("help", metadata.help).field("unit", metadata.unit).end_object();
+      }
+      json.end_array();
+    }
+    json.end_object();
+  });
+}
+
+}  // namespace tarsier::server

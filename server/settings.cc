@@ -1,0 +1,141 @@
+#include "server/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "server/url.h"
+
+namespace tarsier::server {
+namespace {
+
+constexpr std::size_t kConfigBytesMax = std::size_t{16} << 20;
+
+std::optional<std::string> environment_variable(const std::string& name) {
+  const char* const value = std::getenv(name.c_str());
+  return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
+bool has_feature(const Flags& flags, std::string_view wanted) {
+  for (const std::string& list : flags.list("enable-feature")) {
+    for (std::string_view rest = list; !rest.empty();) {
+      const std::size_t size = std::min(rest.find(','), rest.size());
+      if (rest.substr(0, size) == wanted) return true;
+      rest.remove_prefix(std::min(size + 1, rest.size()));
+    }
+  }
+  return false;
+}
+
+/// "/p/" and "p" are "/p", "/" is "".
+std::string normalized_prefix(std::string_view path) {
+  while (path.starts_with('/')) path.remove_prefix(1);
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return path.empty() ? "" : "/" + std::string(path);
+}
+
+}  // namespace
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+}
+
+std::string port_of(const std::string& address) { return address.substr(address.rfind(':') + 1); }
+
+std::string loopback_of(const std::string& address) {
+  const std::string host = address.substr(0, address.rfind(':'));
+  const bool is_everywhere = host.empty() || host == "0.0.0.0" || host == "[::]";
+  return is_everywhere ? "127.0.0.1:" + port_of(address) : address;
+}
+
+Result<ExternalUrl> external_url(const Flags& flags, const std::string& port) {
+  ExternalUrl out;
+  std::string path;
+  if (const std::string& text = flags.text("web.external-url"); !text.empty()) {
+    Result<Url> url = parse_url(text.find("://") == std::string::npos ? "http://" + text : text);
+    if (!url.ok()) return std::move(url).status().with_prefix("--web.external-url");
+    out.scheme = url->scheme;
+    out.authority = url->authority();
+    path = url->target.substr(0, url->target.find('?'));
+  } else {
+    out.authority = fmt::format("{}:{}", host_name(), port);
+  }
+  if (flags.is_set("web.route-prefix")) path = flags.text("web.route-prefix");
+  out.prefix = normalized_prefix(path);
+  return out;
+}
+
+Result<Config> load_config(const Flags& flags, FileSystem& files, const std::string& own_address) {
+  const std::string& path = flags.text("config.file");
+  if (!flags.is_set("config.file") && !files.exists(path)) return default_config(own_address);
+  const std::string prefix =
+      fmt::format("couldn't load configuration (--config.file=\"{}\")", path);
+  Result<std::string> text = read_file(files, path, kConfigBytesMax);
+  if (!text.ok()) return not_found(prefix + ": " + text.status().message());
+  Result<Config> config =
+      parse_config(*text, {.file = path, .files = &files, .environment = environment_variable});
+  if (!config.ok()) return invalid(prefix + ": " + config.status().message());
+  return config;
+}
+
+HttpServerOptions http_server_options(const Flags& flags) {
+  HttpServerOptions options;
+  options.listen_addresses = flags.list("web.listen-address");
+  options.connection_count_max = flags.number("web.max-connections");
+  options.idle_timeout = flags.duration("web.read-timeout");
+  options.body_timeout = flags.duration("web.read-timeout");
+  options.header_timeout = std::min(options.header_timeout, options.body_timeout);
+  return options;
+}
+
+tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
+  tsdb::Options options;
+  const bool has_time = config.retention_time || flags.is_set("storage.tsdb.retention.time");
+  const bool has_size = config.retention_bytes || flags.is_set("storage.tsdb.retention.size");
+  // 15 days are the default only when nothing is said at all.
+  if (has_time || has_size) {
+    options.retention =
+        config.retention_time.value_or(flags.duration("storage.tsdb.retention.time"));
+    options.retention_bytes =
+        config.retention_bytes.value_or(flags.bytes("storage.tsdb.retention.size"));
+  }
+  const std::string& sync = flags.text("storage.wal-sync");
+  options.wal_sync = sync == "commit"     ? tsdb::WalSync::kCommit
+                     : sync == "interval" ? tsdb::WalSync::kInterval
+                                          : tsdb::WalSync::kNone;
+  if (!flags.is_on("storage.tsdb.wal-compression")) {
+    options.wal_compression = tsdb::WalCompression::kNone;
+  } else if (flags.text("storage.tsdb.wal-compression-type") == "zstd") {
+    options.wal_compression = tsdb::WalCompression::kZstd;
+  }
+  const Duration tenth{options.retention.ms > 0 ? options.retention.ms / 10 : days(31).ms};
+  options.block_range_max = flags.is_set("storage.tsdb.max-block-duration")
+                                ? flags.duration("storage.tsdb.max-block-duration")
+                                : std::clamp(tenth, options.block_range, days(31));
+  options.head_series_max = flags.number("storage.head-series-max");
+  return options;
+}
+
+query::EngineOptions engine_options(const Flags& flags, const GlobalConfig& config) {
+  query::EngineOptions options;
+  options.lookback_delta = flags.duration("query.lookback-delta");
+  options.subquery_step = config.evaluation_interval;
+  options.samples_max = flags.number("query.max-samples");
+  options.experimental_functions = has_feature(flags, "promql-experimental-functions");
+  options.extended_range_selectors = has_feature(flags, "promql-extended-range-selectors");
+  options.binary_fill_modifiers = has_feature(flags, "promql-binop-fill-modifiers");
+  options.delayed_name_removal = has_feature(flags, "promql-delayed-name-removal");
+  return options;
+}
+
+query::ApiOptions query_api_options(const Flags& flags) {
+  query::ApiOptions options;
+  options.timeout = flags.duration("query.timeout");
+  return options;
+}
+
+}  // namespace tarsier::server
