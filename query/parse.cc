@@ -28,6 +28,7 @@ Status refuse_length(std::size_t length, std::size_t length_max, ParseError* out
 }  // namespace
 
 std::string ParseError::to_string() const {
+  if (position.line == 0) return "unknown position: parse error: " + message;
   return fmt::format("{}:{}: parse error: {}", position.line, position.column, message);
 }
 

@@ -96,6 +96,7 @@ std::unique_ptr<DurationExpr> clone_duration(const DurationExpr* d) {
 }  // namespace
 
 SourcePosition position_of(std::string_view query, std::uint32_t offset) {
+  if (query.empty()) return {.line = 0, .column = 0};
   const std::string_view before = query.substr(0, offset);
   const std::size_t line_end = before.rfind('\n');
   const std::size_t line_begin = line_end == std::string_view::npos ? 0 : line_end + 1;

@@ -31,6 +31,7 @@ struct SourceRange {
 };
 
 /// The line and column of a byte, both from 1; columns count bytes. As in "1:5: parse error: ...".
+/// Both 0: an empty query has no places.
 struct SourcePosition {
   std::uint32_t line = 1;
   std::uint32_t column = 1;

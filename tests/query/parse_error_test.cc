@@ -32,7 +32,7 @@ const ParseOptions kEverything = {
 TEST(ParseError, NamesUnbalancedAndUnknownCharacters) {
   expect_errors(
       {
-          {"", "1:1: parse error: no expression found in input"},
+          {"", "unknown position: parse error: no expression found in input"},
           {"  # nothing here\n", "1:1: parse error: no expression found in input"},
           {"(up", "1:4: parse error: unclosed left parenthesis"},
           {"up)", "1:4: parse error: unexpected right parenthesis ')'"},
@@ -355,7 +355,7 @@ TEST(ParseMetricSelector, TakesSelectorsOnly) {
   EXPECT_EQ(error("up offset 5m"), "1:4: parse error: unexpected <offset>");
   EXPECT_EQ(error("up[5m]"), "1:3: parse error: unexpected \"[\"");
   EXPECT_EQ(error("1"), "1:1: parse error: unexpected number \"1\"");
-  EXPECT_EQ(error(""), "1:1: parse error: unexpected end of input");
+  EXPECT_EQ(error(""), "unknown position: parse error: unexpected end of input");
 }
 
 TEST(ParseMetricSelector, GivesMatchersInTheOrderWrittenWithTheNameLast) {

@@ -1,0 +1,188 @@
+#include "query/api.h"
+
+#include <cmath>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include "query/result_json.h"
+#include "tests/support/table_storage.h"
+
+namespace tarsier::query {
+namespace {
+
+std::string value_text(double v) {
+  std::string out;
+  append_sample_value(out, v);
+  return out;
+}
+
+std::string time_text(std::int64_t ms) {
+  std::string out;
+  append_sample_time(out, Timestamp{ms});
+  return out;
+}
+
+TEST(ResultJson, ValuesAreTheShortestTextThatReadsBack) {
+  const std::vector<std::pair<double, std::string>> cases = {
+      {1, "1"},
+      {0.1, "0.1"},
+      {-0.0, "-0"},
+      {0, "0"},
+      {1e20, "100000000000000000000"},
+      {1e21, "1e+21"},
+      {1.5e21, "1.5e+21"},
+      {1e-6, "0.000001"},
+      {1e-7, "1e-07"},
+      {5e-324, "5e-324"},
+      {1e15, "1000000000000000"},
+      {123456789012345678.0, "123456789012345680"},
+      {-2.5, "-2.5"},
+      {9007199254740993.0, "9007199254740992"},
+      {1e100, "1e+100"},
+      {0.30000000000000004, "0.30000000000000004"},
+      {NAN, "NaN"},
+      {INFINITY, "+Inf"},
+      {-INFINITY, "-Inf"}};
+  for (const auto& [v, text] : cases) EXPECT_EQ(value_text(v), text);
+}
+
+TEST(ResultJson, TimesHaveNoFractionOrThreeDigits) {
+  EXPECT_EQ(time_text(1'700'000'000'000), "1700000000");
+  EXPECT_EQ(time_text(1'700'000'000'100), "1700000000.100");
+  EXPECT_EQ(time_text(1'700'000'000'005), "1700000000.005");
+  EXPECT_EQ(time_text(-1'500), "-1.500");
+  EXPECT_EQ(time_text(std::numeric_limits<std::int64_t>::min()), "-9223372036854775.808");
+}
+
+TEST(UnescapeName, UndoesValuesEscapingAndLeavesTheRest) {
+  EXPECT_EQ(unescape_name("job"), "job");
+  EXPECT_EQ(unescape_name("U__a_2e_b"), "a.b");
+  EXPECT_EQ(unescape_name("U__a_002e_b__c"), "a.b_c");
+  EXPECT_EQ(unescape_name("U___6F22_"), "漢");
+  for (const char* malformed : {"U__a_2e", "U__a_zz_", "U__a_D800_", "U__a_0000002e_"}) {
+    EXPECT_EQ(unescape_name(malformed), malformed);
+  }
+}
+
+class ApiTest : public ::testing::Test {
+ protected:
+  ApiTest() {
+    for (int i = 0; i <= 10; ++i) {
+      storage_.add({{"__name__", "up"}, {"job", "a"}}, Timestamp{i * 10'000}, i);
+      storage_.add({{"__name__", "up"}, {"job", "b"}}, Timestamp{i * 10'000}, 0.5 * i);
+    }
+    storage_.add({{"__name__", "other"}, {"x.y", "z"}}, Timestamp{0}, 1);
+  }
+
+  static HttpRequest request(std::vector<std::pair<std::string, std::string>> parameters) {
+    HttpRequest request;
+    request.method = "GET";
+    request.parameters = std::move(parameters);
+    request.received = Timestamp{100'000};
+    request.cancel = std::make_shared<CancelToken>();
+    return request;
+  }
+
+  testing::TableStorage storage_;
+  Engine engine_{EngineOptions{}, nullptr};
+  std::vector<Timestamp> deadlines_;
+  Api api_{
+      engine_, storage_, ApiOptions{},
+      ApiClock{[this](const auto&, Timestamp t) { deadlines_.push_back(t); }, [] { return 0.0; }}};
+};
+
+TEST_F(ApiTest, InstantVectorScalarStringAndMatrix) {
+  EXPECT_EQ(api_.query(request({{"query", "up"}})).body,
+            R"({"status":"success","data":{"resultType":"vector","result":[)"
+            R"({"metric":{"__name__":"up","job":"a"},"value":[100,"10"]},)"
+            R"({"metric":{"__name__":"up","job":"b"},"value":[100,"5"]}]}})");
+  EXPECT_EQ(
+      api_.query(request({{"query", "1e21"}, {"time", "1.5"}})).body,
+      R"({"status":"success","data":{"resultType":"scalar","result":[1.5,"1000000000000000000000"]}})");
+  EXPECT_EQ(api_.query(request({{"query", "\"t\""}})).body,
+            R"({"status":"success","data":{"resultType":"string","result":[100,"t"]}})");
+  EXPECT_EQ(api_.query(request({{"query", "up{job='a'}[15s]"}})).body,
+            R"({"status":"success","data":{"resultType":"matrix","result":[)"
+            R"({"metric":{"__name__":"up","job":"a"},"values":[[90,"9"],[100,"10"]]}]}})");
+}
+
+TEST_F(ApiTest, RangeQueryGivesEveryStep) {
+  EXPECT_EQ(
+      api_.query_range(
+              request({{"query", "up{job='b'}"}, {"start", "0"}, {"end", "20"}, {"step", "10"}}))
+          .body,
+      R"({"status":"success","data":{"resultType":"matrix","result":[)"
+      R"({"metric":{"__name__":"up","job":"b"},"values":[[0,"0"],[10,"0.5"],[20,"1"]]}]}})");
+}
+
+TEST_F(ApiTest, LimitTruncatesWithAWarning) {
+  EXPECT_EQ(api_.query(request({{"query", "up"}, {"limit", "1"}})).body,
+            R"({"status":"success","data":{"resultType":"vector","result":[)"
+            R"({"metric":{"__name__":"up","job":"a"},"value":[100,"10"]}]},)"
+            R"("warnings":["results truncated due to limit"]})");
+}
+
+TEST_F(ApiTest, BadParametersAreNamedInPrometheusWords) {
+  const auto error_of = [&](const HttpResponse& response) {
+    EXPECT_EQ(response.status, 400);
+    return response.body;
+  };
+  const auto range = [&](std::string start, std::string end, std::string step) {
+    return api_.query_range(request({{"query", "up"},
+                                     {"start", std::move(start)},
+                                     {"end", std::move(end)},
+                                     {"step", std::move(step)}}));
+  };
+  EXPECT_EQ(
+      error_of(api_.query(request({{"query", ""}}))),
+      R"({"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": unknown position: parse error: no expression found in input"})");
+  EXPECT_EQ(
+      error_of(range("x", "1", "1")),
+      R"({"status":"error","errorType":"bad_data","error":"invalid parameter \"start\": cannot parse \"x\" to a valid timestamp"})");
+  EXPECT_EQ(
+      error_of(range("2", "1", "1")),
+      R"({"status":"error","errorType":"bad_data","error":"invalid parameter \"end\": end timestamp must not be before start time"})");
+  EXPECT_EQ(
+      error_of(range("0", "1", "0")),
+      R"({"status":"error","errorType":"bad_data","error":"invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer"})");
+  EXPECT_NE(error_of(range("0", "11001", "1")).find("exceeded maximum resolution of 11,000 points"),
+            std::string::npos);
+  EXPECT_EQ(range("0", "11000", "1").status, 200);
+  EXPECT_NE(error_of(api_.series(request({}))).find("no match[] parameter provided"),
+            std::string::npos);
+  EXPECT_NE(error_of(api_.labels(request({{"match[]", "{job=~'.*'}"}})))
+                .find("match[] must contain at least one non-empty matcher"),
+            std::string::npos);
+  EXPECT_NE(error_of(api_.label_values(request({}), "a\xff")).find("invalid label name"),
+            std::string::npos);
+}
+
+TEST_F(ApiTest, ListsSeriesLabelsAndValues) {
+  EXPECT_EQ(
+      api_.series(request({{"match[]", "up"}, {"match[]", "{job='a'}"}})).body,
+      R"({"status":"success","data":[{"__name__":"up","job":"a"},{"__name__":"up","job":"b"}]})");
+  EXPECT_EQ(api_.labels(request({})).body,
+            R"({"status":"success","data":["__name__","job","x.y"]})");
+  EXPECT_EQ(
+      api_.labels(request({{"match[]", "up"}, {"match[]", "other"}, {"limit", "2"}})).body,
+      R"({"status":"success","data":["__name__","job"],"warnings":["results truncated due to limit"]})");
+  EXPECT_EQ(api_.label_values(request({}), "job").body, R"({"status":"success","data":["a","b"]})");
+  EXPECT_EQ(api_.label_values(request({}), "U__x_2e_y").body,
+            R"({"status":"success","data":["z"]})");
+  EXPECT_EQ(api_.label_values(request({}), "nobody").body, R"({"status":"success","data":[]})");
+}
+
+TEST_F(ApiTest, TheSmallerTimeoutIsTheDeadlineAndAnExpiredQuerySaysSo) {
+  (void)api_.query(request({{"query", "up"}, {"timeout", "5s"}}));
+  (void)api_.query(request({{"query", "up"}, {"timeout", "1h"}}));
+  EXPECT_EQ(deadlines_, (std::vector<Timestamp>{Timestamp{105'000}, Timestamp{220'000}}));
+  HttpRequest expired = request({{"query", "up"}});
+  expired.cancel->expire();
+  const HttpResponse response = api_.query(expired);
+  EXPECT_EQ(response.status, 503);
+  EXPECT_NE(response.body.find("query timed out in"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tarsier::query
