@@ -1,0 +1,348 @@
+#include "server/tarsier.h"
+
+#include <algorithm>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include "base/keyed_hash.h"
+#include "base/mutex.h"
+#include "base/posix_file.h"
+#include "base/thread_pool.h"
+#include "ingest/remote_write.h"
+#include "ingest/scrape_manager.h"
+#include "query/api.h"
+#include "server/clock.h"
+#include "server/flags.h"
+#include "server/http_client.h"
+#include "server/http_server.h"
+#include "server/router.h"
+#include "server/routes.h"
+#include "server/scheduler.h"
+#include "server/self_metrics.h"
+#include "server/settings.h"
+#include "server/status_api.h"
+#include "server/version.h"
+#include "tsdb/db.h"
+
+namespace tarsier::server {
+namespace {
+
+constexpr Duration kDrainGrace = seconds(10);
+constexpr std::size_t kQueryQueueMax = 1024;
+
+std::size_t core_count() {
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+/// Some more than cores, so that one long query does not hold up a dashboard;
+/// never more than asked.
+std::size_t query_thread_count(const Flags &flags) {
+  const std::size_t wanted =
+      std::max<std::size_t>(flags.number("query.max-concurrency"), 1);
+  return std::min(wanted, std::max<std::size_t>(4, 2 * core_count()));
+}
+
+/// Replicas with different names or labels scrape at different moments.
+std::uint64_t spread_seed(const GlobalConfig &global) {
+  std::uint64_t seed = ingest::fnv1a(host_name());
+  for (const auto &[name, value] : global.external_labels) {
+    seed = ingest::fnv1a(name + "=" + value + ",", seed);
+  }
+  return seed;
+}
+
+void log_warnings(Logger &log, const std::vector<std::string> &warnings) {
+  for (const std::string &warning : warnings)
+    log.warn("Configuration", {{"warning", warning}});
+}
+
+} // namespace
+
+// Members are ended in reverse: whoever uses something comes after it.
+struct Tarsier::Impl {
+  Impl(const Flags &f, Logger &l, std::function<void()> q)
+      : flags(f), log(l), quit(std::move(q)), self(now()),
+        deadlines([this] { scheduler.wake(); }) {}
+
+  Status listen();
+  Status open_storage();
+  void start_rooms();
+  void stop();
+  Status reload_now();
+  std::string metrics() const;
+  std::string config_yaml() const;
+
+  const Flags &flags;
+  Logger &log;
+  const std::function<void()> quit;
+  SelfMetrics self;
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  tsdb::Options storage;
+  ingest::ExternalAddress external;
+  mutable Mutex config_mutex;
+  std::shared_ptr<const Config> config GUARDED_BY(config_mutex);
+
+  std::unique_ptr<ThreadPool>
+      work_pool; ///< Parts of one task: replay, a query's partitions.
+  std::unique_ptr<tsdb::Db> db;
+  std::thread sync_thread;
+  std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
+  std::unique_ptr<HttpClient> client;
+  std::unique_ptr<ingest::ScrapeManager> scrapes;
+  std::unique_ptr<query::Engine> engine;
+  std::unique_ptr<query::Api> query_api;
+  std::unique_ptr<ThreadPool> query_pool;
+  std::unique_ptr<Doors> doors;
+  std::unique_ptr<Router> router;
+  std::unique_ptr<HttpServer> http;
+  Deadlines deadlines;
+  Scheduler maintenance{"maintenance"}; ///< Storage: long tasks.
+  Scheduler scheduler{
+      "scheduler"}; ///< Scrapes, deadlines, reloads: short ones.
+};
+
+/// The listener is up before storage is, so that a replay can be watched.
+Status Tarsier::Impl::listen() {
+  const std::string port = port_of(flags.list("web.listen-address").at(0));
+  const ExternalUrl url = TRY(external_url(flags, port));
+  external = {.scheme = url.scheme, .host = url.authority, .own_port = port};
+  Result<std::unique_ptr<Router>> created = Router::create(
+      {.prefix = url.prefix, .cors_origin = flags.text("web.cors.origin")});
+  if (!created.ok())
+    return std::move(created).status().with_prefix("--web.cors.origin");
+  router = std::move(*created);
+  doors = std::make_unique<Doors>(
+      Doors{.flags = flags,
+            .self = self,
+            .metrics = [this] { return metrics(); },
+            .config_yaml = [this] { return config_yaml(); },
+            .reload =
+                [this](std::function<void(Status)> done) {
+                  scheduler.post(
+                      [this, done = std::move(done)] { done(reload_now()); });
+                },
+            .quit = quit,
+            .external = external});
+  add_routes(*router, *doors);
+  http = TRY(HttpServer::listen(
+      http_server_options(flags),
+      [this](const HttpRequest &request) { return router->decide(request); },
+      log));
+  for (const std::string &address : http->addresses()) {
+    log.info("Listening", {{"address", address}});
+  }
+  return {};
+}
+
+Status Tarsier::Impl::open_storage() {
+  const std::int64_t begin_ns = monotonic_ns();
+  work_pool = std::make_unique<ThreadPool>(ThreadPool::Options{
+      .thread_count = std::max<std::size_t>(core_count() - 1, 1)});
+  db = TRY(tsdb::Db::open(*files, flags.text("storage.tsdb.path"), storage, log,
+                          work_pool.get()));
+  const std::int64_t took_ms = (monotonic_ns() - begin_ns) / 1'000'000;
+  log.info("Storage is open",
+           {{"path", flags.text("storage.tsdb.path")},
+            {"retention",
+             describe_retention(storage.retention, storage.retention_bytes)},
+            {"took", fmt::format("{}ms", took_ms)}});
+  return {};
+}
+
+void Tarsier::Impl::start_rooms() {
+  const std::shared_ptr<const Config> current = [this] {
+    MutexLock lock(config_mutex);
+    return config;
+  }();
+  sync_thread = std::thread([this] {
+    ::pthread_setname_np(::pthread_self(), "log-sync");
+    while (db->sync_due()) {
+    }
+  });
+  receiver = std::make_unique<ingest::RemoteWriteReceiver>(
+      ingest::WriteDoor{.appender = [this] { return db->appender(); },
+                        .when_synced =
+                            [this](tsdb::LogPosition position,
+                                   std::function<void(Status)> done) {
+                              db->when_synced(position, std::move(done));
+                            }},
+      ingest::RemoteWriteOptions{.name_validation =
+                                     current->global.name_validation},
+      draw_hash_key(), log);
+  client = std::make_unique<TcpHttpClient>(
+      HttpClientOptions{.user_agent = fmt::format("Tarsier/{}", version())});
+  scrapes = std::make_unique<ingest::ScrapeManager>(
+      ingest::ScrapeDoor{.client = *client,
+                         .make_appender = [this] { return db->appender(); },
+                         .monotonic_ns = monotonic_ns,
+                         .log = log},
+      ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global)},
+      draw_hash_key());
+  engine = std::make_unique<query::Engine>(
+      engine_options(flags, current->global), work_pool.get());
+  query_api = std::make_unique<query::Api>(
+      *engine, *db, query_api_options(flags),
+      query::ApiClock{
+          .expire_at =
+              [this](const std::shared_ptr<CancelToken> &token,
+                     Timestamp when) { deadlines.expire_at(token, when); },
+          .elapsed_seconds =
+              [] { return static_cast<double>(monotonic_ns()) / 1e9; }});
+  query_pool = std::make_unique<ThreadPool>(
+      ThreadPool::Options{.thread_count = query_thread_count(flags),
+                          .queue_size_max = kQueryQueueMax});
+
+  doors->query_pool = query_pool.get();
+  doors->db = db.get();
+  doors->query = query_api.get();
+  doors->scrapes = scrapes.get();
+  doors->receiver = receiver.get();
+  doors->storage_retention =
+      describe_retention(storage.retention, storage.retention_bytes);
+  router->set_state(Router::State::kReady); // Publishes everything above to the
+                                            // network threads.
+
+  scrapes->apply(current->scrape_configs, now());
+  scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
+  scheduler.add([this](Timestamp t) { return deadlines.run_due(t); });
+  maintenance.add([this](Timestamp t) { return db->run_due(t); });
+}
+
+Status Tarsier::Impl::reload_now() {
+  const Timestamp t = now();
+  Result<Config> read =
+      load_config(flags, *files, loopback_of(http->addresses()[0]));
+  if (!read.ok()) {
+    self.config_refused();
+    log.error("Reloading the configuration failed",
+              {{"err", read.status().message()}});
+    return std::move(read).status();
+  }
+  log_warnings(log, read->warnings);
+  const tsdb::Options wanted = storage_options(flags, read->storage);
+  if (wanted.retention != storage.retention ||
+      wanted.retention_bytes != storage.retention_bytes) {
+    log.warn("A changed retention is in force after a restart only");
+  }
+  const auto next = std::make_shared<const Config>(std::move(*read));
+  {
+    MutexLock lock(config_mutex);
+    config = next;
+  }
+  if (scrapes)
+    scrapes->apply(next->scrape_configs, t);
+  scheduler.wake();
+  self.config_loaded(t);
+  log.info("Configuration is loaded", {{"file", flags.text("config.file")}});
+  return {};
+}
+
+std::string Tarsier::Impl::metrics() const {
+  const bool is_ready = router->state() == Router::State::kReady;
+  MetricWriter out;
+  self.collect(out, is_ready);
+  router->collect(out);
+  http->collect(out);
+  if (is_ready) {
+    db->collect(out);
+    scrapes->collect(out);
+    receiver->collect(out);
+    out.gauge("prometheus_engine_queries_concurrent_max",
+              "The max number of concurrent queries.",
+              static_cast<double>(query_pool->thread_count()));
+  }
+  return out.take();
+}
+
+std::string Tarsier::Impl::config_yaml() const {
+  std::shared_ptr<const Config> current;
+  {
+    MutexLock lock(config_mutex);
+    current = config;
+  }
+  return render_config(*current);
+}
+
+void Tarsier::Impl::stop() {
+  if (!http)
+    return;
+  log.info("Stopping");
+  router->set_state(Router::State::kStopping);
+  http->drain(kDrainGrace);
+  http->cut_off(); // What still runs is cancelled, so that the pool below ends
+                   // soon.
+  scheduler.stop();
+  maintenance.stop();
+  query_pool.reset();
+  if (scrapes)
+    scrapes->stop();
+  client.reset();
+  scrapes.reset();
+  // Writers that still wait are answered by the last sync; then nobody needs
+  // the listener.
+  if (db)
+    db->interrupt_sync();
+  if (sync_thread.joinable())
+    sync_thread.join();
+  http.reset();
+  query_api.reset();
+  engine.reset();
+  receiver.reset();
+  if (!db)
+    return;
+  const Status closed = db->close();
+  db.reset();
+  if (closed.ok()) {
+    log.info("Stopped cleanly");
+  } else {
+    log.error("Closing storage failed", {{"err", closed.message()}});
+  }
+}
+
+Tarsier::Tarsier(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Tarsier::~Tarsier() { impl_->stop(); }
+
+Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags &flags, Logger &log,
+                                                std::function<void()> quit) {
+  auto server = std::unique_ptr<Tarsier>(
+      new Tarsier(std::make_unique<Impl>(flags, log, std::move(quit))));
+  Impl &impl = *server->impl_;
+  log.info("Starting Tarsier", {{"version", version()}});
+  for (const std::string &warning : flags.warnings()) {
+    log.warn("Command line", {{"warning", warning}});
+  }
+  const std::string own_address =
+      loopback_of(flags.list("web.listen-address").at(0));
+  auto config = std::make_shared<const Config>(
+      TRY(load_config(flags, *impl.files, own_address)));
+  log_warnings(log, config->warnings);
+  impl.storage = storage_options(flags, config->storage);
+  impl.self.config_loaded(now());
+  {
+    MutexLock lock(impl.config_mutex);
+    impl.config = std::move(config);
+  }
+  TRY(impl.listen());
+  TRY(impl.open_storage());
+  impl.start_rooms();
+  log.info("Server is ready to receive web requests");
+  return server;
+}
+
+Status Tarsier::reload() {
+  std::promise<Status> outcome;
+  impl_->doors->reload(
+      [&](Status status) { outcome.set_value(std::move(status)); });
+  return outcome.get_future().get();
+}
+
+const std::vector<std::string> &Tarsier::addresses() const {
+  return impl_->http->addresses();
+}
+
+} // namespace tarsier::server
