@@ -51,6 +51,15 @@ Status remove_shortcuts(FileSystem& files, const std::string& directory) {
   return {};
 }
 
+/// Makes `directory` and what is missing above it, so that a power cut leaves it.
+Status make_directory(FileSystem& files, const std::string& directory) {
+  if (files.exists(directory)) return {};
+  const std::string parent = parent_path(directory);
+  if (parent != directory) TRY(make_directory(files, parent));
+  TRY(files.create_directories(directory));
+  return files.sync_directory(parent);
+}
+
 double number(std::uint64_t n) { return static_cast<double>(n); }
 
 }  // namespace
@@ -72,7 +81,9 @@ struct Db::Impl {
     return make_ulid(Timestamp{std::clamp<std::int64_t>(now.ms, 0, kUlidMax)}, entropy);
   }
 
-  Status cut_due(Timestamp now, bool& truncated);
+  /// What came of looking for blocks to cut.
+  enum class Cut : unsigned char { kNothing, kTruncated, kWaitsForLog };
+  Result<Cut> cut_due(Timestamp now);
   Status checkpoint();
 
   FileSystem& files;
@@ -83,16 +94,29 @@ struct Db::Impl {
   DbMetrics metrics;
   ReplayStatistics replay;
   std::unique_ptr<FileLock> lock;  // First in, last out.
+  /// A cut that was begun: the head is frozen before `end`; what it holds is in the log up to
+  /// `position`.
+  struct BegunCut {
+    Timestamp end;
+    LogPosition position;
+  };
+  std::optional<BegunCut> begun_cut;  // Of the maintenance thread.
   std::unique_ptr<BlockSet> blocks;
   std::unique_ptr<GroupCommitLog> wal;
   std::unique_ptr<Head> head;
 };
 
 /// Cuts one block after the other until the head is short enough.
-Status Db::Impl::cut_due(Timestamp now, bool& truncated) {
+Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
+  Cut done = Cut::kNothing;
   while (head->is_cut_due()) {
     const Timestamp end{head->window_end(head->min_time())};
-    head->freeze_before(end);
+    if (!begun_cut || begun_cut->end != end) {
+      head->freeze_before(end);
+      begun_cut = BegunCut{end, wal->appended_position()};
+    }
+    // A block must not outlive a commit of which the log lost the rest.
+    if (wal->followable_position() < begun_cut->position) return Cut::kWaitsForLog;
     const std::optional<BlockMeta> meta =
         TRY(cut_block(*head, files, directory, next_ulid(now), end, options.chunk_segment_bytes));
     if (meta) {
@@ -113,9 +137,10 @@ Status Db::Impl::cut_due(Timestamp now, bool& truncated) {
     // A querier takes the head first and then the blocks, so at every moment it finds the samples
     // in one of them, or in both.
     head->truncate_before(end);
-    truncated = true;
+    begun_cut.reset();
+    done = Cut::kTruncated;
   }
-  return {};
+  return done;
 }
 
 /// Condenses the older part of the log, of which the blocks have the samples now.
@@ -149,7 +174,7 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
                                      const Options& options, Logger& log, ThreadPool*) {
   if (options.block_range.ms <= 0) return invalid("block_range must be positive");
   auto impl = std::make_unique<Impl>(files, directory, options, log);
-  TRY(files.create_directories(directory));
+  TRY(make_directory(files, directory));
   impl->lock = TRY(files.lock(join_path(directory, kLockName)));
   TRY(remove_shortcuts(files, directory));
   impl->blocks = TRY(BlockSet::open(files, directory, log));
@@ -195,12 +220,13 @@ bool Db::sync_due() { return impl_->wal->sync_due(); }
 void Db::interrupt_sync() { impl_->wal->interrupt(); }
 
 Timestamp Db::run_due(Timestamp now) {
-  bool truncated = false;
-  if (const Status status = impl_->cut_due(now, truncated); !status.ok()) {
+  const Result<Impl::Cut> cut = impl_->cut_due(now);
+  if (!cut.ok()) {
     impl_->metrics.compactions_failed.add();
-    impl_->log.error("Cutting a block from the head failed", {{"error", status.message()}});
-  }
-  if (truncated) {
+    impl_->log.error("Cutting a block from the head failed", {{"error", cut.status().message()}});
+  } else if (*cut == Impl::Cut::kWaitsForLog) {
+    return now + impl_->options.wal_sync_interval;
+  } else if (*cut == Impl::Cut::kTruncated) {
     if (const Status status = impl_->checkpoint(); !status.ok()) {
       impl_->metrics.checkpoints_failed.add();
       impl_->wal->metrics().truncations_failed.add();

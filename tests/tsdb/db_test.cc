@@ -55,6 +55,11 @@ class DbTest : public ::testing::Test {
     db_->interrupt_sync();
     EXPECT_FALSE(db_->sync_due());
   }
+  /// Maintenance, after the log's thread has been there.
+  void run_due(std::int64_t now) {
+    sync();
+    db_->run_due(Timestamp{now});
+  }
   std::vector<Series> everything(TimeRange range = {}) {
     SelectHints hints;
     hints.range = range;
@@ -114,12 +119,12 @@ TEST_F(DbTest, CuttingChangesNoAnswer) {
   fill(14);
   const auto before = everything();
   const auto part = everything({Timestamp{3000}, Timestamp{9000}});
-  db_->run_due(Timestamp{100'000});
+  run_due(100'000);
   EXPECT_TRUE(db_->blocks().empty());  // Not yet one and a half ranges.
   for (int s = 14; s < 20; ++s) append(series("up", "a"), s * 1000, s);
   auto expected = before;
   for (int s = 14; s < 20; ++s) expected[0].second.push_back({Timestamp{s * 1000}, 1.0 * s});
-  db_->run_due(Timestamp{100'000});
+  run_due(100'000);
   ASSERT_EQ(db_->blocks().size(), 1u);
   EXPECT_EQ(db_->blocks()[0].min_time, Timestamp{0});
   EXPECT_EQ(db_->blocks()[0].max_time, Timestamp{10'000});
@@ -133,11 +138,19 @@ TEST_F(DbTest, CuttingChangesNoAnswer) {
   EXPECT_EQ(everything(), expected);
 }
 
+TEST_F(DbTest, ABlockWaitsUntilTheLogHasWhatItHolds) {
+  fill(20);
+  EXPECT_EQ(db_->run_due(Timestamp{100'000}), Timestamp{100'000} + options_.wal_sync_interval);
+  EXPECT_TRUE(db_->blocks().empty());
+  run_due(100'000);
+  EXPECT_EQ(db_->blocks().size(), 1u);
+}
+
 TEST_F(DbTest, AQuerierMadeBeforeACutSeesTheSame) {
   fill(20);
   const auto querier = db_->querier({}).value();
   const auto set = querier->select({}, {}, nullptr).value();
-  db_->run_due(Timestamp{100'000});
+  run_due(100'000);
   ASSERT_EQ(db_->blocks().size(), 1u);
   const auto again = querier->select({}, {}, nullptr).value();
   for (const SeriesSet* view : {set.get(), again.get()}) {
@@ -160,13 +173,7 @@ TEST_F(DbTest, TheLogIsTruncatedAndStaysReadable) {
     }
     ASSERT_TRUE(appender->commit().ok());
     if (s % 10 == 9) {
-      bool synced = false;
-      const auto last = db_->appender();
-      last->append(last->resolve(series("tick", "x")).value(), {Timestamp{s * 1000}, 1});
-      db_->when_synced(last->commit().value(), [&](Status status) { synced = status.ok(); });
-      EXPECT_TRUE(db_->sync_due());
-      EXPECT_TRUE(synced);
-      db_->run_due(Timestamp{s * 1000});
+      run_due(s * 1000);
     }
   }
   EXPECT_GT(db_->blocks().size(), 20u);
@@ -183,7 +190,7 @@ TEST_F(DbTest, RetentionDeletesBlocksByAge) {
   options_.retention = seconds(30);
   open_again();
   fill(100);
-  for (int i = 0; i < 3; ++i) db_->run_due(Timestamp{100'000});
+  run_due(100'000);
   EXPECT_EQ(db_->blocks().size(), 3u);
   EXPECT_EQ(db_->oldest_time(), Timestamp{60'000});  // The newest ends at 90 s.
 }
@@ -234,7 +241,7 @@ TEST_F(DbTest, ADirectoryHasOneProcess) {
 
 TEST_F(DbTest, TellsOfItselfUnderPrometheusNames) {
   fill(20);
-  db_->run_due(Timestamp{100'000});
+  run_due(100'000);
   MetricWriter writer;
   db_->collect(writer);
   const std::string text = writer.take();

@@ -1,0 +1,225 @@
+// Cuts the power, or kills the process, at a random operation of a random life of a database, as
+// often as there are seeds, and compares what the next start finds with a model.
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/log.h"
+#include "tests/support/faulty_file_system.h"
+#include "tsdb/db.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+using testing::FaultyFileSystem;
+
+constexpr std::int64_t kRangeMs = 1000;
+
+/// One commit and what became of it.
+struct Commit {
+  std::map<std::string, Sample> samples;  ///< By series.
+  bool is_acknowledged = false;
+};
+
+/// All series by name, with their samples by time.
+using Contents = std::map<std::string, std::map<std::int64_t, std::uint64_t>>;
+
+struct Totals {
+  std::uint64_t commits = 0;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t survived = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t crashes_in_recovery = 0;
+  std::uint64_t blocks = 0;
+};
+
+/// One database on one disk through several lives.
+class Life final {
+ public:
+  Life(unsigned seed, Totals& totals) : random_(seed), totals_(totals) {
+    options_.block_range = milliseconds(kRangeMs);
+    options_.wal_segment_bytes = 32 << 10;
+    options_.retention = Duration{0};
+    options_.wal_compression = chance(2) ? WalCompression::kSnappy : WalCompression::kNone;
+  }
+
+  /// Lives until the disk fails or nothing more is planned.
+  void live() {
+    if (db_ == nullptr) return;
+    db_->interrupt_sync();
+    const int step_count = 20 + static_cast<int>(random_() % 150);
+    for (int step = 0; step < step_count && !disk_->power_is_cut(); ++step) {
+      commit();
+      if (chance(3)) db_->sync_due();
+      if (chance(8)) db_->run_due(Timestamp{now_ms_});
+    }
+    if (chance(6)) static_cast<void>(db_->close());
+  }
+
+  /// Plans the end of the next life.
+  void plan_crash() {
+    const std::uint64_t done = disk_->operation_count();
+    disk_->cut_power_at(chance(5) ? 0 : done + 1 + random_() % 400);
+  }
+
+  /// The machine goes down and comes up, perhaps several times before the database is open again.
+  void crash_and_recover() {
+    // Callbacks of a log that goes down without an answer are dropped with it.
+    db_.reset();
+    for (int attempt = 0;; ++attempt) {
+      ++totals_.crashes;
+      disk_ = chance(6) && !disk_->power_is_cut() ? disk_->after_process_crash()
+                                                  : disk_->after_power_cut(random_());
+      const bool again = attempt < 4 && chance(3);
+      if (again) disk_->cut_power_at(1 + random_() % 12);
+      auto db = Db::open(*disk_, "data", options_, log_, nullptr);
+      if (again) {
+        if (!db.ok()) ++totals_.crashes_in_recovery;
+        continue;  // Whatever state that left.
+      }
+      ASSERT_TRUE(db.ok()) << db.status().message() << "\n" << disk_->describe();
+      db_ = std::move(db).value();
+      return;
+    }
+  }
+
+  void start() {
+    auto db = Db::open(*disk_, "data", options_, log_, nullptr);
+    if (db.ok()) db_ = std::move(db).value();
+  }
+
+  /// What is there is a prefix of what was committed, whole, bit for bit, and holds everything
+  /// acknowledged.
+  void check() {
+    Contents found = read();
+    bool is_lost = false;
+    std::vector<Commit> survivors;
+    for (std::size_t i = 0; i < commits_.size(); ++i) {
+      const Commit& commit = commits_[i];
+      std::size_t present = 0;
+      for (const auto& [name, sample] : commit.samples) {
+        const auto series = found.find(name);
+        if (series == found.end()) continue;
+        const auto at = series->second.find(sample.t.ms);
+        if (at == series->second.end()) continue;
+        ASSERT_EQ(at->second, std::bit_cast<std::uint64_t>(sample.v)) << "commit " << i;
+        series->second.erase(at);
+        ++present;
+      }
+      if (present == 0) {
+        ASSERT_FALSE(commit.is_acknowledged) << "commit " << i << " was acknowledged and is lost";
+        is_lost = true;
+        continue;
+      }
+      ASSERT_EQ(present, commit.samples.size()) << "commit " << i << " is there in part";
+      ASSERT_FALSE(is_lost) << "commit " << i << " is there, one before it is not";
+      survivors.push_back(commit);
+      survivors.back().is_acknowledged = true;  // Once seen after a start, it may never go again.
+    }
+    for (const auto& [name, samples] : found)
+      ASSERT_TRUE(samples.empty()) << name << " is invented";
+    totals_.survived += survivors.size();
+    commits_ = std::move(survivors);
+  }
+
+  void count_blocks() { totals_.blocks += db_->blocks().size(); }
+
+ private:
+  bool chance(unsigned one_in) { return random_() % one_in == 0; }
+
+  void commit() {
+    now_ms_ += 20 + static_cast<std::int64_t>(random_() % 120);
+    const auto appender = db_->appender();
+    Commit commit;
+    const std::size_t count = 1 + random_() % 12;
+    for (std::size_t i = 0; i < count; ++i) {
+      // Some series stay, some come and go.
+      const std::string name =
+          chance(4) ? "g" + std::to_string(now_ms_ / 700) + "_" + std::to_string(random_() % 4)
+                    : "s" + std::to_string(random_() % 10);
+      const auto ref = appender->resolve({{"__name__", name}, {"job", "j"}});
+      ASSERT_TRUE(ref.ok());
+      const Sample sample{Timestamp{now_ms_ - static_cast<std::int64_t>(random_() % 200)},
+                          std::bit_cast<double>(random_())};
+      if (appender->append(*ref, sample) != AppendOutcome::kAppended) continue;
+      // A second sample of a series in one commit would need a list; one is enough.
+      if (!commit.samples.emplace(name, sample).second) return;  // Rolls back.
+    }
+    if (commit.samples.empty()) return;
+    const auto position = appender->commit();
+    if (!position.ok()) return;
+    ++totals_.commits;
+    const std::size_t index = commits_.size();
+    commits_.push_back(std::move(commit));
+    db_->when_synced(*position, [this, index](Status status) {
+      if (!status.ok()) return;
+      commits_[index].is_acknowledged = true;
+      ++totals_.acknowledged;
+    });
+  }
+
+  Contents read() {
+    Contents out;
+    const auto querier = db_->querier({}).value();
+    const auto set = querier->select({}, {}, nullptr).value();
+    for (std::size_t i = 0; i < set->size(); ++i) {
+      SampleColumns columns;
+      const Status status = set->read(i, {}, columns);
+      EXPECT_TRUE(status.ok()) << status.message();
+      auto& samples = out[std::string(set->label(i, "__name__"))];
+      for (std::size_t k = 0; k < columns.size(); ++k) {
+        EXPECT_TRUE(k == 0 || columns.times_ms[k - 1] < columns.times_ms[k]);
+        samples[columns.times_ms[k]] = std::bit_cast<std::uint64_t>(columns.values[k]);
+      }
+    }
+    return out;
+  }
+
+  std::mt19937_64 random_;
+  Totals& totals_;
+  Options options_;
+  NullLogger log_;
+  std::unique_ptr<FaultyFileSystem> disk_ = std::make_unique<FaultyFileSystem>();
+  std::unique_ptr<Db> db_;
+  std::vector<Commit> commits_;
+  std::int64_t now_ms_ = 100'000;
+};
+
+unsigned seed_count() {
+  const char* const text = std::getenv("TARSIER_CRASH_SEEDS");
+  return text == nullptr ? 1000 : static_cast<unsigned>(std::atoi(text));
+}
+
+TEST(DbCrash, AcknowledgedMeansPresentAfterAnyCrash) {
+  Totals totals;
+  const unsigned count = seed_count();
+  for (unsigned seed = 0; seed < count; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Life life(seed, totals);
+    life.plan_crash();
+    life.start();
+    for (int i = 0; i < 3; ++i) {
+      life.live();
+      ASSERT_NO_FATAL_FAILURE(life.crash_and_recover());
+      ASSERT_NO_FATAL_FAILURE(life.check());
+      life.count_blocks();
+      life.plan_crash();
+    }
+    if (::testing::Test::HasFailure()) return;
+  }
+  std::cout << count << " seeds, " << totals.crashes << " crashes, " << totals.crashes_in_recovery
+            << " of them while recovering; " << totals.commits << " commits, "
+            << totals.acknowledged << " acknowledged, " << totals.survived
+            << " seen after a start, " << totals.blocks << " blocks\n";
+}
+
+}  // namespace
+}  // namespace tarsier::tsdb
