@@ -2,7 +2,6 @@
 // per iteration is per request of 2,000 samples; `samples/s` and `per_sample` are what a user
 // feels.
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,37 +16,13 @@
 #include "ingest/remote/write_request.h"
 #include "ingest/remote_write.h"
 #include "tests/support/fleet.h"
+#include "tests/support/null_appender.h"
 
 namespace tarsier::ingest {
 namespace {
 
 constexpr std::size_t kSeriesPerRequest = 2'000;
 constexpr DecodeLimits kLimits{.samples_max = 1'000'000, .metadata_max = 1'000};
-
-/// Takes everything and keeps nothing.
-class NullAppender final : public tsdb::Appender {
- public:
-  explicit NullAppender(std::uint64_t& next_series) : next_series_(next_series) {}
-  Result<tsdb::SeriesRef> resolve(const tsdb::Labels&) override {
-    return tsdb::SeriesRef{next_series_++};
-  }
-  tsdb::AppendOutcome append(tsdb::SeriesRef, tsdb::Sample) override {
-    return tsdb::AppendOutcome::kAppended;
-  }
-  void append_batch(std::span<const tsdb::SeriesRef> series, std::span<const tsdb::Sample> samples,
-                    std::span<tsdb::AppendOutcome> outcomes) override {
-    benchmark::DoNotOptimize(series.data());
-    benchmark::DoNotOptimize(samples.data());
-    std::fill(outcomes.begin(), outcomes.end(), tsdb::AppendOutcome::kAppended);
-  }
-  void set_metadata(tsdb::SeriesRef, const tsdb::Metadata&) override {}
-  tsdb::Labels labels_of(tsdb::SeriesRef) const override { return {}; }
-  Result<tsdb::LogPosition> commit() override { return tsdb::LogPosition{}; }
-  void rollback() override {}
-
- private:
-  std::uint64_t& next_series_;
-};
 
 /// The bodies of one scrape of a fleet.
 std::vector<std::string> make_bodies(std::size_t series_count) {
@@ -72,7 +47,7 @@ void receive(benchmark::State& state) {
   std::uint64_t next_series = 1;
   NullLogger log;
   RemoteWriteReceiver receiver(
-      WriteDoor{[&] { return std::make_unique<NullAppender>(next_series); },
+      WriteDoor{[&] { return std::make_unique<testing::NullAppender>(next_series); },
                 [](tsdb::LogPosition, const std::function<void(Status)>& done) { done({}); }},
       {}, draw_hash_key(), log);
   const auto send = [&](const std::string& body) {

@@ -1,11 +1,16 @@
 #include "ingest/scrape_manager.h"
 
+#include <atomic>
+
 #include <gtest/gtest.h>
 
+#include "base/mutex.h"
+#include "base/thread_pool.h"
 #include "ingest/api.h"
 #include "tests/ingest/stored_samples.h"
 #include "tests/support/capturing_logger.h"
 #include "tests/support/fake_http_client.h"
+#include "tests/support/null_appender.h"
 #include "tests/support/table_appender.h"
 
 namespace tarsier::ingest {
@@ -328,6 +333,96 @@ TEST_F(ScrapeManagerTest, TheApiShowsMetadataOfTargets) {
   EXPECT_EQ(show({tsdb::Matcher::equal("instance", "h:1")}, "b", 0),
             first + R"(,"type":"gauge","help":"","unit":""}])");
   EXPECT_EQ(show({tsdb::Matcher::equal("job", "z")}, "", 0), "[]");
+}
+
+/// Answers on threads of its own.
+class ThreadedClient final : public HttpClient {
+ public:
+  void fetch(HttpFetch request, std::function<void(Result<HttpResponse>)> done) override {
+    {
+      const MutexLock lock(mutex_);
+      ++running_count_;
+    }
+    const std::string body = "# TYPE a counter\na{url=\"" + request.url + "\"} 1\n";
+    const bool is_taken = pool_.try_submit([this, body, done = std::move(done)] {
+      done(text_exposition(body));
+      const MutexLock lock(mutex_);
+      if (--running_count_ == 0) idle_.notify_all();
+    });
+    EXPECT_TRUE(is_taken);
+  }
+  void wait_until_idle() {
+    const MutexLock lock(mutex_);
+    while (running_count_ > 0) idle_.wait(mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar idle_;
+  int running_count_ GUARDED_BY(mutex_) = 0;
+  ThreadPool pool_{{.thread_count = 2, .queue_size_max = 10'000}};
+};
+
+TEST(ScrapeManagerThreads, AnswersMayComeOnSeveralWhileOthersLookAndReload) {
+  std::atomic<std::uint64_t> appender_count{0};
+  NullLogger log;
+  std::uint64_t next_series = 1;
+  Mutex mutex;
+  class LockedAppender final : public tsdb::Appender {
+   public:
+    LockedAppender(Mutex& mutex_in, std::uint64_t& next) : mutex_(mutex_in), inner_(next) {}
+    Result<tsdb::SeriesRef> resolve(const Labels& labels) override {
+      const MutexLock lock(mutex_);
+      return inner_.resolve(labels);
+    }
+    tsdb::AppendOutcome append(tsdb::SeriesRef series, tsdb::Sample sample) override {
+      return inner_.append(series, sample);
+    }
+    void append_batch(std::span<const tsdb::SeriesRef> series,
+                      std::span<const tsdb::Sample> samples,
+                      std::span<tsdb::AppendOutcome> outcomes) override {
+      inner_.append_batch(series, samples, outcomes);
+    }
+    void set_metadata(tsdb::SeriesRef, const tsdb::Metadata&) override {}
+    Labels labels_of(tsdb::SeriesRef) const override { return {}; }
+    Result<tsdb::LogPosition> commit() override { return inner_.commit(); }
+    void rollback() override {}
+
+   private:
+    Mutex& mutex_;
+    testing::NullAppender inner_;
+  };
+  auto client = std::make_unique<ThreadedClient>();
+  ScrapeManager manager(ScrapeDoor{.client = *client,
+                                   .make_appender =
+                                       [&] {
+                                         ++appender_count;
+                                         return std::make_unique<LockedAppender>(mutex,
+                                                                                 next_series);
+                                       },
+                                   .monotonic_ns = [] { return std::int64_t{0}; },
+                                   .log = log},
+                        {}, HashKey{{1, 2, 3, 4}});
+  ScrapeConfig config;
+  config.job_name = "x";
+  config.scrape_interval = seconds(1);
+  config.scrape_timeout = seconds(1);
+  Timestamp now = kStart;
+  for (int round = 0; round < 30; ++round) {
+    config.honor_labels = round % 3 == 0;
+    config.static_configs = {{.targets = {"h:1", "h:2", "h:3"}}};
+    if (round % 5 == 0) config.static_configs[0].targets.pop_back();
+    manager.apply({config}, now);
+    for (int step = 0; step < 20; ++step) {
+      if (step == 19) client->wait_until_idle();
+      now = now + milliseconds(100);
+      manager.run_due(now);
+      for (const PoolSnapshot& pool : manager.targets()) EXPECT_LE(pool.active.size(), 3u);
+    }
+  }
+  manager.stop();
+  client.reset();
+  EXPECT_GT(appender_count.load(), 30u);
 }
 
 TEST(GlobalUrl, ReplacesTheLocalHost) {
