@@ -11,6 +11,7 @@
 #include "tests/support/capturing_logger.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/test_block.h"
 #include "tsdb/block/block_querier.h"
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/block_writer.h"
@@ -19,69 +20,13 @@
 namespace tarsier::tsdb {
 namespace {
 
-using Samples = std::vector<Sample>;
-using Model = std::map<Labels, Samples>;
-
-Ulid test_ulid(int number) {
-  std::array<std::byte, 10> entropy{};
-  return make_ulid(Timestamp{1'700'000'000'000 + number}, entropy);
-}
-
-struct BlockShape {
-  std::size_t samples_per_chunk = 120;
-  std::uint64_t segment_bytes_max = std::uint64_t{512} << 20;
-  std::vector<BlockParent> parents = {};
-  bool deletable = false;
-};
-
-Result<std::optional<BlockMeta>> try_write_block(FileSystem& files, const std::string& data,
-                                                 const Ulid& ulid, const Model& model,
-                                                 const BlockShape& shape) {
-  BlockMeta meta;
-  meta.ulid = ulid;
-  meta.sources = {ulid};
-  meta.parents = shape.parents;
-  meta.deletable = shape.deletable;
-  meta.min_time = kMaxTimestamp;
-  meta.max_time = kMinTimestamp;
-  SymbolSet symbols;
-  for (const auto& [labels, samples] : model) {
-    symbols.add(labels);
-    meta.min_time = std::min(meta.min_time, samples.front().t);
-    meta.max_time = std::max(meta.max_time, samples.back().t + milliseconds(1));
-  }
-  auto writer =
-      TRY(BlockWriter::create(files, data, meta, std::move(symbols), shape.segment_bytes_max));
-  for (const auto& [labels, samples] : model) {
-    std::vector<XorEncoder> encoders;
-    std::vector<EncodedChunk> chunks;
-    encoders.reserve(samples.size());
-    for (std::size_t i = 0; i < samples.size(); ++i) {
-      if (i % shape.samples_per_chunk == 0) {
-        encoders.emplace_back();
-        chunks.push_back({.min_time = samples[i].t});
-      }
-      encoders.back().append(samples[i]);
-      chunks.back().max_time = samples[i].t;
-      chunks.back().chunk = {ChunkEncoding::kXor, encoders.back().bytes()};
-    }
-    TRY(writer->add_series(labels, chunks));
-  }
-  return writer->finish();
-}
-
-BlockMeta write_block(FileSystem& files, const std::string& data, const Ulid& ulid,
-                      const Model& model, const BlockShape& shape = {}) {
-  return try_write_block(files, data, ulid, model, shape).value().value();
-}
-
-Samples samples_between(std::int64_t min, std::int64_t max, std::int64_t step) {
-  Samples samples;
-  for (std::int64_t t = min; t < max; t += step) {
-    samples.push_back({Timestamp{t}, static_cast<double>(t)});
-  }
-  return samples;
-}
+using testing::BlockShape;
+using testing::Samples;
+using testing::samples_between;
+using testing::test_ulid;
+using testing::try_write_block;
+using testing::write_block;
+using Model = testing::BlockModel;
 
 Samples to_samples(const SampleColumns& columns) {
   Samples samples;

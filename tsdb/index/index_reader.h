@@ -32,7 +32,8 @@ class IndexReader final {
   static Result<std::unique_ptr<IndexReader>> open_bytes(Bytes file, std::string name);
 
   std::uint64_t size_bytes() const { return file_.size(); }
-  std::size_t symbol_count() const { return symbols_.size(); }
+  /// Every string of the block, also those no series uses any more.
+  const SymbolTable& symbols() const { return symbols_; }
 
   // The label names and values of the block, ascending.
 

@@ -51,6 +51,8 @@ class SymbolTable final {
   static Result<SymbolTable> open(Bytes file, std::uint64_t offset, std::uint8_t version);
 
   std::size_t size() const { return count_; }
+  /// The strings by position, ascending. REQUIRES: ordinal < size().
+  std::string_view by_ordinal(std::size_t ordinal) const;
   /// Where the section's checksum ends.
   std::uint64_t end_offset() const { return end_offset_; }
   /// The string a series entry refers to, or null data when there is no such symbol.
@@ -66,7 +68,6 @@ class SymbolTable final {
   /// Every how many strings the offset is kept.
   static constexpr std::size_t kStride = 8;
   std::string_view read_at(std::size_t offset) const;
-  std::string_view by_ordinal(std::size_t ordinal) const;
 
   Bytes file_;
   std::uint8_t version_ = 2;
