@@ -164,6 +164,7 @@ Result<QueryResult> Engine::run(tsdb::Queryable& storage, const PreparedQuery& q
   QueryResult result;
   result.time = plan.start;
   TRY(context.check_alive());
+  TRY(context.check_dense(1, plan.grid.count));
   TRY(fill_result(context, evaluator, plan, result));
   result.annotations = context.annotator.take();
   result.statistics.samples_read = context.samples_read.load(std::memory_order_relaxed);

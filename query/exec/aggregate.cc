@@ -111,12 +111,6 @@ struct QuantileRules {
   const std::vector<double>& phi;
 };
 
-GroupBy group_by(const Aggregate& aggregate) {
-  GroupBy by{aggregate.without ? GroupBy::Kind::kExcept : GroupBy::Kind::kOnly, aggregate.grouping};
-  if (aggregate.without) by.labels.emplace_back(tsdb::kMetricName);
-  return by;
-}
-
 template <typename Cell>
 Status fold_rows(Context& context, const VectorStream& stream,
                  const std::vector<std::uint32_t>& groups, std::size_t group_count,
@@ -177,7 +171,7 @@ void warn_of_bad_quantile(Context& context, const Aggregate& aggregate,
 Result<StreamPtr> aggregate(Context& context, const Aggregate& aggregate, StreamPtr operand,
                             const std::vector<double>& parameter) {
   if (aggregate.op == AggregateOp::kQuantile) warn_of_bad_quantile(context, aggregate, parameter);
-  Grouper grouper(group_by(aggregate));
+  Grouper grouper(grouping_of(aggregate));
   const std::vector<std::uint32_t> groups = grouper.add(*operand);
   TRY(context.check_dense(grouper.group_count(), operand->grid().count));
   std::vector<double> rows(grouper.group_count() * operand->grid().count, absent_value());
@@ -200,7 +194,7 @@ Result<StreamPtr> count_values(Context& context, const Aggregate& aggregate, Str
   }
   const auto table = TRY(Table::of(context, *operand));
   const std::size_t steps = table->grid().count;
-  GroupBy by = group_by(aggregate);
+  GroupBy by = grouping_of(aggregate);
   if (!aggregate.without) by.labels.push_back(label);
   const auto keeps = [&](std::string_view name) {
     const bool is_listed = std::find(by.labels.begin(), by.labels.end(), name) != by.labels.end();

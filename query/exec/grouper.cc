@@ -4,6 +4,18 @@
 
 namespace tarsier::query {
 
+GroupBy grouping_of(const Aggregate& aggregate) {
+  GroupBy by{aggregate.without ? GroupBy::Kind::kExcept : GroupBy::Kind::kOnly, aggregate.grouping};
+  if (aggregate.without) by.labels.emplace_back(tsdb::kMetricName);
+  return by;
+}
+
+GroupBy signature_of(const VectorMatching& matching) {
+  GroupBy by{matching.on ? GroupBy::Kind::kOnly : GroupBy::Kind::kExcept, matching.labels};
+  if (!matching.on) by.labels.emplace_back(tsdb::kMetricName);
+  return by;
+}
+
 Grouper::Grouper(GroupBy by) : by_(std::move(by)) {
   std::sort(by_.labels.begin(), by_.labels.end());
   by_.labels.erase(std::unique(by_.labels.begin(), by_.labels.end()), by_.labels.end());

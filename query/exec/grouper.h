@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "query/exec/stream.h"
+#include "query/parse/ast.h"
 
 namespace tarsier::query {
 
@@ -17,6 +18,11 @@ struct GroupBy {
   Kind kind = Kind::kOnly;
   std::vector<std::string> labels;
 };
+
+/// by(...) or without(...); without drops the metric name too.
+GroupBy grouping_of(const Aggregate& aggregate);
+/// on(...) or ignoring(...); ignoring ignores the metric name too.
+GroupBy signature_of(const VectorMatching& matching);
 
 /// Numbers groups in order of first appearance, over one or several streams.
 class Grouper final {

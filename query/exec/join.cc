@@ -24,12 +24,6 @@ JoinRules::JoinRules(const Context& context, const Binary& binary)
       many_fill(binary.matching.fill_left),
       one_fill(binary.matching.fill_right) {}
 
-GroupBy JoinRules::signature() const {
-  GroupBy by{on ? GroupBy::Kind::kOnly : GroupBy::Kind::kExcept, matching_labels};
-  if (!on) by.labels.emplace_back(tsdb::kMetricName);
-  return by;
-}
-
 BinaryKernel JoinRules::kernel() const {
   return binary_kernel(op, return_bool ? Comparison::kBool : Comparison::kKeepLeft);
 }
@@ -144,7 +138,7 @@ Result<StreamPtr> join(Context& context, const Binary& binary, StreamPtr left, S
   const JoinRules rules(context, binary);
   StreamPtr many = rules.many_is_left ? std::move(left) : std::move(right);
   StreamPtr one = rules.many_is_left ? std::move(right) : std::move(left);
-  Grouper signatures(rules.signature());
+  Grouper signatures(signature_of(binary.matching));
   const std::vector<std::uint32_t> one_groups = signatures.add(*one);
   const std::vector<std::uint32_t> many_groups = signatures.add(*many);
   const bool fills = rules.many_fill.has_value() || rules.one_fill.has_value();

@@ -43,8 +43,11 @@ class StepJoin final {
         is_matched_(signatures.group_count()),
         results_of_(signatures.group_count()) {}
 
-  Status run() {
-    for (std::size_t k = 0; k < steps_; ++k) TRY(run_step(k));
+  Status run(const Context& context) {
+    for (std::size_t k = 0; k < steps_; ++k) {
+      TRY(context.check_alive());
+      TRY(run_step(k));
+    }
     return {};
   }
 
@@ -195,7 +198,7 @@ Result<StreamPtr> join_by_step(Context& context, const JoinRules& rules, const G
                                const Table& many, const std::vector<std::uint32_t>& many_groups,
                                const Table& one, const std::vector<std::uint32_t>& one_groups) {
   StepJoin step_join(rules, signatures, many, many_groups, one, one_groups);
-  TRY(step_join.run());
+  TRY(step_join.run(context));
   return step_join.take(context);
 }
 

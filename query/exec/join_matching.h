@@ -29,7 +29,6 @@ struct JoinRules {
   std::optional<double> many_fill;
   std::optional<double> one_fill;
 
-  GroupBy signature() const;
   /// The kernel over (left, right), and which side's value a filtering comparison keeps.
   BinaryKernel kernel() const;
   /// The labels of what a many-side and a one-side element give. `one` is null for a fill value.

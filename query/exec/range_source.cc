@@ -35,7 +35,7 @@ class SelectedRange final : public RangeSource {
   }
   bool drops_name(std::size_t) const override { return false; }
   bool may_have_names() const override { return true; }
-  bool is_distinct_without_names() const override { return selection_.has_one_name; }
+  bool is_distinct_without_names() const override { return selection_.has_one_name(); }
   Status read(std::size_t i, tsdb::SampleColumns& out, Scratch&) const override {
     if (windows().count == 0 || windows().range_ms <= 0) return {};
     TRY(set_.read(i,

@@ -81,12 +81,6 @@ Result<std::vector<std::size_t>> counts_of(const std::vector<double>& parameter,
   return counts;
 }
 
-GroupBy group_by(const Aggregate& aggregate) {
-  GroupBy by{aggregate.without ? GroupBy::Kind::kExcept : GroupBy::Kind::kOnly, aggregate.grouping};
-  if (aggregate.without) by.labels.emplace_back(tsdb::kMetricName);
-  return by;
-}
-
 /// Collects chosen elements into rows, series in the order in which they were first chosen.
 class ChosenRows final {
  public:
@@ -116,7 +110,7 @@ class ChosenRows final {
 
 Result<StreamPtr> select_top(Context& context, const Aggregate& aggregate,
                              const VectorStream& operand, std::vector<std::size_t> counts) {
-  Grouper grouper(group_by(aggregate));
+  Grouper grouper(grouping_of(aggregate));
   const std::vector<std::uint32_t> groups = grouper.add(operand);
   TopRules rules{aggregate.op == AggregateOp::kTopk, std::move(counts), {}};
   rules.chosen.resize(grouper.group_count());
@@ -133,7 +127,7 @@ Result<StreamPtr> select_top(Context& context, const Aggregate& aggregate,
 Result<StreamPtr> limit_count(Context& context, const Aggregate& aggregate,
                               const VectorStream& operand, const std::vector<std::size_t>& counts) {
   const auto table = TRY(Table::of(context, operand));
-  Grouper grouper(group_by(aggregate));
+  Grouper grouper(grouping_of(aggregate));
   const std::vector<std::uint32_t> groups = grouper.add(*table);
   const std::size_t steps = table->grid().count;
   std::vector<std::size_t> taken(grouper.group_count() * steps, 0);

@@ -22,7 +22,7 @@ class InstantStream final : public VectorStream {
     return set_.label(i, name);
   }
   bool may_have_names() const override { return true; }
-  bool is_distinct_without_names() const override { return selection_.has_one_name; }
+  bool is_distinct_without_names() const override { return selection_.has_one_name(); }
 
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
@@ -78,21 +78,21 @@ class InstantStream final : public VectorStream {
   const SampleAspect aspect_;
 };
 
-bool has_name_matcher(const std::vector<tsdb::Matcher>& matchers) {
+bool names_metric(const std::vector<tsdb::Matcher>& matchers) {
   return std::any_of(matchers.begin(), matchers.end(), [](const tsdb::Matcher& m) {
     return m.op() == tsdb::MatchOp::kEqual && m.name() == tsdb::kMetricName && !m.value().empty();
   });
 }
 
-bool has_one_name(const PlannedSelection& planned, const tsdb::SeriesSet& set) {
-  if (!has_name_matcher(planned.matchers)) return set.size() < 2;
-  for (std::size_t i = 0; i < set.size(); ++i) {
-    if (!set.label(i, "__type__").empty() || !set.label(i, "__unit__").empty()) return false;
+}  // namespace
+
+bool Selection::has_one_name() const {
+  if (!names_metric) return set->size() < 2;
+  for (std::size_t i = 0; i < set->size(); ++i) {
+    if (!set->label(i, "__type__").empty() || !set->label(i, "__unit__").empty()) return false;
   }
   return true;
 }
-
-}  // namespace
 
 Result<const Selection*> Selections::of(const Selector& selector) {
   const std::size_t position = plan_.selection_of.at(&selector);
@@ -108,7 +108,7 @@ Result<const Selection*> Selections::of(const Selector& selector) {
   }
   slot = std::make_unique<Selection>();
   slot->set = std::move(set).value();
-  slot->has_one_name = has_one_name(planned, *slot->set);
+  slot->names_metric = names_metric(planned.matchers);
   return slot.get();
 }
 

@@ -15,8 +15,10 @@ namespace tarsier::query {
 /// One selection's series, opened once however many selectors use it.
 struct Selection {
   std::unique_ptr<tsdb::SeriesSet> set;
-  /// All series have the same metric name and no other metadata label.
-  bool has_one_name = false;
+  bool names_metric = false;  ///< The matchers ask for one metric name.
+
+  /// All series have the same metric name and no other metadata label. Looks at each of them.
+  bool has_one_name() const;
 };
 
 /// The storage side of a running query: opens selections when they are first needed. Used by the

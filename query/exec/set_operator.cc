@@ -146,10 +146,7 @@ class UnionStream final : public VectorStream {
 
 Result<StreamPtr> combine_sets(Context& context, const Binary& binary, StreamPtr left,
                                StreamPtr right) {
-  GroupBy by{binary.matching.on ? GroupBy::Kind::kOnly : GroupBy::Kind::kExcept,
-             binary.matching.labels};
-  if (!binary.matching.on) by.labels.emplace_back(tsdb::kMetricName);
-  Grouper signatures(std::move(by));
+  Grouper signatures(signature_of(binary.matching));
   std::vector<std::uint32_t> left_groups = signatures.add(*left);
   std::vector<std::uint32_t> right_groups = signatures.add(*right);
   if (binary.op == BinaryOp::kOr) {

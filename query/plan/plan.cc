@@ -93,12 +93,10 @@ class SelectionPlanner final {
   bool is_new_ = false;
 };
 
-Grid query_grid(const QueryRequest& request) {
-  if (request.step.ms <= 0) return Grid{request.start.ms, 0, 1};
-  const std::int64_t span = (request.end - request.start).ms;
-  if (span < 0) return Grid{request.start.ms, request.step.ms, 0};
-  return Grid{request.start.ms, request.step.ms,
-              static_cast<std::size_t>(span / request.step.ms) + 1};
+Grid query_grid(Timestamp start, Timestamp end, Duration step) {
+  if (step.ms <= 0) return Grid{start.ms, 0, 1};
+  if (end < start) return Grid{start.ms, step.ms, 0};
+  return Grid{start.ms, step.ms, static_cast<std::size_t>((end - start).ms / step.ms) + 1};
 }
 
 }  // namespace
@@ -148,9 +146,15 @@ Result<std::shared_ptr<const Plan>> make_plan(const QueryRequest& request,
     return invalid("invalid expression type \"" + std::string(documented_name(plan->root->type)) +
                    "\" for range query, must be Scalar or instant Vector");
   }
-  plan->start = request.start;
-  plan->end = plan->is_range_query ? request.end : request.start;
-  plan->grid = query_grid(request);
+  // Far beyond any sample, and far enough from the ends of the type for ranges and offsets to be
+  // added.
+  const auto within_reason = [](Timestamp t) {
+    constexpr std::int64_t kFarMs = std::int64_t{1} << 61;
+    return Timestamp{std::clamp(t.ms, -kFarMs, kFarMs)};
+  };
+  plan->start = within_reason(request.start);
+  plan->end = plan->is_range_query ? within_reason(request.end) : plan->start;
+  plan->grid = query_grid(plan->start, plan->end, request.step);
   plan->lookback = request.lookback_delta.ms > 0 ? request.lookback_delta : options.lookback_delta;
   plan->subquery_step = options.subquery_step;
   TRY(resolve_durations(
