@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "base/duration.h"
 #include "base/rfc3339.h"
 #include "base/unicode_case.h"
@@ -39,7 +41,7 @@ HostPort split_host_port(std::string_view text) {
 
 std::string in_brackets_if_v6(std::string_view host) {
   const bool is_v6 = host.find(':') != std::string_view::npos;
-  return is_v6 ? "[" + std::string(host) + "]" : std::string(host);
+  return is_v6 ? fmt::format("[{}]", host) : std::string(host);
 }
 
 void write_active(JsonWriter& out, const PoolSnapshot& pool, const ActiveTarget& active,
