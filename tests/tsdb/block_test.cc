@@ -282,6 +282,14 @@ TEST(BlockSet, OpensBlocksInOrderOfTimeAndIgnoresTheRest) {
   EXPECT_TRUE(files->exists(remnant));
   EXPECT_FALSE(files->exists(unfinished));
   EXPECT_TRUE(files->exists(data + "/wal"));
+  ASSERT_TRUE(set->reload().ok());
+  const auto lines = log.lines();
+  EXPECT_EQ(std::count_if(lines.begin(), lines.end(),
+                          [](const std::string& line) {
+                            return line.find("left alone") != std::string::npos;
+                          }),
+            1)
+      << "a remnant is told once";
 }
 
 TEST(BlockSet, ADamagedBlockIsSetAsideAndTheOthersServe) {

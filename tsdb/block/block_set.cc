@@ -99,7 +99,9 @@ Status BlockSet::reload() {
     }
     const std::string directory = join_path(data_directory_, entry.name);
     if (!files_.exists(join_path(directory, kMetaFileName))) {
-      log_.warn("Directory is no finished block; left alone", {{"ulid", entry.name}});
+      if (reported_remnants_.insert(entry.name).second) {
+        log_.warn("Directory is no finished block; left alone", {{"ulid", entry.name}});
+      }
       continue;
     }
     auto block = Block::open(files_, directory);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,6 +70,7 @@ class BlockSet final {
   FileSystem& files_;
   const std::string data_directory_;
   Logger& log_;
+  std::set<std::string> reported_remnants_;  // Told once, not at every reload.
 
   mutable Mutex mutex_;
   std::shared_ptr<const BlockList> blocks_ GUARDED_BY(mutex_) = std::make_shared<BlockList>();

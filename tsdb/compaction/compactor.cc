@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "tsdb/block/block_writer.h"
 #include "tsdb/chunk/xor_chunk.h"
-#include "tsdb/index/select.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -266,7 +265,9 @@ Result<std::optional<BlockMeta>> compact_blocks(FileSystem& files,
                                         std::move(symbols), segment_bytes_max));
   SeriesMerger merger;
   for (std::size_t series_count = 0;; ++series_count) {
-    if (series_count % kCancelStride == 0) TRY(check_cancel(cancel));
+    if (series_count % kCancelStride == 0 && cancel != nullptr && cancel->is_cancelled()) {
+      return cancelled("compaction was cancelled");
+    }
     const Labels* least = nullptr;  // Inputs are few: a linear search is as good as a heap.
     for (const Cursor& cursor : cursors) {
       if (!cursor.done() && (least == nullptr || cursor.labels() < *least)) {
