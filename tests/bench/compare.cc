@@ -11,14 +11,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <variant>
 #include <vector>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include "tests/bench/compare_floor.h"
 #include "tests/bench/compare_peer.h"
@@ -64,6 +66,36 @@ std::string describe_machine(const std::string& scratch) {
                      value_in("/proc/meminfo", "MemTotal"), sync_milliseconds(scratch));
 }
 
+struct Option {
+  std::string_view name;
+  std::string_view help;
+  std::variant<std::string*, int*, double*, std::size_t*, bool*> value;
+};
+
+/// False after an error or --help, which lists the options.
+bool parse(int argc, char** argv, const std::vector<Option>& options) {
+  for (int i = 1; i < argc; ++i) {
+    const auto option = std::find_if(options.begin(), options.end(),
+                                     [&](const Option& o) { return o.name == argv[i]; });
+    const bool known = option != options.end();
+    if (known && std::holds_alternative<bool*>(option->value)) {
+      *std::get<bool*>(option->value) = true;
+      continue;
+    }
+    if (!known || i + 1 == argc) {
+      for (const Option& o : options) fmt::print(stderr, "{:22} {}\n", o.name, o.help);
+      return false;
+    }
+    const std::string text = argv[++i];
+    if (auto* const* s = std::get_if<std::string*>(&option->value)) **s = text;
+    if (auto* const* n = std::get_if<int*>(&option->value)) **n = std::atoi(text.c_str());
+    if (auto* const* d = std::get_if<double*>(&option->value)) **d = std::atof(text.c_str());
+    if (auto* const* z = std::get_if<std::size_t*>(&option->value))
+      **z = std::strtoull(text.c_str(), nullptr, 10);
+  }
+  return true;
+}
+
 int run(int argc, char** argv) {
   Workload workload;
   std::string tarsier_path = "build/release/tarsier";
@@ -75,27 +107,24 @@ int run(int argc, char** argv) {
   int tarsier_connections = 16;
   bool no_queries = false;
   bool no_crash = false;
-  CLI::App app("Tarsier beside its peers");
-  app.add_option("--tarsier", tarsier_path, "The program to compare; left out if it is not there");
-  app.add_option("--series", workload.series_count, "Series of the fleet")->capture_default_str();
-  app.add_option("--hours", workload.hours, "Hours of data, ending now; long queries need 6")
-      ->capture_default_str();
-  app.add_option("--rounds", round_count, "Rounds; medians are printed")->capture_default_str();
-  app.add_option("--connections", connections, "Connections to each peer")->capture_default_str();
-  app.add_option("--tarsier-connections", tarsier_connections,
-                 "Connections to Tarsier: as many as hide the disk")
-      ->capture_default_str();
-  app.add_option("--repeats", workload.query_repeats, "Times each query is asked")
-      ->capture_default_str();
-  app.add_option("--seconds-max", workload.ingest_seconds_max, "Longest time to send to one server")
-      ->capture_default_str();
-  app.add_option("--only", only, "One server: Tarsier, Prometheus or VictoriaMetrics");
-  app.add_option("--scratch", scratch,
-                 "Directory for the data, on a real disk; kept for a server that failed");
-  app.add_option("--output", output, "File for the table, beside standard output");
-  app.add_flag("--no-queries", no_queries, "Ingest only");
-  app.add_flag("--no-crash", no_crash, "Leave kill -9 out");
-  CLI11_PARSE(app, argc, argv);
+  const std::vector<Option> options = {
+      {"--tarsier", "The program to compare; left out if it is not there", &tarsier_path},
+      {"--series", "Series of the fleet", &workload.series_count},
+      {"--hours", "Hours of data, ending now; long queries need 6", &workload.hours},
+      {"--rounds", "Rounds; medians are printed", &round_count},
+      {"--connections", "Connections to each peer", &connections},
+      {"--tarsier-connections", "Connections to Tarsier: as many as hide the disk",
+       &tarsier_connections},
+      {"--repeats", "Times each query is asked", &workload.query_repeats},
+      {"--seconds-max", "Longest time to send to one server", &workload.ingest_seconds_max},
+      {"--only", "One server: Tarsier, Prometheus or VictoriaMetrics", &only},
+      {"--scratch", "Directory for the data, on a real disk; kept for a server that failed",
+       &scratch},
+      {"--output", "File for the table, beside standard output", &output},
+      {"--no-queries", "Ingest only", &no_queries},
+      {"--no-crash", "Leave kill -9 out", &no_crash},
+  };
+  if (!parse(argc, argv, options)) return 2;
   workload.with_queries = !no_queries;
   workload.with_crash = !no_crash;
 

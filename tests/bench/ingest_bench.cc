@@ -17,6 +17,7 @@
 #include "ingest/remote_write.h"
 #include "tests/support/fleet.h"
 #include "tests/support/null_appender.h"
+#include "tsdb/head/head.h"
 
 namespace tarsier::ingest {
 namespace {
@@ -42,6 +43,16 @@ void report(benchmark::State& state) {
       benchmark::Counter(samples, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
+void post(RemoteWriteReceiver& receiver, const std::string& body) {
+  HttpRequest request;
+  request.method = "POST";
+  request.body = body;
+  request.received = Timestamp{1'700'000'100'000};
+  receiver.handle(std::move(request), [](const HttpResponse& response) {
+    CHECK(response.status == 204, response.body);
+  });
+}
+
 void receive(benchmark::State& state) {
   const std::vector<std::string> bodies = make_bodies(static_cast<std::size_t>(state.range(0)));
   std::uint64_t next_series = 1;
@@ -50,21 +61,48 @@ void receive(benchmark::State& state) {
       WriteDoor{[&] { return std::make_unique<testing::NullAppender>(next_series); },
                 [](tsdb::LogPosition, const std::function<void(Status)>& done) { done({}); }},
       {}, draw_hash_key(), log);
-  const auto send = [&](const std::string& body) {
-    HttpRequest request;
-    request.method = "POST";
-    request.body = body;
-    request.received = Timestamp{1'700'000'100'000};
-    receiver.handle(std::move(request), [](const HttpResponse& response) {
-      CHECK(response.status == 204, response.body);
-    });
-  };
-  for (const std::string& body : bodies) send(body);
+  for (const std::string& body : bodies) post(receiver, body);
   std::size_t i = 0;
-  for (auto _ : state) send(bodies[i++ % bodies.size()]);
+  for (auto _ : state) post(receiver, bodies[i++ % bodies.size()]);
   report(state);
 }
 BENCHMARK(receive)->Arg(10'000)->Arg(100'000)->Arg(1'000'000)->Unit(benchmark::kMicrosecond);
+
+/// The whole path in one process, without HTTP and disk: every request is the next scrape of its
+/// series, appended to a head without a log.
+void receive_into_head(benchmark::State& state) {
+  constexpr std::size_t kScrapes = 12;
+  const auto series_count = static_cast<std::size_t>(state.range(0));
+  testing::Fleet fleet({.series_count = series_count});
+  std::vector<std::string> bodies;
+  for (std::size_t scrape = 0; scrape < kScrapes; ++scrape) {
+    fleet.step();
+    for (std::size_t i = 0; i + kSeriesPerRequest <= fleet.size(); i += kSeriesPerRequest) {
+      bodies.push_back(fleet.write_body(i, kSeriesPerRequest));
+    }
+  }
+  const std::size_t bodies_per_scrape = bodies.size() / kScrapes;
+  NullLogger log;
+  std::unique_ptr<tsdb::Head> head;
+  std::unique_ptr<RemoteWriteReceiver> receiver;
+  std::size_t next = bodies.size();
+  for (auto _ : state) {
+    if (next == bodies.size()) {  // Begin again, with the series created and their first sample in.
+      state.PauseTiming();
+      receiver.reset();
+      head = std::make_unique<tsdb::Head>(tsdb::Options());
+      receiver = std::make_unique<RemoteWriteReceiver>(
+          WriteDoor{[&] { return head->appender(); },
+                    [](tsdb::LogPosition, const std::function<void(Status)>& done) { done({}); }},
+          RemoteWriteOptions(), draw_hash_key(), log);
+      for (next = 0; next < bodies_per_scrape; ++next) post(*receiver, bodies[next]);
+      state.ResumeTiming();
+    }
+    post(*receiver, bodies[next++]);
+  }
+  report(state);
+}
+BENCHMARK(receive_into_head)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
 
 void decompress(benchmark::State& state) {
   const std::vector<std::string> bodies = make_bodies(100'000);
