@@ -143,7 +143,8 @@ TEST(Block, SeriesAreReadTheSameInAnyOrder) {
   const auto block = Block::open(files, join_path("data", test_ulid(1).to_string())).value();
   const auto set = make_block_querier(block, TimeRange{})->select({}, {}, nullptr).value();
   ASSERT_EQ(set->size(), model.size());
-  for (const std::size_t stride : {1, 2, 71}) {  // Forward, with gaps, jumping about.
+  for (const std::size_t stride :
+       std::vector<std::size_t>{1, 2, 71}) {  // Forward, with gaps, jumping about.
     SCOPED_TRACE(stride);
     for (std::size_t n = 0; n < set->size(); ++n) {
       const std::size_t i = n * stride % set->size();
