@@ -9,6 +9,12 @@
 namespace tarsier::query {
 namespace {
 
+/// What annotations add where the metric's name is still known.
+std::string optional_metric_text(const Context& context, std::string_view name) {
+  if (!context.options.delayed_name_removal || name.empty()) return "";
+  return " for metric name " + go_quote(name);
+}
+
 struct BucketSeries {
   double bound;
   std::uint32_t series;
@@ -75,9 +81,7 @@ class HistogramStream final : public VectorStream {
       std::string text =
           "input to histogram_quantile needed to be fixed for monotonicity (see "
           "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
-      if (context_.options.delayed_name_removal) {
-        text += " for metric name " + go_quote(histogram.labels.get(tsdb::kMetricName));
-      }
+      text += optional_metric_text(context_, histogram.labels.get(tsdb::kMetricName));
       context_.annotator.inform_of_fix(
           std::move(text), question_.buckets_source,
           MonotonicityFix{fix.bound_min, fix.bound_max, fix.difference_max, 1, time_ms, time_ms});
@@ -132,9 +136,7 @@ Status warn_of_malformed(Context& context, const VectorStream& buckets,
     if (std::none_of(row.begin(), row.end(), is_present)) continue;
     std::string text = "bucket label \"le\" is missing or has a malformed value of " +
                        go_quote(buckets.label(i, "le"));
-    if (context.options.delayed_name_removal) {
-      text += " for metric name " + go_quote(buckets.label(i, tsdb::kMetricName));
-    }
+    text += optional_metric_text(context, buckets.label(i, tsdb::kMetricName));
     context.annotator.warn(std::move(text), where);
   }
   return {};

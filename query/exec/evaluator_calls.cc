@@ -350,19 +350,16 @@ Result<StreamPtr> Evaluator::absent_call(const Call& call, const Grid& grid) {
 
 Result<StreamPtr> Evaluator::sort_call(const Call& call, const Grid& grid) {
   StreamPtr stream = TRY(vector(*call.arguments[0], grid));
-  if (plan_.is_range_query) {
-    if (plan_.grid.count > 1) {
-      context_.annotator.warn(
-          "sort is ineffective for range queries since results are always ordered by labels",
-          call.source);
-    }
-    return stream;
+  // An order per step is nothing anybody can see; subqueries count as range queries here.
+  if (grid.count > 1) {
+    context_.annotator.warn(
+        "sort is ineffective for range queries since results are always ordered by labels",
+        call.source);
   }
+  if (grid.count != 1 || plan_.is_range_query) return stream;
   switch (call.function.id) {
     case FunctionId::kSort:
     case FunctionId::kSortDesc:
-      // Inside a subquery there is an order per step, which nobody can see.
-      if (grid.count != 1) return stream;
       return sort_by_value(
           context_, std::move(stream),
           call.function.id == FunctionId::kSort ? Direction::kAscending : Direction::kDescending);

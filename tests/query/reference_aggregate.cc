@@ -97,13 +97,18 @@ std::vector<Group> grouped(const Vector& elements, const Aggregate& a) {
 
 }  // namespace
 
-/// The parameter at all steps, because some mistakes count wherever they are; for an operand with
-/// one value for all steps it is read at the first only.
-Result<std::vector<double>> ReferenceEvaluator::parameters_of(const Aggregate& a,
-                                                              const Moment& at) {
-  if (!is_step_invariant(*a.operand)) return at_all_steps(*a.parameter, at);
-  const Moment first = {.t = at.steps.start, .steps = at.steps};
-  return std::vector<double>{TRY(scalar(*a.parameter, first))};
+/// Of all quantiles asked for, only the worst are told.
+void ReferenceEvaluator::warn_of_extremes(const std::vector<double>& quantiles,
+                                          query::SourceRange where) {
+  double lowest = 0;
+  double highest = 1;
+  for (const double q : quantiles) {
+    if (std::isnan(q)) annotator_.warn_quantile(q, where);
+    lowest = q < lowest ? q : lowest;
+    highest = q > highest ? q : highest;
+  }
+  annotator_.warn_quantile(lowest, where);
+  annotator_.warn_quantile(highest, where);
 }
 
 Result<Vector> ReferenceEvaluator::aggregate(const Aggregate& a, const Moment& at) {
@@ -111,10 +116,9 @@ Result<Vector> ReferenceEvaluator::aggregate(const Aggregate& a, const Moment& a
   if (a.op == AggregateOp::kCountValues) return checked(TRY(counted_values(a, at)), at);
   double parameter = 0;
   if (a.op == AggregateOp::kQuantile) {
-    const std::vector<double> all = TRY(parameters_of(a, at));
-    for (const double q : all) annotator_.warn_quantile(q, a.parameter->source);
-    const Timestamp t = is_step_invariant(*a.operand) ? at.steps.start : at.t;
-    parameter = TRY(scalar(*a.parameter, {t, at.steps}));
+    const std::vector<double> all = TRY(at_all_steps(*a.parameter, at));
+    warn_of_extremes(all, a.parameter->source);
+    parameter = TRY(scalar(*a.parameter, at));
   }
   Vector out;
   for (const Group& group : grouped(TRY(vector(*a.operand, at)), a)) {
@@ -130,7 +134,7 @@ Result<Vector> ReferenceEvaluator::aggregate(const Aggregate& a, const Moment& a
 /// topk and bottomk.
 Result<Vector> ReferenceEvaluator::ranked(const Aggregate& a, const Moment& at) {
   const Vector elements = TRY(vector(*a.operand, at));
-  const std::vector<double> all = TRY(parameters_of(a, at));
+  const std::vector<double> all = TRY(at_all_steps(*a.parameter, at));
   const auto below_one = [](double k) { return k < 1; };
   if (std::ranges::all_of(all, below_one)) return Vector();
   for (const double k : all) {
@@ -144,8 +148,7 @@ Result<Vector> ReferenceEvaluator::ranked(const Aggregate& a, const Moment& at) 
       return invalid(fmt::format("Scalar value {} overflows int64", short_number(k)));
     }
   }
-  const Timestamp t = is_step_invariant(*a.operand) ? at.steps.start : at.t;
-  const double k = TRY(scalar(*a.parameter, {t, at.steps}));
+  const double k = TRY(scalar(*a.parameter, at));
   if (k < 1) return Vector();
   const bool largest = a.op == AggregateOp::kTopk;
   const auto ranks_before = [largest](const Element& x, const Element& y) {

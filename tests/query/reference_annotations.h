@@ -37,7 +37,7 @@ class Annotator final {
   };
   std::string place(query::SourceRange where) const;
 
-  const std::string_view query_;
+  std::string_view query_;
   std::map<std::string, std::string> warnings_;  // Text -> "line:column".
   std::map<std::string, std::string> infos_;
   std::map<std::string, Monotonicity> monotonicity_;  // By metric.

@@ -193,6 +193,11 @@ Result<double> ReferenceEvaluator::scalar(const Expr& e, const Moment& at) {
 }
 
 Result<Vector> ReferenceEvaluator::vector(const Expr& e, const Moment& at) {
+  if (!at.steps.has_one() && is_step_invariant(e)) {
+    // Evaluated once, at the first step: what may differ by step is then read there.
+    const Timestamp first = at.steps.start;
+    return vector(e, {.t = first, .steps = {.start = first, .end = first, .step = Duration{0}}});
+  }
   switch (e.kind) {
     case ExprKind::kParen: return vector(*as<query::Paren>(e).inner, at);
     case ExprKind::kSelector:
@@ -239,8 +244,7 @@ Result<Vector> ReferenceEvaluator::without_duplicates(Vector v) const {
 /// What operators and functions give. An instant query with delayed name removal is only checked
 /// at its end.
 Result<Vector> ReferenceEvaluator::checked(Vector v, const Moment& at) const {
-  const bool is_instant = at.steps.start == at.steps.end;
-  if (is_instant && settings_.delays_name_removal) return v;
+  if (at.steps.has_one() && settings_.delays_name_removal) return v;
   return without_duplicates(std::move(v));
 }
 

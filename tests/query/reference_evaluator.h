@@ -19,6 +19,7 @@ struct Steps {
   Timestamp start;
   Timestamp end;
   Duration step;
+  bool has_one() const { return step.ms == 0 || end - start < step; }
 };
 
 /// One of them.
@@ -68,6 +69,7 @@ class ReferenceEvaluator final {
   Element nameless(Element element) const;
   Result<Vector> without_duplicates(Vector v) const;
   Result<Vector> checked(Vector v, const Moment& at) const;
+  /// For mistakes in a parameter that count at whichever step they are.
   Result<std::vector<double>> at_all_steps(const query::Expr& parameter, const Moment& at);
 
   // reference_binary.cc
@@ -80,7 +82,7 @@ class ReferenceEvaluator final {
   Result<Vector> aggregate(const query::Aggregate& a, const Moment& at);
   Result<Vector> ranked(const query::Aggregate& a, const Moment& at);
   Result<Vector> counted_values(const query::Aggregate& a, const Moment& at);
-  Result<std::vector<double>> parameters_of(const query::Aggregate& a, const Moment& at);
+  void warn_of_extremes(const std::vector<double>& quantiles, query::SourceRange where);
 
   // reference_functions.cc
   Result<Vector> call(const query::Call& c, const Moment& at);

@@ -142,8 +142,10 @@ Result<Vector> ReferenceEvaluator::range_call(const Call& c, const Moment& at) {
 /// With immediate name removal two series of one name collide even if they never have a value at
 /// the same step.
 Status ReferenceEvaluator::check_range_collisions(const Call& c, const Moment& at) {
-  const bool keeps_name =
-      c.function.id == FunctionId::kLastOverTime || c.function.id == FunctionId::kFirstOverTime;
+  if (c.function.id == FunctionId::kLastOverTime || c.function.id == FunctionId::kFirstOverTime) {
+    return {};
+  }
+  const Annotator before = annotator_;  // What is only tried is not told.
   std::set<tsdb::Labels> sources;
   for (Timestamp t = at.steps.start; t <= at.steps.end; t = t + at.steps.step) {
     std::vector<double> parameters;
@@ -156,7 +158,7 @@ Status ReferenceEvaluator::check_range_collisions(const Call& c, const Moment& a
     }
     if (at.steps.step.ms == 0) break;
   }
-  if (keeps_name) return {};
+  annotator_ = before;
   std::set<tsdb::Labels> results;
   for (const tsdb::Labels& labels : sources) {
     if (!results.insert(without_metadata(labels)).second) return invalid(kSameLabelset);
@@ -208,10 +210,11 @@ Result<Vector> ReferenceEvaluator::clamped(const Call& c, const Moment& at) {
 
 Result<Vector> ReferenceEvaluator::sorted(const Call& c, const Moment& at) {
   Vector v = TRY(vector(*c.arguments[0], at));
-  if (at.steps.start != at.steps.end) {
+  if (!at.steps.has_one()) {
     annotator_.warn(
         "sort is ineffective for range queries since results are always ordered by labels",
         c.source);
+    return v;
   }
   const bool descending = c.function.id == FunctionId::kSortDesc;
   std::ranges::stable_sort(v, [descending](const Element& a, const Element& b) {

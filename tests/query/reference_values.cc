@@ -417,7 +417,7 @@ double histogram_fraction_of(double lower, double upper, std::vector<Bucket> buc
       if (x <= from) return below;
       if (x > buckets[i].upper) continue;
       if (x == buckets[i].upper || from == -kInf) return buckets[i].count;
-      return below + (buckets[i].count - below) * ((x - from) / (buckets[i].upper - from));
+      return below + (buckets[i].count - below) * (x - from) / (buckets[i].upper - from);
     }
     return total;
   };

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/support/table_storage.h"
+
+namespace tarsier::testing {
+
+/// A small, nasty set of series around 0 to 20 minutes: counters with resets, gaps and staleness,
+/// gauges with NaN and infinities, classic histograms, odd sampling times.
+TableStorage make_nasty_storage();
+
+/// Writes random PromQL about the series of make_nasty_storage: the whole stable language, mostly
+/// well typed and mostly answerable. The same seed gives the same expressions.
+class RandomExpression final {
+ public:
+  explicit RandomExpression(std::uint32_t seed) : random_(seed) {}
+
+  std::string vector(int depth);
+  std::string scalar(int depth);
+  std::string matrix(int depth);
+  /// Below `n`.
+  int below(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
+
+ private:
+  std::string pick(const std::vector<std::string>& choices) {
+    return choices[static_cast<std::size_t>(below(static_cast<int>(choices.size())))];
+  }
+  bool one_in(int n) { return below(n) == 0; }
+  std::string selector();
+  std::string modifiers();
+  std::string number();
+  std::string duration();
+  std::string range_call(int depth);
+  std::string value_call(int depth);
+  std::string label_call(int depth);
+  std::string histogram_call(int depth);
+  std::string aggregation(int depth);
+  std::string binary(int depth);
+  std::string matched_binary(int depth);
+
+  std::mt19937 random_;
+};
+
+}  // namespace tarsier::testing
