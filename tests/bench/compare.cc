@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -139,6 +140,7 @@ int run(int argc, char** argv) {
   }
   const testing::TemporaryDirectory temporary;
   if (scratch.empty()) scratch = temporary.path();
+  std::filesystem::create_directories(scratch);
 
   const std::string machine = describe_machine(scratch);
   const double floor = measure_floor(std::min<std::size_t>(workload.series_count, 200'000));
