@@ -78,12 +78,18 @@ Result<std::vector<MatrixSeries>> to_matrix(Context& context, const RangeSource&
     if (i % 256 == 0) TRY(context.check_alive());
     MatrixSeries series;
     TRY(source.read(i, series.points, scratch));
+    const Column column{series.points.times_ms, series.points.values};
     WindowBounds bounds;
-    bounds.move_to(Column{series.points.times_ms, series.points.values}, windows, 0);
+    if (source.extension() == Extension::kNone) {
+      bounds.move_to(column, windows, 0);
+    } else {
+      series.points = extended_points(source.extension(), column, windows);
+      bounds.last = series.points.size();
+    }
     if (bounds.size() != series.points.size()) {
-      const auto cut = [&](auto& column) {
-        column.erase(column.begin() + static_cast<std::ptrdiff_t>(bounds.last), column.end());
-        column.erase(column.begin(), column.begin() + static_cast<std::ptrdiff_t>(bounds.first));
+      const auto cut = [&](auto& values) {
+        values.erase(values.begin() + static_cast<std::ptrdiff_t>(bounds.last), values.end());
+        values.erase(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(bounds.first));
       };
       cut(series.points.times_ms);
       cut(series.points.values);

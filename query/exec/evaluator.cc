@@ -114,12 +114,14 @@ Result<RangePtr> Evaluator::matrix(const Expr& e, const Grid& grid) {
     case ExprKind::kStepInvariant: return matrix(*as<StepInvariant>(e).inner, grid);
     case ExprKind::kRange: {
       const auto& range = as<Range>(e);
-      if (range.selector->anchored || range.selector->smoothed) {
-        return invalid("anchored and smoothed range selectors are not supported");
-      }
       const Selection* const selection = TRY(selections_.of(*range.selector));
-      return select_range(context_, *selection, grid,
-                          plan_.windows(range.selector->shift, range.range.constant, grid));
+      Windows windows = plan_.windows(range.selector->shift, range.range.constant, grid);
+      const Extension extension = range.selector->anchored   ? Extension::kAnchored
+                                  : range.selector->smoothed ? Extension::kSmoothed
+                                                             : Extension::kNone;
+      if (extension != Extension::kNone) windows.before_ms = plan_.lookback.ms;
+      if (extension == Extension::kSmoothed) windows.after_ms = plan_.lookback.ms;
+      return select_range(context_, *selection, grid, windows, extension);
     }
     case ExprKind::kSubquery: {
       const auto& subquery = as<Subquery>(e);
@@ -137,10 +139,13 @@ Result<RangePtr> Evaluator::matrix(const Expr& e, const Grid& grid) {
 
 Result<StreamPtr> Evaluator::selector(const Selector& selector, const Grid& grid,
                                       SampleAspect aspect) {
-  if (selector.smoothed) return invalid("smoothed instant selectors are not supported");
   const Selection* const selection = TRY(selections_.of(selector));
-  return select_instant(context_, *selection, grid,
-                        plan_.windows(selector.shift, plan_.lookback, grid), aspect);
+  Windows windows = plan_.windows(selector.shift, plan_.lookback, grid);
+  if (selector.smoothed && aspect == SampleAspect::kValue) {
+    windows.after_ms = plan_.lookback.ms;
+    return apply_kernel(select_range(context_, *selection, grid, windows), smoothed_instant_kernel);
+  }
+  return select_instant(context_, *selection, grid, windows, aspect);
 }
 
 Result<StreamPtr> Evaluator::unary_minus(const Unary& unary, const Grid& grid) {

@@ -217,7 +217,7 @@ Result<StreamPtr> Evaluator::element_call(const Call& call, const Grid& grid) {
 
 Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
   const FunctionId id = call.function.id;
-  const RangeKernel kernel = range_kernel(id);
+  RangeKernel kernel = range_kernel(id);
   std::vector<double> scalars[2];
   std::size_t scalar_count = 0;
   const Expr* range = nullptr;
@@ -231,6 +231,17 @@ Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
     }
   }
   RangePtr source = TRY(matrix(*range, grid));
+  if (source->extension() != Extension::kNone) {
+    kernel = extended_kernel(source->extension(), id);
+    if (kernel == nullptr) {
+      const bool is_anchored = source->extension() == Extension::kAnchored;
+      return invalid(fmt::format(
+          "{} modifier can only be used with: {} - not with {}",
+          is_anchored ? "anchored" : "smoothed",
+          is_anchored ? "changes, delta, increase, rate, resets" : "delta, increase, rate",
+          call.function.name));
+    }
+  }
   StreamPtr stream;
   if (id == FunctionId::kRate || id == FunctionId::kIncrease) {
     stream = apply_counter_kernel(context_, std::move(source), kernel, range->source);

@@ -23,8 +23,9 @@ void remove_stale_markers(tsdb::SampleColumns& columns) {
 
 class SelectedRange final : public RangeSource {
  public:
-  SelectedRange(Context& context, const Selection& selection, Grid grid, const Windows& windows)
-      : RangeSource(grid, windows),
+  SelectedRange(Context& context, const Selection& selection, Grid grid, const Windows& windows,
+                Extension extension)
+      : RangeSource(grid, windows, extension),
         context_(context),
         selection_(selection),
         set_(*selection.set) {}
@@ -39,8 +40,8 @@ class SelectedRange final : public RangeSource {
   Status read(std::size_t i, tsdb::SampleColumns& out, Scratch&) const override {
     if (windows().count == 0 || windows().range_ms <= 0) return {};
     TRY(set_.read(i,
-                  TimeRange{Timestamp{windows().start_ms(0) + 1},
-                            Timestamp{windows().end_ms(windows().count - 1)}},
+                  TimeRange{Timestamp{windows().start_ms(0) - windows().before_ms + 1},
+                            Timestamp{windows().end_ms(windows().count - 1) + windows().after_ms}},
                   out));
     context_.samples_read.fetch_add(out.size(), std::memory_order_relaxed);
     TRY(context_.budget.hold(out.size()));
@@ -156,8 +157,8 @@ class CounterStream final : public KernelStream {
 }  // namespace
 
 RangePtr select_range(Context& context, const Selection& selection, Grid grid,
-                      const Windows& windows) {
-  return std::make_unique<SelectedRange>(context, selection, grid, windows);
+                      const Windows& windows, Extension extension) {
+  return std::make_unique<SelectedRange>(context, selection, grid, windows, extension);
 }
 
 RangePtr subquery_range(StreamPtr inner, Grid grid, const Windows& windows) {

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "query/exec/selection.h"
 #include "query/exec/stream.h"
+#include "query/functions/extended_kernels.h"
 #include "query/functions/window.h"
 #include "tsdb/labels.h"
 #include "tsdb/sample.h"
@@ -16,13 +17,15 @@ namespace tarsier::query {
 /// number of threads, each with its own Scratch.
 class RangeSource {
  public:
-  RangeSource(Grid grid, const Windows& windows) : grid_(grid), windows_(windows) {}
+  RangeSource(Grid grid, const Windows& windows, Extension extension = Extension::kNone)
+      : grid_(grid), windows_(windows), extension_(extension) {}
   RangeSource(const RangeSource&) = delete;
   RangeSource& operator=(const RangeSource&) = delete;
   virtual ~RangeSource() = default;
 
   const Grid& grid() const { return grid_; }  ///< The steps the windows belong to.
   const Windows& windows() const { return windows_; }
+  Extension extension() const { return extension_; }  ///< Of the selector, if it is one.
   virtual std::size_t size() const = 0;
   virtual tsdb::Labels labels(std::size_t i) const = 0;
   virtual std::string_view label(std::size_t i, std::string_view name) const = 0;
@@ -36,11 +39,12 @@ class RangeSource {
  private:
   const Grid grid_;
   const Windows windows_;
+  const Extension extension_;
 };
 using RangePtr = std::unique_ptr<RangeSource>;
 
 RangePtr select_range(Context& context, const Selection& selection, Grid grid,
-                      const Windows& windows);
+                      const Windows& windows, Extension extension = Extension::kNone);
 /// The values of `inner` at its own steps as samples.
 RangePtr subquery_range(StreamPtr inner, Grid grid, const Windows& windows);
 

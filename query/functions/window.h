@@ -22,6 +22,9 @@ struct Windows {
   std::int64_t stride_ms = 0;  ///< Not negative.
   std::int64_t range_ms = 0;
   std::size_t count = 0;
+  // How far beyond its edges samples are loaded: anchored and smoothed selectors look there.
+  std::int64_t before_ms = 0;
+  std::int64_t after_ms = 0;
 
   std::int64_t end_ms(std::size_t k) const {
     return first_end_ms + static_cast<std::int64_t>(k) * stride_ms;

@@ -143,6 +143,17 @@ TEST_F(EngineTest, TellsOfRatesOverWhatIsNoCounter) {
             "_total/_sum/_count/_bucket: \"load\" (1:6)");
 }
 
+TEST_F(EngineTest, ExtendedSelectorsLookBeyondTheirEdges) {
+  options_.extended_range_selectors = true;
+  load_line({{"__name__", "x_total"}}, 0, 3, 20);
+  EXPECT_EQ(instant("increase(x_total[50s] anchored)", at(110)), "{} 9\n");
+  EXPECT_EQ(instant("increase(x_total[50s] smoothed)", at(110)), "{} 10\n");
+  EXPECT_EQ(instant("x_total smoothed", at(110)), "x_total 22\n");
+  EXPECT_EQ(
+      instant("deriv(x_total[50s] smoothed)", at(110)),
+      "error: smoothed modifier can only be used with: delta, increase, rate - not with deriv");
+}
+
 TEST_F(EngineTest, AggregatesByAndWithout) {
   load({{"__name__", "m"}, {"job", "a"}, {"n", "1"}}, {1});
   load({{"__name__", "m"}, {"job", "a"}, {"n", "2"}}, {2});
