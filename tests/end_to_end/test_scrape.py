@@ -12,6 +12,11 @@ SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? (\S+)$")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
 
+def normal(name, value):
+    """Bounds are numbers: the scraper writes "1" as "1.0", whatever the exporter wrote."""
+    return float(value) if name in ("le", "quantile") else value
+
+
 def parse(body):
     """{(name, sorted label pairs): value text} of a text exposition."""
     samples = {}
@@ -21,7 +26,7 @@ def parse(body):
             continue
         name, labels, value = match.groups()
         pairs = tuple(sorted(
-            (k, v.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\"))
+            (k, normal(k, v.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")))
             for k, v in LABEL.findall(labels or "") if v))
         samples[name, pairs] = float(value)
     return samples
@@ -86,7 +91,7 @@ scrape_configs:
             name = labels.pop("__name__")
             self.assertEqual(labels.pop("instance"), target)
             self.assertEqual(labels.pop("job"), "node")
-            by_series[name, tuple(sorted(labels.items()))] = dict(
+            by_series[name, tuple(sorted((k, normal(k, v)) for k, v in labels.items()))] = dict(
                 (t, float(v)) for t, v in series["values"])
         compared = 0
         for i, t in enumerate(scrape_times[:4]):
