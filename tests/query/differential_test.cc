@@ -21,9 +21,10 @@ namespace {
 using query::QueryRequest;
 using query::QueryResult;
 
-bool is_equal(double a, double b) {
-  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) ||
-         (std::isnan(a) && std::isnan(b)) || a == b;
+/// Bit by bit, NaN being NaN; for a tolerance above 0, up to that relative difference.
+bool is_equal(double a, double b, double tolerance) {
+  if (a == b || (std::isnan(a) && std::isnan(b))) return true;
+  return std::abs(a - b) <= tolerance * std::max(std::abs(a), std::abs(b));
 }
 
 using Points = std::map<std::pair<tsdb::Labels, std::int64_t>, double>;
@@ -74,9 +75,10 @@ std::string invented_info(const std::vector<std::string>& want,
   return "";
 }
 
-/// How two answers differ; empty if they do not. Values must be equal bit by bit (NaN is NaN): both
-/// sum in label order with the same compensation. Refusals must agree, not their texts: a query may
-/// have several mistakes, and which is met first is not part of the language.
+/// How two answers differ; empty if they do not. Values must be equal bit by bit: both sum in label
+/// order with the same compensation. Except what is made of topk and bottomk: whether their
+/// elements are summed by rank or by label is left open. Refusals must agree, not their texts: a
+/// query may have several mistakes, and which is met first is not part of the language.
 std::string difference(const std::string& query, const Result<QueryResult>& want,
                        const Result<QueryResult>& got) {
   if (!want.ok() || !got.ok()) {
@@ -85,13 +87,16 @@ std::string difference(const std::string& query, const Result<QueryResult>& want
                      : "the engine should fail with " + want.status().message();
   }
   if (want->type != got->type) return "another type";
+  const double tolerance =
+      query.find("topk") == std::string::npos && query.find("bottomk") == std::string::npos ? 0
+                                                                                            : 1e-12;
   const Points a = points_of(*want);
   const Points b = points_of(*got);
   for (const auto& [key, value] : a) {
     const auto found = b.find(key);
     const std::string where = fmt::format("{} at {}", key.first.to_string(), key.second);
     if (found == b.end()) return fmt::format("{}: want {}, got nothing", where, value);
-    if (!is_equal(value, found->second)) {
+    if (!is_equal(value, found->second, tolerance)) {
       return fmt::format("{}: want {}, got {}", where, value, found->second);
     }
   }

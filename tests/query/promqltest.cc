@@ -1,11 +1,9 @@
 #include "tests/query/promqltest.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <limits>
 #include <optional>
 #include <regex>
 #include <sstream>
@@ -17,6 +15,7 @@
 #include "query/parse.h"
 #include "query/parse/literal.h"
 #include "query/parse/printer.h"
+#include "tests/query/promqltest_expectation.h"
 #include "tests/query/series_notation.h"
 #include "tests/support/table_storage.h"
 
@@ -44,51 +43,6 @@ std::string take_word(std::string& text) {
   text = trim(std::string_view(text).substr(end));
   return word;
 }
-
-bool almost_equal(double a, double b) {
-  if (tsdb::is_stale_marker(a) || tsdb::is_stale_marker(b)) {
-    return tsdb::is_stale_marker(a) && tsdb::is_stale_marker(b);
-  }
-  if (std::isnan(a) && std::isnan(b)) return true;
-  if (a == b) return true;
-  constexpr double kTolerance = 1e-6;
-  constexpr double kMin = std::numeric_limits<double>::min();
-  const double sum = std::abs(a) + std::abs(b);
-  if (a == 0 || b == 0 || sum < kMin) return std::abs(a - b) < kTolerance * kMin;
-  return std::abs(a - b) / std::min(sum, std::numeric_limits<double>::max()) < kTolerance;
-}
-
-/// A text an error or annotation has to have.
-struct TextPattern {
-  std::string text;
-  bool is_regex = false;
-  bool matches(const std::string& got) const {
-    if (!is_regex) return text.empty() || text == got;
-    return std::regex_search(got, std::regex(text));
-  }
-};
-
-struct Eval {
-  int line = 0;
-  bool is_range = false;
-  Timestamp start;
-  Timestamp end;
-  Duration step;
-  std::string text;
-
-  // What is expected.
-  bool ordered = false;
-  std::optional<TextPattern> failure;
-  std::vector<TextPattern> warnings;
-  std::vector<TextPattern> infos;
-  bool no_warn = false;
-  bool no_info = false;
-  std::vector<SeriesLine> series;
-  std::optional<double> scalar;
-  std::optional<std::string> string;
-  std::optional<Timestamp> matrix_start;  ///< Of `expect range vector`.
-  Duration matrix_step;
-};
 
 const query::ParseOptions kStable = {};
 const query::ParseOptions kExperimental = {
@@ -351,122 +305,6 @@ void ScriptRunner::run_eval(const Eval& eval) {
 
 // Comparing.
 
-std::string value_text(double v) {
-  if (tsdb::is_stale_marker(v)) return "stale";
-  return fmt::format("{}", v);
-}
-
-Status compare_point(const tsdb::Labels& labels, std::int64_t time_ms, double want, double got) {
-  if (almost_equal(want, got)) return {};
-  return invalid(fmt::format("{} at {} ms: want {}, got {}", labels.to_string(), time_ms,
-                             value_text(want), value_text(got)));
-}
-
-Status compare_vector(const Eval& eval, const std::vector<query::VectorElement>& got,
-                      bool check_order) {
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    const auto want = std::ranges::find(eval.series, got[i].labels, &SeriesLine::labels);
-    if (want == eval.series.end()) {
-      return invalid(fmt::format("unexpected series {} {}", got[i].labels.to_string(),
-                                 value_text(got[i].value)));
-    }
-    const auto position = static_cast<std::size_t>(want - eval.series.begin());
-    if (check_order && position != i) {
-      return invalid(
-          fmt::format("{} is at position {}, want {}", got[i].labels.to_string(), i, position));
-    }
-    if (want->slots.size() != 1 || !want->slots[0]) return invalid("script: not one value");
-    TRY(compare_point(got[i].labels, eval.start.ms, *want->slots[0], got[i].value));
-  }
-  for (const SeriesLine& want : eval.series) {
-    if (std::ranges::find(got, want.labels, &query::VectorElement::labels) == got.end()) {
-      return invalid("missing series " + want.labels.to_string());
-    }
-  }
-  return {};
-}
-
-Status compare_matrix(const std::vector<SeriesLine>& want, Timestamp start, Duration step,
-                      const std::vector<query::MatrixSeries>& got) {
-  if (!std::ranges::is_sorted(got, {}, &query::MatrixSeries::labels)) {
-    return invalid("the matrix is not sorted by labels");
-  }
-  for (const query::MatrixSeries& series : got) {
-    if (std::ranges::find(want, series.labels, &SeriesLine::labels) == want.end()) {
-      return invalid("unexpected series " + series.labels.to_string());
-    }
-  }
-  for (const SeriesLine& line : want) {
-    std::map<std::int64_t, double> expected;
-    for (std::size_t i = 0; i < line.slots.size(); ++i) {
-      if (line.slots[i])
-        expected[start.ms + static_cast<std::int64_t>(i) * step.ms] = *line.slots[i];
-    }
-    const auto series = std::ranges::find(got, line.labels, &query::MatrixSeries::labels);
-    if (series == got.end()) {
-      if (expected.empty()) continue;
-      return invalid("missing series " + line.labels.to_string());
-    }
-    for (std::size_t i = 0; i < series->points.size(); ++i) {
-      const std::int64_t time_ms = series->points.times_ms[i];
-      const auto point = expected.find(time_ms);
-      if (point == expected.end()) {
-        return invalid(fmt::format("{}: unexpected point {} at {} ms", line.labels.to_string(),
-                                   value_text(series->points.values[i]), time_ms));
-      }
-      TRY(compare_point(line.labels, time_ms, point->second, series->points.values[i]));
-      expected.erase(point);
-    }
-    if (!expected.empty()) {
-      return invalid(
-          fmt::format("{}: no point at {} ms", line.labels.to_string(), expected.begin()->first));
-    }
-  }
-  return {};
-}
-
-Status compare_annotations(const std::vector<TextPattern>& want, bool forbidden,
-                           const std::vector<std::string>& got, std::string_view kind) {
-  if (forbidden && !got.empty()) return invalid(fmt::format("unexpected {}: {}", kind, got[0]));
-  if (want.empty()) return {};
-  if (got.empty()) return invalid(fmt::format("expected {}, got none", kind));
-  for (const TextPattern& pattern : want) {
-    const auto fits = [&](const std::string& text) { return pattern.matches(text); };
-    if (std::ranges::any_of(got, fits)) continue;
-    return invalid(fmt::format("no {} is {}; there is {}", kind, pattern.text, got[0]));
-  }
-  for (const std::string& text : got) {
-    const auto fits = [&](const TextPattern& pattern) { return pattern.matches(text); };
-    if (std::ranges::any_of(want, fits)) continue;
-    return invalid(fmt::format("unexpected {}: {}", kind, text));
-  }
-  return {};
-}
-
-Status compare_result(const Eval& eval, const QueryResult& got) {
-  if (eval.string) {
-    if (got.type != ResultType::kString || got.text != *eval.string) {
-      return invalid(fmt::format("want the string {}, got {}", *eval.string, got.text));
-    }
-    return {};
-  }
-  if (eval.scalar) {
-    if (got.type != ResultType::kScalar) return invalid("want a scalar");
-    return compare_point({}, eval.start.ms, *eval.scalar, got.scalar);
-  }
-  if (eval.matrix_start) {
-    if (got.type != ResultType::kMatrix) return invalid("want a range vector");
-    return compare_matrix(eval.series, *eval.matrix_start, eval.matrix_step, got.matrix);
-  }
-  switch (got.type) {
-    case ResultType::kVector: return compare_vector(eval, got.vector, eval.ordered);
-    case ResultType::kMatrix:
-      if (!eval.is_range) return invalid("got a range vector");
-      return compare_matrix(eval.series, eval.start, eval.step, got.matrix);
-    default: return invalid("got a scalar or string");
-  }
-}
-
 Status ScriptRunner::check(const Eval& eval, const QueryRequest& request) {
   const Result<QueryResult> got = evaluate_(storage_, request);
   if (eval.failure) {
@@ -508,7 +346,7 @@ Status ScriptRunner::check_range_mode(const Eval& eval, const QueryResult& insta
   Status status;
   if (instant.type == ResultType::kScalar) {
     if (middle.size() != 1) return invalid("in range mode: not one value");
-    status = compare_point({}, time.ms, *eval.scalar, middle[0].value);
+    status = compare_scalar(time, *eval.scalar, middle[0].value);
   } else {
     status = compare_vector(eval, middle, false);
   }

@@ -14,7 +14,8 @@ namespace tarsier::testing {
 TableStorage make_nasty_storage();
 
 /// Writes random PromQL about the series of make_nasty_storage: the whole stable language, mostly
-/// well typed and mostly answerable. The same seed gives the same expressions.
+/// well typed and mostly answerable. The same seed gives the same expressions with the
+/// same compiler (the order in which arguments are evaluated is its own).
 class RandomExpression final {
  public:
   explicit RandomExpression(std::uint32_t seed) : random_(seed) {}

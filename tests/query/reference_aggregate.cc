@@ -161,6 +161,8 @@ Result<Vector> ReferenceEvaluator::ranked(const Aggregate& a, const Moment& at) 
     std::ranges::stable_sort(group.elements, ranks_before);
     const double count = std::min(std::trunc(k), static_cast<double>(group.elements.size()));
     group.elements.resize(static_cast<std::size_t>(count));
+    // Over several steps the order of ranks is nothing anybody can see.
+    if (!at.steps.has_one()) std::ranges::stable_sort(group.elements, {}, &Element::labels);
     out.insert(out.end(), group.elements.begin(), group.elements.end());
   }
   return out;
