@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <array>
-#include <set>
+#include <map>
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 
 #include "base/quote.h"
 #include "base/utf8.h"
@@ -19,6 +20,7 @@ namespace tarsier::server {
 namespace {
 
 constexpr std::size_t kCredentialsBytesMax = 1 << 20;
+constexpr std::size_t kConfigBytesMax = std::size_t{16} << 20;
 constexpr std::string_view kNotYet = "has no effect in this version";
 
 Status invalid_at(const YamlNode& at, std::string_view text) {
@@ -538,10 +540,17 @@ Result<ingest::ScrapeConfig> read_job(const YamlNode& node, const std::string& p
   return job;
 }
 
-Status read_jobs(MapReader& top, const ConfigSources& sources, Config& config) {
+bool is_valid_glob(std::string_view path) {
+  const std::size_t star = path.find('*');
+  return star == std::string_view::npos || path.find('/', star) == std::string_view::npos;
+}
+
+/// Job names and the file each was first seen in.
+using JobNames = std::map<std::string, std::string>;
+
+Status read_jobs(MapReader& top, const ConfigSources& sources, JobNames& names, Config& config) {
   const YamlNode* list = top.find_list("scrape_configs");
   if (!list) return {};
-  std::set<std::string> names;
   for (std::size_t i = 0; i < list->items.size(); ++i) {
     const YamlNode& item = list->items[i];
     if (item.kind == YamlNode::Kind::kNull) {
@@ -549,11 +558,64 @@ Status read_jobs(MapReader& top, const ConfigSources& sources, Config& config) {
     }
     ingest::ScrapeConfig job = TRY(read_job(item, fmt::format("scrape_configs[{}]", i),
                                             config.global, sources, top.problems()));
-    if (!names.insert(job.job_name).second && top.problems().empty()) {
-      return invalid_at(
-          item, fmt::format("found multiple scrape configs with job name {}", quote(job.job_name)));
+    const auto [first, is_new] = names.emplace(job.job_name, sources.file);
+    if (!is_new && top.problems().empty()) {
+      const std::string where =
+          first->second == sources.file ? "" : fmt::format(", first found in {}", first->second);
+      return invalid_at(item, fmt::format("found multiple scrape configs with job name {}{}",
+                                          quote(job.job_name), where));
     }
     config.scrape_configs.push_back(std::move(job));
+  }
+  return {};
+}
+
+/// One file of `scrape_config_files`: a list `scrape_configs` and nothing else.
+Status read_job_file(const ConfigSources& sources, JobNames& names, Config& config) {
+  const std::string text = TRY(read_file(*sources.files, sources.file, kConfigBytesMax));
+  const YamlNode root = TRY(parse_yaml(text));
+  Problems problems;
+  MapReader map(root, "", problems);
+  const Status status = read_jobs(map, sources, names, config);
+  map.finish();
+  if (!problems.empty()) return invalid(problems.to_string());
+  config.warnings.insert(config.warnings.end(), problems.warnings().begin(),
+                         problems.warnings().end());
+  return status;
+}
+
+/// The files a pattern means, sorted; its only `*`s are in the last element. None is fine.
+std::vector<std::string> expand_glob(FileSystem& files, const std::string& pattern) {
+  if (pattern.find('*') == std::string::npos) return {pattern};
+  std::vector<std::string> found;
+  const std::string directory = parent_path(pattern);
+  const std::string name_pattern = pattern.substr(pattern.rfind('/') + 1);
+  const Result<std::vector<DirectoryEntry>> entries = files.list(directory);
+  if (!entries.ok()) return found;
+  for (const DirectoryEntry& entry : *entries) {
+    if (!entry.is_directory && ::fnmatch(name_pattern.c_str(), entry.name.c_str(), 0) == 0) {
+      found.push_back(join_path(directory, entry.name));
+    }
+  }
+  return found;
+}
+
+Status read_job_files(MapReader& top, const ConfigSources& sources, JobNames& names,
+                      Config& config) {
+  std::vector<std::string> patterns;
+  top.read("scrape_config_files", patterns);
+  for (std::string& pattern : patterns) {
+    if (!is_valid_glob(pattern)) {
+      return invalid_at(*top.find("scrape_config_files"),
+                        fmt::format("invalid scrape config file path {}", quote(pattern)));
+    }
+    if (!sources.files) continue;
+    if (!pattern.starts_with('/')) pattern = join_path(parent_path(sources.file), pattern);
+    for (const std::string& path : expand_glob(*sources.files, pattern)) {
+      ConfigSources inner = sources;
+      inner.file = path;
+      TRY(read_job_file(inner, names, config).with_prefix(path));
+    }
   }
   return {};
 }
@@ -583,11 +645,6 @@ Status read_storage(const YamlNode& node, Problems& problems, StorageConfig& sto
   return {};
 }
 
-bool is_valid_glob(std::string_view path) {
-  const std::size_t star = path.find('*');
-  return star == std::string_view::npos || path.find('/', star) == std::string_view::npos;
-}
-
 Status read_rule_files(MapReader& top) {
   std::vector<std::string> paths;
   top.read("rule_files", paths);
@@ -608,10 +665,9 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   const YamlNode* global = top.find("global");
   config.global = TRY(read_global(global ? *global : kNothing, sources, problems));
   TRY(read_rule_files(top));
-  if (const YamlNode* node = top.find("scrape_config_files")) {
-    return invalid_at(*node, "scrape_config_files is not supported by this version");
-  }
-  TRY(read_jobs(top, sources, config));
+  JobNames names;
+  TRY(read_jobs(top, sources, names, config));
+  TRY(read_job_files(top, sources, names, config));
   if (const YamlNode* node = top.find("storage"))
     TRY(read_storage(*node, problems, config.storage));
   for (const char* name : {"alerting", "remote_write", "remote_read", "tracing", "otlp", "traces",
@@ -633,7 +689,8 @@ Result<Config> parse_config(std::string_view text, const ConfigSources& sources)
   Result<Config> config = read_config(*root, sources, problems);
   if (!problems.empty()) return invalid(prefix + ": " + problems.to_string());
   if (!config.ok()) return std::move(config).status().with_prefix(prefix);
-  config->warnings = problems.warnings();
+  config->warnings.insert(config->warnings.end(), problems.warnings().begin(),
+                          problems.warnings().end());
   return config;
 }
 

@@ -178,6 +178,7 @@ struct Worker {
   std::shared_ptr<Shared> shared;
   std::unordered_set<Connection*> connections;  // Touched on this worker's thread only.
   std::string date = http_date();
+  bool stopped = false;  // A timer that has fired cannot be cancelled any more.
   net::io_context context;
   net::executor_work_guard<net::io_context::executor_type> guard;
   net::steady_timer ticker;
@@ -592,7 +593,7 @@ void Worker::tick() {
   const std::int64_t every_ms = std::clamp<std::int64_t>(shortest_ms / 4, 5, 1000);
   ticker.expires_after(std::chrono::milliseconds(every_ms));
   ticker.async_wait([this](error_code error) {
-    if (!error) tick();
+    if (!error && !stopped) tick();
   });
 }
 
@@ -736,6 +737,7 @@ HttpServer::~HttpServer() {
   for (const std::shared_ptr<Worker>& worker : impl_->workers) {
     net::post(worker->context, [worker, all_gone, impl = impl_.get()] {
       if (worker == impl->workers[0]) impl->accept_pause->cancel();
+      worker->stopped = true;
       worker->ticker.cancel();
       worker->guard.reset();
       if (!all_gone) worker->context.stop();

@@ -21,16 +21,14 @@ constexpr int kStopped = 0;
 constexpr int kMachineFault = 1;
 constexpr int kUserFault = 2;
 
-int complain(const std::string &text) {
+int complain(const std::string& text) {
   std::fprintf(stderr, "tarsier: error: %s\n", text.c_str());
   return kUserFault;
 }
 
-LogLevel log_level(const std::string &name) {
-  if (name == "debug")
-    return LogLevel::kDebug;
-  if (name == "warn")
-    return LogLevel::kWarn;
+LogLevel log_level(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warn") return LogLevel::kWarn;
   return name == "error" ? LogLevel::kError : LogLevel::kInfo;
 }
 
@@ -39,22 +37,21 @@ LogLevel log_level(const std::string &name) {
 sigset_t block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP})
-    sigaddset(&signals, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   return signals;
 }
 
-int serve(const Flags &flags) {
+int serve(const Flags& flags) {
   const sigset_t signals = block_signals();
-  const std::string &format = flags.text("log.format");
+  const std::string& format = flags.text("log.format");
   StderrLogger log(log_level(flags.text("log.level")),
                    format == "json" ? LogFormat::kJson : LogFormat::kLogfmt);
   Result<std::unique_ptr<Tarsier>> server =
       Tarsier::start(flags, log, [] { ::kill(::getpid(), SIGTERM); });
   if (!server.ok()) {
-    const Status &status = server.status();
+    const Status& status = server.status();
     log.error("Tarsier cannot start", {{"err", status.message()}});
     const bool is_configuration =
         status.code() == Code::kInvalid || status.code() == Code::kNotFound;
@@ -62,12 +59,9 @@ int serve(const Flags &flags) {
   }
   for (;;) {
     int signal = 0;
-    if (::sigwait(&signals, &signal) != 0)
-      continue;
-    if (signal != SIGHUP)
-      break;
-    [[maybe_unused]] const Status told =
-        (*server)->reload(); // Logged where it happened.
+    if (::sigwait(&signals, &signal) != 0) continue;
+    if (signal != SIGHUP) break;
+    [[maybe_unused]] const Status told = (*server)->reload();  // Logged where it happened.
   }
   // A second signal ends a stop that takes too long for somebody's patience.
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
@@ -77,10 +71,9 @@ int serve(const Flags &flags) {
 
 int run(std::vector<std::string> arguments) {
   Result<std::vector<std::string>> expanded = expand_argument_files(arguments);
-  if (!expanded.ok())
-    return complain(expanded.status().message());
+  if (!expanded.ok()) return complain(expanded.status().message());
   arguments = std::move(*expanded);
-  for (const std::string &argument : arguments) {
+  for (const std::string& argument : arguments) {
     if (argument == "--help" || argument == "-h") {
       std::fputs(usage().c_str(), stdout);
       return kStopped;
@@ -90,17 +83,15 @@ int run(std::vector<std::string> arguments) {
       return kStopped;
     }
   }
-  if (is_command(arguments))
-    return run_command(arguments);
+  if (is_command(arguments)) return run_command(arguments);
   const Result<Flags> flags = Flags::parse(arguments);
-  if (!flags.ok())
-    return complain(flags.status().message() + ", try --help");
+  if (!flags.ok()) return complain(flags.status().message() + ", try --help");
   return serve(*flags);
 }
 
-} // namespace
-} // namespace tarsier::server
+}  // namespace
+}  // namespace tarsier::server
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   return tarsier::server::run(std::vector<std::string>(argv + 1, argv + argc));
 }

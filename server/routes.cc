@@ -20,35 +20,31 @@
 namespace tarsier::server {
 namespace {
 
-using Answer = std::function<HttpResponse(const HttpRequest &)>;
+using Answer = std::function<HttpResponse(const HttpRequest&)>;
 
 constexpr std::uint64_t kWriteBodyBytesMax = std::uint64_t{32} << 20;
 
 /// Answers at once, on the network thread: for what only reads a few numbers.
 HttpHandler inline_handler(Answer answer) {
-  return [answer = std::move(answer)](const HttpRequest &request,
-                                      const HttpResponder &respond) {
+  return [answer = std::move(answer)](const HttpRequest& request, const HttpResponder& respond) {
     respond(answer(request));
   };
 }
 
 /// Answers on the query threads: for what may take a while.
-HttpHandler pooled_handler(const Doors &doors, Answer answer) {
-  return [&doors, answer = std::move(answer)](HttpRequest request,
-                                              HttpResponder respond) {
-    auto held = std::make_shared<std::pair<HttpRequest, HttpResponder>>(
-        std::move(request), respond);
+HttpHandler pooled_handler(const Doors& doors, Answer answer) {
+  return [&doors, answer = std::move(answer)](HttpRequest request, HttpResponder respond) {
+    auto held =
+        std::make_shared<std::pair<HttpRequest, HttpResponder>>(std::move(request), respond);
     const bool taken = doors.query_pool->try_submit([answer, held] {
       const std::shared_ptr<CancelToken> cancel = held->first.cancel;
       // Nobody waits any more: whoever left while queued costs nothing.
       held->second(cancel->is_cancelled()
-                       ? api_error(ApiErrorType::kCanceled,
-                                   "query was canceled in query queue")
+                       ? api_error(ApiErrorType::kCanceled, "query was canceled in query queue")
                        : answer(held->first));
     });
     if (!taken) {
-      respond(api_error(ApiErrorType::kTimeout,
-                        "query timed out in query queue: it is full"));
+      respond(api_error(ApiErrorType::kTimeout, "query timed out in query queue: it is full"));
     }
   };
 }
@@ -57,33 +53,23 @@ std::string escaped_html(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-    case '<':
-      out += "&lt;";
-      break;
-    case '>':
-      out += "&gt;";
-      break;
-    case '&':
-      out += "&amp;";
-      break;
-    case '"':
-      out += "&quot;";
-      break;
-    default:
-      out += c;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '&': out += "&amp;"; break;
+      case '"': out += "&quot;"; break;
+      default: out += c;
     }
   }
   return out;
 }
 
-HttpResponse landing_page(const Doors &doors) {
+HttpResponse landing_page(const Doors& doors) {
   HttpResponse response;
   response.content_type = "text/html; charset=utf-8";
   std::string links;
-  for (const char *path :
-       {"api/v1/query?query=up", "api/v1/targets", "api/v1/status/tsdb",
-        "api/v1/status/config", "api/v1/status/flags",
-        "api/v1/status/runtimeinfo", "metrics"}) {
+  for (const char* path :
+       {"api/v1/query?query=up", "api/v1/targets", "api/v1/status/tsdb", "api/v1/status/config",
+        "api/v1/status/flags", "api/v1/status/runtimeinfo", "metrics"}) {
     links += fmt::format("<li><a href=\"{0}\">{0}</a></li>\n", path);
   }
   response.body = fmt::format(
@@ -105,26 +91,24 @@ HttpResponse federated_text(std::string text) {
   return response;
 }
 
-void add_lifecycle(Router &router, const Doors &doors) {
-  const auto probe = [&](const char *path, const char *text, bool needs_ready) {
-    router.add({.path = path,
-                .methods = {"GET", "HEAD"},
-                .handler = inline_handler([text](const HttpRequest &) {
-                  return text_response(200, text);
-                }),
-                .is_api = false,
-                .needs_ready = needs_ready});
+void add_lifecycle(Router& router, const Doors& doors) {
+  const auto probe = [&](const char* path, const char* text, bool needs_ready) {
+    router.add(
+        {.path = path,
+         .methods = {"GET", "HEAD"},
+         .handler = inline_handler([text](const HttpRequest&) { return text_response(200, text); }),
+         .is_api = false,
+         .needs_ready = needs_ready});
   };
   probe("/-/healthy", "Prometheus Server is Healthy.\n", false);
   probe("/-/ready", "Prometheus Server is Ready.\n", true);
 
-  const auto control = [&](const char *path, HttpHandler handler) {
+  const auto control = [&](const char* path, HttpHandler handler) {
     router.add(
         {.path = path,
          .methods = {"POST", "PUT"},
          .handler =
-             [&doors, handler = std::move(handler)](HttpRequest request,
-                                                    HttpResponder respond) {
+             [&doors, handler = std::move(handler)](HttpRequest request, HttpResponder respond) {
                if (doors.flags.is_on("web.enable-lifecycle")) {
                  return handler(std::move(request), std::move(respond));
                }
@@ -134,166 +118,140 @@ void add_lifecycle(Router &router, const Doors &doors) {
          .needs_ready = false,
          .wrong_method_text = "Only POST or PUT requests allowed"});
   };
-  control("/-/reload", [&doors](const HttpRequest &, HttpResponder respond) {
-    doors.reload([respond = std::move(respond)](const Status &status) {
-      respond(
-          status.ok()
-              ? text_response(200, "")
-              : text_response(500, fmt::format("failed to reload config: {}\n",
-                                               status.message())));
+  control("/-/reload", [&doors](const HttpRequest&, HttpResponder respond) {
+    doors.reload([respond = std::move(respond)](const Status& status) {
+      respond(status.ok() ? text_response(200, "")
+                          : text_response(500, fmt::format("failed to reload config: {}\n",
+                                                           status.message())));
     });
   });
-  control("/-/quit",
-          [&doors](const HttpRequest &, const HttpResponder &respond) {
-            respond(text_response(200, "Requesting termination... Goodbye!"));
-            doors.quit();
-          });
+  control("/-/quit", [&doors](const HttpRequest&, const HttpResponder& respond) {
+    respond(text_response(200, "Requesting termination... Goodbye!"));
+    doors.quit();
+  });
 }
 
-void add_pages(Router &router, const Doors &doors) {
-  const auto page = [&](const char *path, Answer answer) {
+void add_pages(Router& router, const Doors& doors) {
+  const auto page = [&](const char* path, Answer answer) {
     router.add({.path = path,
                 .handler = inline_handler(std::move(answer)),
                 .is_api = false,
                 .needs_ready = false});
   };
-  page("/", [&doors](const HttpRequest &) { return landing_page(doors); });
-  page("/version", [](const HttpRequest &) { return version_response(); });
-  page("/metrics", [&doors](const HttpRequest &) {
-    return federated_text(doors.metrics());
-  });
+  page("/", [&doors](const HttpRequest&) { return landing_page(doors); });
+  page("/version", [](const HttpRequest&) { return version_response(); });
+  page("/metrics", [&doors](const HttpRequest&) { return federated_text(doors.metrics()); });
 }
 
-void add_queries(Router &router, const Doors &doors) {
-  const auto query = [&](const char *path, std::vector<std::string> methods,
-                         Answer answer) {
+void add_queries(Router& router, const Doors& doors) {
+  const auto query = [&](const char* path, std::vector<std::string> methods, Answer answer) {
     router.add({.path = path,
                 .methods = std::move(methods),
                 .handler = pooled_handler(doors, std::move(answer))});
   };
   const std::vector<std::string> both = {"GET", "POST"};
-  query("/api/v1/query", both,
-        [&](const HttpRequest &r) { return doors.query->query(r); });
+  query("/api/v1/query", both, [&](const HttpRequest& r) { return doors.query->query(r); });
   query("/api/v1/query_range", both,
-        [&](const HttpRequest &r) { return doors.query->query_range(r); });
+        [&](const HttpRequest& r) { return doors.query->query_range(r); });
   query("/api/v1/query_exemplars", both,
-        [&](const HttpRequest &r) { return doors.query->query_exemplars(r); });
-  query("/api/v1/series", both,
-        [&](const HttpRequest &r) { return doors.query->series(r); });
-  query("/api/v1/labels", both,
-        [&](const HttpRequest &r) { return doors.query->labels(r); });
-  query("/api/v1/label/*/values", {"GET"}, [&](const HttpRequest &r) {
+        [&](const HttpRequest& r) { return doors.query->query_exemplars(r); });
+  query("/api/v1/series", both, [&](const HttpRequest& r) { return doors.query->series(r); });
+  query("/api/v1/labels", both, [&](const HttpRequest& r) { return doors.query->labels(r); });
+  query("/api/v1/label/*/values", {"GET"}, [&](const HttpRequest& r) {
     constexpr std::string_view kBefore = "/api/v1/label/";
-    const std::string_view rest =
-        std::string_view(r.raw_path).substr(kBefore.size());
+    const std::string_view rest = std::string_view(r.raw_path).substr(kBefore.size());
     const std::string_view segment = rest.substr(0, rest.find('/'));
-    return doors.query->label_values(
-        r, percent_decode(segment).value_or(std::string(segment)));
+    return doors.query->label_values(r, percent_decode(segment).value_or(std::string(segment)));
   });
 }
 
-void add_targets(Router &router, const Doors &doors) {
-  const auto get = [&](const char *path, Answer answer) {
-    router.add(
-        {.path = path, .handler = pooled_handler(doors, std::move(answer))});
+void add_targets(Router& router, const Doors& doors) {
+  const auto get = [&](const char* path, Answer answer) {
+    router.add({.path = path, .handler = pooled_handler(doors, std::move(answer))});
   };
-  get("/api/v1/targets", [&](const HttpRequest &r) {
-    return api_success([&](JsonWriter &json) {
-      ingest::write_targets_json(
-          json, doors.scrapes->targets(), r.parameter("state").value_or(""),
-          r.parameter("scrapePool").value_or(""), doors.external);
+  get("/api/v1/targets", [&](const HttpRequest& r) {
+    return api_success([&](JsonWriter& json) {
+      ingest::write_targets_json(json, doors.scrapes->targets(), r.parameter("state").value_or(""),
+                                 r.parameter("scrapePool").value_or(""), doors.external);
     });
   });
-  get("/api/v1/scrape_pools", [&](const HttpRequest &) {
-    return api_success([&](JsonWriter &json) {
-      ingest::write_scrape_pools_json(json, doors.scrapes->targets());
-    });
+  get("/api/v1/scrape_pools", [&](const HttpRequest&) {
+    return api_success(
+        [&](JsonWriter& json) { ingest::write_scrape_pools_json(json, doors.scrapes->targets()); });
   });
-  get("/api/v1/targets/metadata", [&](const HttpRequest &r) {
-    const Result<std::size_t> limit =
-        parse_api_limit(r.parameter("limit").value_or(""));
-    if (!limit.ok())
-      return api_error(ApiErrorType::kBadData, "limit must be a number");
+  get("/api/v1/targets/metadata", [&](const HttpRequest& r) {
+    const Result<std::size_t> limit = parse_api_limit(r.parameter("limit").value_or(""));
+    if (!limit.ok()) return api_error(ApiErrorType::kBadData, "limit must be a number");
     std::vector<tsdb::Matcher> matchers;
-    if (const std::string_view text = r.parameter("match_target").value_or("");
-        !text.empty()) {
-      Result<std::vector<tsdb::Matcher>> parsed =
-          query::parse_metric_selector(text);
-      if (!parsed.ok())
-        return api_error(parsed.status());
+    if (const std::string_view text = r.parameter("match_target").value_or(""); !text.empty()) {
+      Result<std::vector<tsdb::Matcher>> parsed = query::parse_metric_selector(text);
+      if (!parsed.ok()) return api_error(parsed.status());
       matchers = std::move(*parsed);
     }
-    return api_success([&](JsonWriter &json) {
-      ingest::write_target_metadata_json(
-          json, doors.scrapes->targets(), matchers,
-          r.parameter("metric").value_or(""), *limit);
+    return api_success([&](JsonWriter& json) {
+      ingest::write_target_metadata_json(json, doors.scrapes->targets(), matchers,
+                                         r.parameter("metric").value_or(""), *limit);
     });
   });
-  get("/api/v1/metadata", [&](const HttpRequest &r) {
+  get("/api/v1/metadata", [&](const HttpRequest& r) {
     return metadata_response(r, doors.scrapes->targets(), doors.db->metadata());
   });
 }
 
-void add_status(Router &router, const Doors &doors) {
-  const auto get = [&](const char *path, Answer answer) {
-    router.add(
-        {.path = path, .handler = pooled_handler(doors, std::move(answer))});
+void add_status(Router& router, const Doors& doors) {
+  const auto get = [&](const char* path, Answer answer) {
+    router.add({.path = path, .handler = pooled_handler(doors, std::move(answer))});
   };
-  get("/api/v1/status/buildinfo",
-      [](const HttpRequest &) { return build_info_response(); });
-  get("/api/v1/status/runtimeinfo", [&](const HttpRequest &) {
-    return runtime_info_response(
-        {.start_time = doors.self.start_time(),
-         .now = now(),
-         .config_time = doors.self.config_time(),
-         .config_is_good = doors.self.config_is_good(),
-         .storage_retention = doors.storage_retention});
+  get("/api/v1/status/buildinfo", [](const HttpRequest&) { return build_info_response(); });
+  get("/api/v1/status/runtimeinfo", [&](const HttpRequest&) {
+    return runtime_info_response({.start_time = doors.self.start_time(),
+                                  .now = now(),
+                                  .config_time = doors.self.config_time(),
+                                  .config_is_good = doors.self.config_is_good(),
+                                  .storage_retention = doors.storage_retention});
   });
-  get("/api/v1/status/config", [&](const HttpRequest &) {
-    return config_response(doors.config_yaml());
-  });
-  get("/api/v1/status/flags",
-      [&](const HttpRequest &) { return flags_response(doors.flags); });
-  get("/api/v1/status/tsdb", [&](const HttpRequest &r) {
+  get("/api/v1/status/config",
+      [&](const HttpRequest&) { return config_response(doors.config_yaml()); });
+  get("/api/v1/status/flags", [&](const HttpRequest&) { return flags_response(doors.flags); });
+  get("/api/v1/status/tsdb", [&](const HttpRequest& r) {
     return head_statistics_response(
         r, [&](std::size_t limit) { return doors.db->head_statistics(limit); });
   });
   get("/api/v1/status/tsdb/blocks",
-      [&](const HttpRequest &) { return blocks_response(doors.db->blocks()); });
+      [&](const HttpRequest&) { return blocks_response(doors.db->blocks()); });
   // Rules arrive with alerting; until then there are none, which is an answer.
-  get("/api/v1/rules", [](const HttpRequest &) {
-    return api_success([](JsonWriter &json) {
+  get("/api/v1/rules", [](const HttpRequest&) {
+    return api_success([](JsonWriter& json) {
       json.begin_object().key("groups").begin_array().end_array().end_object();
     });
   });
-  get("/api/v1/alerts", [](const HttpRequest &) {
-    return api_success([](JsonWriter &json) {
+  get("/api/v1/alerts", [](const HttpRequest&) {
+    return api_success([](JsonWriter& json) {
       json.begin_object().key("alerts").begin_array().end_array().end_object();
     });
   });
 }
 
-void add_write(Router &router, const Doors &doors) {
+void add_write(Router& router, const Doors& doors) {
   const bool is_on = doors.flags.is_on("web.enable-remote-write-receiver");
   router.add({.path = "/api/v1/write",
               .methods = {"POST"},
               .handler =
                   [&doors, is_on](HttpRequest request, HttpResponder respond) {
                     if (is_on) {
-                      return doors.receiver->handle(std::move(request),
-                                                    std::move(respond));
+                      return doors.receiver->handle(std::move(request), std::move(respond));
                     }
-                    respond(text_response(
-                        404, "remote write receiver needs to be enabled with "
-                             "--web.enable-remote-write-receiver\n"));
+                    respond(text_response(404,
+                                          "remote write receiver needs to be enabled with "
+                                          "--web.enable-remote-write-receiver\n"));
                   },
               .body_size_max = kWriteBodyBytesMax,
               .compress = false});
 }
 
-} // namespace
+}  // namespace
 
-void add_routes(Router &router, const Doors &doors) {
+void add_routes(Router& router, const Doors& doors) {
   add_lifecycle(router, doors);
   add_pages(router, doors);
   add_queries(router, doors);
@@ -302,4 +260,4 @@ void add_routes(Router &router, const Doors &doors) {
   add_write(router, doors);
 }
 
-} // namespace tarsier::server
+}  // namespace tarsier::server

@@ -34,39 +34,36 @@ namespace {
 constexpr Duration kDrainGrace = seconds(10);
 constexpr std::size_t kQueryQueueMax = 1024;
 
-std::size_t core_count() {
-  return std::max(1u, std::thread::hardware_concurrency());
-}
+std::size_t core_count() { return std::max(1u, std::thread::hardware_concurrency()); }
 
 /// Some more than cores, so that one long query does not hold up a dashboard;
 /// never more than asked.
-std::size_t query_thread_count(const Flags &flags) {
-  const std::size_t wanted =
-      std::max<std::size_t>(flags.number("query.max-concurrency"), 1);
+std::size_t query_thread_count(const Flags& flags) {
+  const std::size_t wanted = std::max<std::size_t>(flags.number("query.max-concurrency"), 1);
   return std::min(wanted, std::max<std::size_t>(4, 2 * core_count()));
 }
 
 /// Replicas with different names or labels scrape at different moments.
-std::uint64_t spread_seed(const GlobalConfig &global) {
+std::uint64_t spread_seed(const GlobalConfig& global) {
   std::uint64_t seed = ingest::fnv1a(host_name());
-  for (const auto &[name, value] : global.external_labels) {
+  for (const auto& [name, value] : global.external_labels) {
     seed = ingest::fnv1a(name + "=" + value + ",", seed);
   }
   return seed;
 }
 
-void log_warnings(Logger &log, const std::vector<std::string> &warnings) {
-  for (const std::string &warning : warnings)
-    log.warn("Configuration", {{"warning", warning}});
+void log_warnings(Logger& log, const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) log.warn("Configuration", {{"warning", warning}});
 }
 
-} // namespace
+}  // namespace
 
 // Members are ended in reverse: whoever uses something comes after it.
 struct Tarsier::Impl {
-  Impl(const Flags &f, Logger &l, std::function<void()> q)
-      : flags(f), log(l), quit(std::move(q)), self(now()),
-        deadlines([this] { scheduler.wake(); }) {}
+  Impl(const Flags& f, Logger& l, std::function<void()> q)
+      : flags(f), log(l), quit(std::move(q)), self(now()), deadlines([this] {
+          scheduler.wake();
+        }) {}
 
   Status listen();
   Status open_storage();
@@ -76,8 +73,8 @@ struct Tarsier::Impl {
   std::string metrics() const;
   std::string config_yaml() const;
 
-  const Flags &flags;
-  Logger &log;
+  const Flags& flags;
+  Logger& log;
   const std::function<void()> quit;
   SelfMetrics self;
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
@@ -86,8 +83,7 @@ struct Tarsier::Impl {
   mutable Mutex config_mutex;
   std::shared_ptr<const Config> config GUARDED_BY(config_mutex);
 
-  std::unique_ptr<ThreadPool>
-      work_pool; ///< Parts of one task: replay, a query's partitions.
+  std::unique_ptr<ThreadPool> work_pool;  ///< Parts of one task: replay, a query's partitions.
   std::unique_ptr<tsdb::Db> db;
   std::thread sync_thread;
   std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
@@ -100,9 +96,8 @@ struct Tarsier::Impl {
   std::unique_ptr<Router> router;
   std::unique_ptr<HttpServer> http;
   Deadlines deadlines;
-  Scheduler maintenance{"maintenance"}; ///< Storage: long tasks.
-  Scheduler scheduler{
-      "scheduler"}; ///< Scrapes, deadlines, reloads: short ones.
+  Scheduler maintenance{"maintenance"};  ///< Storage: long tasks.
+  Scheduler scheduler{"scheduler"};      ///< Scrapes, deadlines, reloads: short ones.
 };
 
 /// The listener is up before storage is, so that a replay can be watched.
@@ -110,10 +105,9 @@ Status Tarsier::Impl::listen() {
   const std::string port = port_of(flags.list("web.listen-address").at(0));
   const ExternalUrl url = TRY(external_url(flags, port));
   external = {.scheme = url.scheme, .host = url.authority, .own_port = port};
-  Result<std::unique_ptr<Router>> created = Router::create(
-      {.prefix = url.prefix, .cors_origin = flags.text("web.cors.origin")});
-  if (!created.ok())
-    return std::move(created).status().with_prefix("--web.cors.origin");
+  Result<std::unique_ptr<Router>> created =
+      Router::create({.prefix = url.prefix, .cors_origin = flags.text("web.cors.origin")});
+  if (!created.ok()) return std::move(created).status().with_prefix("--web.cors.origin");
   router = std::move(*created);
   doors = std::make_unique<Doors>(
       Doors{.flags = flags,
@@ -122,17 +116,15 @@ Status Tarsier::Impl::listen() {
             .config_yaml = [this] { return config_yaml(); },
             .reload =
                 [this](std::function<void(Status)> done) {
-                  scheduler.post(
-                      [this, done = std::move(done)] { done(reload_now()); });
+                  scheduler.post([this, done = std::move(done)] { done(reload_now()); });
                 },
             .quit = quit,
             .external = external});
   add_routes(*router, *doors);
   http = TRY(HttpServer::listen(
       http_server_options(flags),
-      [this](const HttpRequest &request) { return router->decide(request); },
-      log));
-  for (const std::string &address : http->addresses()) {
+      [this](const HttpRequest& request) { return router->decide(request); }, log));
+  for (const std::string& address : http->addresses()) {
     log.info("Listening", {{"address", address}});
   }
   return {};
@@ -140,15 +132,13 @@ Status Tarsier::Impl::listen() {
 
 Status Tarsier::Impl::open_storage() {
   const std::int64_t begin_ns = monotonic_ns();
-  work_pool = std::make_unique<ThreadPool>(ThreadPool::Options{
-      .thread_count = std::max<std::size_t>(core_count() - 1, 1)});
-  db = TRY(tsdb::Db::open(*files, flags.text("storage.tsdb.path"), storage, log,
-                          work_pool.get()));
+  work_pool = std::make_unique<ThreadPool>(
+      ThreadPool::Options{.thread_count = std::max<std::size_t>(core_count() - 1, 1)});
+  db = TRY(tsdb::Db::open(*files, flags.text("storage.tsdb.path"), storage, log, work_pool.get()));
   const std::int64_t took_ms = (monotonic_ns() - begin_ns) / 1'000'000;
   log.info("Storage is open",
            {{"path", flags.text("storage.tsdb.path")},
-            {"retention",
-             describe_retention(storage.retention, storage.retention_bytes)},
+            {"retention", describe_retention(storage.retention, storage.retention_bytes)},
             {"took", fmt::format("{}ms", took_ms)}});
   return {};
 }
@@ -166,12 +156,10 @@ void Tarsier::Impl::start_rooms() {
   receiver = std::make_unique<ingest::RemoteWriteReceiver>(
       ingest::WriteDoor{.appender = [this] { return db->appender(); },
                         .when_synced =
-                            [this](tsdb::LogPosition position,
-                                   std::function<void(Status)> done) {
+                            [this](tsdb::LogPosition position, std::function<void(Status)> done) {
                               db->when_synced(position, std::move(done));
                             }},
-      ingest::RemoteWriteOptions{.name_validation =
-                                     current->global.name_validation},
+      ingest::RemoteWriteOptions{.name_validation = current->global.name_validation},
       draw_hash_key(), log);
   client = std::make_unique<TcpHttpClient>(
       HttpClientOptions{.user_agent = fmt::format("Tarsier/{}", version())});
@@ -180,31 +168,24 @@ void Tarsier::Impl::start_rooms() {
                          .make_appender = [this] { return db->appender(); },
                          .monotonic_ns = monotonic_ns,
                          .log = log},
-      ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global)},
-      draw_hash_key());
-  engine = std::make_unique<query::Engine>(
-      engine_options(flags, current->global), work_pool.get());
+      ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global)}, draw_hash_key());
+  engine = std::make_unique<query::Engine>(engine_options(flags, current->global), work_pool.get());
   query_api = std::make_unique<query::Api>(
       *engine, *db, query_api_options(flags),
-      query::ApiClock{
-          .expire_at =
-              [this](const std::shared_ptr<CancelToken> &token,
-                     Timestamp when) { deadlines.expire_at(token, when); },
-          .elapsed_seconds =
-              [] { return static_cast<double>(monotonic_ns()) / 1e9; }});
-  query_pool = std::make_unique<ThreadPool>(
-      ThreadPool::Options{.thread_count = query_thread_count(flags),
-                          .queue_size_max = kQueryQueueMax});
+      query::ApiClock{.expire_at = [this](const std::shared_ptr<CancelToken>& token,
+                                          Timestamp when) { deadlines.expire_at(token, when); },
+                      .elapsed_seconds = [] { return static_cast<double>(monotonic_ns()) / 1e9; }});
+  query_pool = std::make_unique<ThreadPool>(ThreadPool::Options{
+      .thread_count = query_thread_count(flags), .queue_size_max = kQueryQueueMax});
 
   doors->query_pool = query_pool.get();
   doors->db = db.get();
   doors->query = query_api.get();
   doors->scrapes = scrapes.get();
   doors->receiver = receiver.get();
-  doors->storage_retention =
-      describe_retention(storage.retention, storage.retention_bytes);
-  router->set_state(Router::State::kReady); // Publishes everything above to the
-                                            // network threads.
+  doors->storage_retention = describe_retention(storage.retention, storage.retention_bytes);
+  router->set_state(Router::State::kReady);  // Publishes everything above to the
+                                             // network threads.
 
   scrapes->apply(current->scrape_configs, now());
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
@@ -214,18 +195,15 @@ void Tarsier::Impl::start_rooms() {
 
 Status Tarsier::Impl::reload_now() {
   const Timestamp t = now();
-  Result<Config> read =
-      load_config(flags, *files, loopback_of(http->addresses()[0]));
+  Result<Config> read = load_config(flags, *files, loopback_of(http->addresses()[0]));
   if (!read.ok()) {
     self.config_refused();
-    log.error("Reloading the configuration failed",
-              {{"err", read.status().message()}});
+    log.error("Reloading the configuration failed", {{"err", read.status().message()}});
     return std::move(read).status();
   }
   log_warnings(log, read->warnings);
   const tsdb::Options wanted = storage_options(flags, read->storage);
-  if (wanted.retention != storage.retention ||
-      wanted.retention_bytes != storage.retention_bytes) {
+  if (wanted.retention != storage.retention || wanted.retention_bytes != storage.retention_bytes) {
     log.warn("A changed retention is in force after a restart only");
   }
   const auto next = std::make_shared<const Config>(std::move(*read));
@@ -233,8 +211,7 @@ Status Tarsier::Impl::reload_now() {
     MutexLock lock(config_mutex);
     config = next;
   }
-  if (scrapes)
-    scrapes->apply(next->scrape_configs, t);
+  if (scrapes) scrapes->apply(next->scrape_configs, t);
   scheduler.wake();
   self.config_loaded(t);
   log.info("Configuration is loaded", {{"file", flags.text("config.file")}});
@@ -251,8 +228,7 @@ std::string Tarsier::Impl::metrics() const {
     db->collect(out);
     scrapes->collect(out);
     receiver->collect(out);
-    out.gauge("prometheus_engine_queries_concurrent_max",
-              "The max number of concurrent queries.",
+    out.gauge("prometheus_engine_queries_concurrent_max", "The max number of concurrent queries.",
               static_cast<double>(query_pool->thread_count()));
   }
   return out.take();
@@ -268,32 +244,27 @@ std::string Tarsier::Impl::config_yaml() const {
 }
 
 void Tarsier::Impl::stop() {
-  if (!http)
-    return;
+  if (!http) return;
   log.info("Stopping");
   router->set_state(Router::State::kStopping);
   http->drain(kDrainGrace);
-  http->cut_off(); // What still runs is cancelled, so that the pool below ends
-                   // soon.
+  http->cut_off();  // What still runs is cancelled, so that the pool below ends
+                    // soon.
   scheduler.stop();
   maintenance.stop();
   query_pool.reset();
-  if (scrapes)
-    scrapes->stop();
+  if (scrapes) scrapes->stop();
   client.reset();
   scrapes.reset();
   // Writers that still wait are answered by the last sync; then nobody needs
   // the listener.
-  if (db)
-    db->interrupt_sync();
-  if (sync_thread.joinable())
-    sync_thread.join();
+  if (db) db->interrupt_sync();
+  if (sync_thread.joinable()) sync_thread.join();
   http.reset();
   query_api.reset();
   engine.reset();
   receiver.reset();
-  if (!db)
-    return;
+  if (!db) return;
   const Status closed = db->close();
   db.reset();
   if (closed.ok()) {
@@ -307,19 +278,17 @@ Tarsier::Tarsier(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Tarsier::~Tarsier() { impl_->stop(); }
 
-Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags &flags, Logger &log,
+Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags& flags, Logger& log,
                                                 std::function<void()> quit) {
-  auto server = std::unique_ptr<Tarsier>(
-      new Tarsier(std::make_unique<Impl>(flags, log, std::move(quit))));
-  Impl &impl = *server->impl_;
+  auto server =
+      std::unique_ptr<Tarsier>(new Tarsier(std::make_unique<Impl>(flags, log, std::move(quit))));
+  Impl& impl = *server->impl_;
   log.info("Starting Tarsier", {{"version", version()}});
-  for (const std::string &warning : flags.warnings()) {
+  for (const std::string& warning : flags.warnings()) {
     log.warn("Command line", {{"warning", warning}});
   }
-  const std::string own_address =
-      loopback_of(flags.list("web.listen-address").at(0));
-  auto config = std::make_shared<const Config>(
-      TRY(load_config(flags, *impl.files, own_address)));
+  const std::string own_address = loopback_of(flags.list("web.listen-address").at(0));
+  auto config = std::make_shared<const Config>(TRY(load_config(flags, *impl.files, own_address)));
   log_warnings(log, config->warnings);
   impl.storage = storage_options(flags, config->storage);
   impl.self.config_loaded(now());
@@ -328,6 +297,12 @@ Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags &flags, Logger &log,
     impl.config = std::move(config);
   }
   TRY(impl.listen());
+  if (const std::string bound = loopback_of(server->addresses()[0]); bound != own_address) {
+    // Port 0 became a real one, which the built-in configuration must scrape.
+    auto again = std::make_shared<const Config>(TRY(load_config(flags, *impl.files, bound)));
+    MutexLock lock(impl.config_mutex);
+    impl.config = std::move(again);
+  }
   TRY(impl.open_storage());
   impl.start_rooms();
   log.info("Server is ready to receive web requests");
@@ -336,13 +311,10 @@ Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags &flags, Logger &log,
 
 Status Tarsier::reload() {
   std::promise<Status> outcome;
-  impl_->doors->reload(
-      [&](Status status) { outcome.set_value(std::move(status)); });
+  impl_->doors->reload([&](Status status) { outcome.set_value(std::move(status)); });
   return outcome.get_future().get();
 }
 
-const std::vector<std::string> &Tarsier::addresses() const {
-  return impl_->http->addresses();
-}
+const std::vector<std::string>& Tarsier::addresses() const { return impl_->http->addresses(); }
 
-} // namespace tarsier::server
+}  // namespace tarsier::server

@@ -59,7 +59,7 @@ class Converter final {
       if (is_merge) {
         merged.push_back(std::move(value));
       } else {
-        node.entries.emplace_back(std::move(key), std::move(value));
+        node.entries.push_back({std::move(key), std::move(value)});
       }
     }
     for (YamlNode& value : merged) TRY(merge(std::move(value), node));
@@ -134,13 +134,6 @@ std::string_view YamlNode::type_name() const {
 
 Result<YamlNode> parse_yaml(std::string_view text, const YamlLimits& limits) {
   if (!is_valid_utf8(text)) return invalid("the file is not valid UTF-8");
-  // yaml-cpp recurses over brackets without a limit of its own.
-  int depth = 0;
-  for (const char c : text) {
-    if (c == '[' || c == '{') ++depth;
-    if (c == ']' || c == '}') depth = std::max(depth - 1, 0);
-    if (depth > 500) return limit_exceeded("the document is too deep");
-  }
   try {
     return Converter(limits).convert(YAML::Load(std::string(text)), 0);
   } catch (const YAML::Exception& e) {

@@ -3,27 +3,33 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 
 namespace tarsier::server {
 
+struct YamlEntry;
+
 /// One value of a YAML document with the place it stands at. Aliases and merge keys (`<<`) are
 /// already resolved, keys given twice are still there twice.
 struct YamlNode {
   enum class Kind : unsigned char { kNull, kScalar, kSequence, kMap };
   Kind kind = Kind::kNull;
-  std::string text;             ///< Of a scalar.
-  bool is_plain = false;        ///< A scalar without quotes: may be a number or a boolean.
-  int line = 1;                 ///< From 1.
-  int column = 1;               ///< From 1.
-  std::vector<YamlNode> items;  ///< Of a sequence.
-  std::vector<std::pair<YamlNode, YamlNode>> entries;  ///< Of a map, in order.
+  std::string text;                ///< Of a scalar.
+  bool is_plain = false;           ///< A scalar without quotes: may be a number or a boolean.
+  int line = 1;                    ///< From 1.
+  int column = 1;                  ///< From 1.
+  std::vector<YamlNode> items;     ///< Of a sequence.
+  std::vector<YamlEntry> entries;  ///< Of a map, in order.
 
   /// "!!map", "!!seq", "!!str", "!!null": how Go's error texts call it.
   std::string_view type_name() const;
+};
+
+struct YamlEntry {
+  YamlNode first;  ///< The key.
+  YamlNode second;
 };
 
 struct YamlLimits {

@@ -144,6 +144,39 @@ scrape_configs:
   EXPECT_EQ(config->warnings.size(), 1u);
 }
 
+TEST(Config, ReadsJobsFromFurtherFiles) {
+  const testing::TemporaryDirectory directory;
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const auto write = [&](const std::string& name, std::string_view text) {
+    CHECK(write_file_atomically(*files, directory.path() + "/" + name, text).ok());
+  };
+  write("b.yml", "scrape_configs: [{job_name: b}]\n");
+  write("a.yml", "scrape_configs: [{job_name: a}]\n");
+  write("c.txt", "not ours");
+  const ConfigSources from{.file = directory.path() + "/p.yml", .files = files.get()};
+  const auto read = [&](std::string_view text) { return parse_config(text, from); };
+  const Result<Config> config = read(
+      "global: {scrape_interval: 7s}\nscrape_config_files: ['*.yml', 'none/*']\n"
+      "scrape_configs: [{job_name: x}]\n");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  ASSERT_EQ(config->scrape_configs.size(), 3u);
+  EXPECT_EQ(config->scrape_configs[1].job_name, "a");
+  EXPECT_EQ(config->scrape_configs[2].scrape_interval, seconds(7));
+  EXPECT_EQ(
+      read("scrape_config_files: ['*.yml']\nscrape_configs: [{job_name: b}]\n").status().message(),
+      "parsing YAML file " + from.file + ": " + directory.path() +
+          "/b.yml: found multiple scrape configs with job name \"b\", first found in " + from.file +
+          " (line 1, column 18)");
+  EXPECT_EQ(read("scrape_config_files: ['*/a.yml']\n").status().message(),
+            "parsing YAML file " + from.file +
+                ": invalid scrape config file path \"*/a.yml\" (line 1, column 22)");
+  write("a.yml", "global: {}\n");
+  EXPECT_EQ(read("scrape_config_files: [a.yml]\n").status().message(),
+            "parsing YAML file " + from.file + ": " + directory.path() +
+                "/a.yml: yaml: unmarshal errors:\n  line 1: field global not found in the "
+                "configuration (column 1)");
+}
+
 TEST(Config, SaysWhatIsWrongAndWhere) {
   const std::string shape = "parsing YAML file p.yml: yaml: unmarshal errors:\n  ";
   const std::string sense = "parsing YAML file p.yml: ";
