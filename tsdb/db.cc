@@ -188,7 +188,7 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
     MutexLock lock(impl->head->table().mutex());
     impl->head->generation()->postings->append_all(slots);
   }
-  impl->head->table().sort_by_labels(slots);
+  impl->head->table().sort_by_labels(impl->head->table().order_epoch(), slots);
   log.info("Database opened", {{"blocks", std::to_string(impl->blocks->blocks()->size())},
                                {"head_series", std::to_string(impl->head->table().series_count())},
                                {"log_records", std::to_string(impl->replay.record_count)},
@@ -203,7 +203,8 @@ Result<std::unique_ptr<Querier>> Db::querier(TimeRange range) {
   auto head_querier = make_head_querier(*impl_->head, range);
   const TimeRange head_range{Timestamp{impl_->head->generation()->min_time}, kMaxTimestamp};
   std::vector<MergeSource> sources;
-  for (const auto& block : *impl_->blocks->blocks()) {
+  const auto blocks = impl_->blocks->blocks();  // Held while it is walked: it may be replaced.
+  for (const auto& block : *blocks) {
     if (!block->range().overlaps(range)) continue;
     sources.push_back({make_block_querier(block, range), block->range()});
   }
@@ -256,7 +257,8 @@ HeadStatistics Db::head_statistics(std::size_t limit) const {
 
 std::vector<BlockSummary> Db::blocks() const {
   std::vector<BlockSummary> out;
-  for (const auto& block : *impl_->blocks->blocks()) {
+  const auto blocks = impl_->blocks->blocks();  // Held while it is walked: it may be replaced.
+  for (const auto& block : *blocks) {
     const BlockMeta& meta = block->meta();
     out.push_back({meta.ulid.to_string(), meta.min_time, meta.max_time, meta.sample_count,
                    meta.series_count, meta.chunk_count, block->size_bytes(),
@@ -271,7 +273,8 @@ std::vector<std::pair<std::string, Metadata>> Db::metadata() const {
 
 Timestamp Db::oldest_time() const {
   Timestamp oldest = kMaxTimestamp;
-  for (const auto& block : *impl_->blocks->blocks()) {
+  const auto blocks = impl_->blocks->blocks();  // Held while it is walked: it may be replaced.
+  for (const auto& block : *blocks) {
     oldest = std::min(oldest, block->meta().min_time);
   }
   if (!impl_->head->is_empty()) oldest = std::min(oldest, Timestamp{impl_->head->min_time()});

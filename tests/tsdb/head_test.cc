@@ -136,6 +136,25 @@ TEST_F(HeadTest, RefusesSeriesBeyondItsLimitAndServesTheOthers) {
   EXPECT_EQ(append(series("up", "a"), 2, 1), AppendOutcome::kAppended);
 }
 
+TEST_F(HeadTest, ReplayTakesWhatItCanAndNeverTwoSeriesForOneNumber) {
+  const std::vector<RefSeries> logged = {{SeriesRef{7}, series("up", "a")},
+                                         {SeriesRef{7}, series("up", "b")},
+                                         {SeriesRef{0}, series("up", "c")},
+                                         {SeriesRef{~0ull}, series("up", "d")},
+                                         {SeriesRef{9}, series("up", "a")}};
+  EXPECT_EQ(head_->replay_series(logged), 3u);
+  const std::vector<RefSample> samples = {{SeriesRef{7}, Timestamp{1}, 1},
+                                          {SeriesRef{9}, Timestamp{2}, 2},
+                                          {SeriesRef{8}, Timestamp{3}, 3},
+                                          {SeriesRef{11}, Timestamp{3}, 3}};
+  head_->replay_samples(samples);
+  head_->finish_replay();
+  ASSERT_EQ(select("up")->size(), 1u);
+  EXPECT_EQ(read(*select("up"), 0).size(), 2u);  // Both numbers mean the series.
+  EXPECT_EQ(head_->appender()->resolve(series("new", "a")).value(), SeriesRef{12});
+  EXPECT_EQ(head_->appender()->resolve(series("up", "a")).value(), SeriesRef{7});
+}
+
 TEST_F(HeadTest, SelectsByEveryKindOfMatcher) {
   for (const char* job : {"api", "db", "web-1", "web-2"}) append(series("up", job), 1000, 1);
   append({{"__name__", "up"}}, 1000, 1);

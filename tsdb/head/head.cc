@@ -250,6 +250,11 @@ void Head::seal(Slot slot) {
 
 // --- Replay
 
+void Head::note_replayed(SeriesRef ref) {
+  if (ref.value <= SeriesRefs::kRefMax)
+    newest_replayed_ref_ = std::max(newest_replayed_ref_, ref.value);
+}
+
 void Head::set_min_valid_time(Timestamp time) {
   min_valid_time_.store(time.ms, std::memory_order_relaxed);
   auto generation = std::make_shared<HeadGeneration>(table_, time.ms);
@@ -257,12 +262,13 @@ void Head::set_min_valid_time(Timestamp time) {
   generation_.swap(generation);
 }
 
-Status Head::replay_series(std::span<const RefSeries> series) {
+std::size_t Head::replay_series(std::span<const RefSeries> series) {
+  std::size_t refused_count = 0;
   for (const RefSeries& one : series) {
-    newest_replayed_ref_ = std::max(newest_replayed_ref_, one.ref.value);
-    TRY(table_.restore(one.ref.value, one.labels));
+    note_replayed(one.ref);
+    if (!table_.restore(one.ref.value, one.labels).ok()) ++refused_count;
   }
-  return {};
+  return refused_count;
 }
 
 void Head::replay_samples(std::span<const RefSample> samples) {
@@ -271,7 +277,7 @@ void Head::replay_samples(std::span<const RefSample> samples) {
   slots.reserve(samples.size());
   known.reserve(samples.size());
   for (const RefSample& sample : samples) {
-    newest_replayed_ref_ = std::max(newest_replayed_ref_, sample.ref.value);
+    note_replayed(sample.ref);
     const Slot slot = table_.find(sample.ref);
     if (slot == SeriesRefs::kNone) continue;
     slots.push_back(slot);
@@ -283,7 +289,7 @@ void Head::replay_samples(std::span<const RefSample> samples) {
 
 void Head::replay_metadata(std::span<const RefMetadata> metadata) {
   for (const RefMetadata& one : metadata) {
-    newest_replayed_ref_ = std::max(newest_replayed_ref_, one.ref.value);
+    note_replayed(one.ref);
     apply_metadata(one);
   }
 }

@@ -31,7 +31,10 @@ namespace tarsier::tsdb {
 /// goes before the last reader that could see it.
 struct HeadGeneration {
   HeadGeneration(SeriesTable& the_table, std::int64_t the_min_time)
-      : table(the_table), min_time(the_min_time), postings(the_table.postings()) {}
+      : table(the_table),
+        min_time(the_min_time),
+        postings(the_table.postings()),
+        order_epoch(the_table.order_epoch()) {}
   ~HeadGeneration();
   HeadGeneration(const HeadGeneration&) = delete;
   HeadGeneration& operator=(const HeadGeneration&) = delete;
@@ -39,6 +42,7 @@ struct HeadGeneration {
   SeriesTable& table;
   const std::int64_t min_time;  ///< What is older belongs to blocks.
   const std::shared_ptr<const HeadPostings> postings;
+  const std::uint64_t order_epoch;  ///< Of the label order that goes with the postings.
   // Set once, by the truncation that ends the generation.
   std::shared_ptr<HeadGeneration> next;
   SeriesTable::Removed removed;
@@ -101,7 +105,9 @@ class Head final {
 
   /// Nothing older than `time` is taken, now or later: blocks have it.
   void set_min_valid_time(Timestamp time);
-  Status replay_series(std::span<const RefSeries> series);
+  /// Returns how many could not be taken (labels that are none, a number out of range): their
+  /// samples will be unknown.
+  std::size_t replay_series(std::span<const RefSeries> series);
   /// Unknown series and samples that do not fit are dropped, as they were when first appended.
   void replay_samples(std::span<const RefSample> samples) EXCLUDES_LOCK(commit_mutex_);
   void replay_metadata(std::span<const RefMetadata> metadata);
@@ -158,6 +164,7 @@ class Head final {
   class ShardLock;
 
   Mutex& shard_of(Slot slot) const { return shards_[slot / kShardSlots % kShardCount]; }
+  void note_replayed(SeriesRef ref);
   void revive(HeadBatch& batch) REQUIRES_LOCK(commit_mutex_);
   Result<LogPosition> log_batch(const HeadBatch& batch, const EncodedRecord* samples)
       REQUIRES_LOCK(commit_mutex_);

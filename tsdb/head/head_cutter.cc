@@ -37,7 +37,7 @@ Content survey(Head& head, const HeadGeneration& generation, TimeRange range) {
     }
     return false;
   });
-  table.sort_by_labels(content.slots);
+  table.sort_by_labels(generation.order_epoch, content.slots);
   for (const PairId pair : pairs) {
     content.symbols.add(table.pairs().view(pair).name);
     content.symbols.add(table.pairs().view(pair).value);

@@ -140,7 +140,7 @@ class HeadQuerier final : public Querier {
                                             const CancelToken* cancel) const override {
     HeadPostingsSource source = this->source();
     std::vector<Slot> slots = TRY(select_postings(source, matchers, cancel));
-    generation_->table.sort_by_labels(slots);
+    generation_->table.sort_by_labels(generation_->order_epoch, slots);
     TRY(check_cancel(cancel));
     const std::int64_t min_time =
         std::max({generation_->min_time, hints.range.min.ms, range_.min.ms});

@@ -20,7 +20,8 @@ Status replay_record(Bytes record, Head& head, Decoded& decoded, ReplayStatistic
   switch (record_type(record)) {
     case RecordType::kSeries:
       TRY(decode_series(record, decoded.series));
-      return head.replay_series(decoded.series);
+      statistics.refused_series_count += head.replay_series(decoded.series);
+      return {};
     case RecordType::kSamples:
     case RecordType::kSamplesV2:
       TRY(decode_samples(record, decoded.samples));
@@ -70,8 +71,13 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& 
         statistics.record_count = 0;
         statistics.sample_count = 0;
         statistics.skipped_record_count = 0;
+        statistics.refused_series_count = 0;
         continue;
       }
+    }
+    if (statistics.refused_series_count > 0) {
+      log.warn("The log has series that cannot be taken; their samples are not served",
+               {{"series", std::to_string(statistics.refused_series_count)}});
     }
     head->finish_replay();
     return head;

@@ -60,13 +60,18 @@ std::strong_ordering compare_labels(const LabelPairs& pairs, std::span<const Pai
   return a.size() <=> b.size();
 }
 
-void LabelOrders::sort(const SeriesTable& table, std::vector<Slot>& slots) {
+std::uint64_t LabelOrders::epoch() const {
+  MutexLock lock(mutex_);
+  return epoch_;
+}
+
+void LabelOrders::sort(const SeriesTable& table, std::uint64_t epoch, std::vector<Slot>& slots) {
   std::shared_ptr<const LabelOrder> order;
-  std::uint64_t epoch;
+  bool is_current = false;
   {
     MutexLock lock(mutex_);
     order = order_;
-    epoch = epoch_;
+    is_current = epoch_ == epoch;
   }
   const auto before = [&](Slot a, Slot b) {
     return compare_labels(table.pairs(), table.info(a).pair_ids(), table.info(b).pair_ids()) < 0;
@@ -82,7 +87,7 @@ void LabelOrders::sort(const SeriesTable& table, std::vector<Slot>& slots) {
   slots.clear();
   std::merge(known.begin(), known.end(), unknown.begin(), unknown.end(), std::back_inserter(slots),
              before);
-  if (!is_much) return;
+  if (!is_much || !is_current) return;
 
   std::vector<Slot> all;
   all.reserve(order->slots.size() + unknown.size());

@@ -35,8 +35,13 @@ struct LabelOrder {
 /// of threads.
 class LabelOrders final {
  public:
-  /// REQUIRES: no slot of `slots` is reused during the call.
-  void sort(const SeriesTable& table, std::vector<Slot>& slots) EXCLUDES_LOCK(mutex_);
+  /// How often forget() was called.
+  std::uint64_t epoch() const EXCLUDES_LOCK(mutex_);
+  /// `epoch` is the one the reader's postings are of: series of an earlier one may be gone, so they
+  /// are never put into the order that is kept. REQUIRES: no slot of `slots` is reused during the
+  /// call.
+  void sort(const SeriesTable& table, std::uint64_t epoch, std::vector<Slot>& slots)
+      EXCLUDES_LOCK(mutex_);
   /// Called when slots may begin to be used again for other series.
   void forget(const std::vector<bool>& is_gone) EXCLUDES_LOCK(mutex_);
   std::size_t bytes() const EXCLUDES_LOCK(mutex_);

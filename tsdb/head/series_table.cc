@@ -178,7 +178,9 @@ std::shared_ptr<const HeadPostings> SeriesTable::postings() {
   return postings_;
 }
 
-void SeriesTable::sort_by_labels(std::vector<Slot>& slots) { orders_.sort(*this, slots); }
+void SeriesTable::sort_by_labels(std::uint64_t order_epoch, std::vector<Slot>& slots) {
+  orders_.sort(*this, order_epoch, slots);
+}
 
 void SeriesTable::remove_idle(Slot begin, Slot end,
                               const std::function<bool(const SeriesRecord&)>& is_idle,

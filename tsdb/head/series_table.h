@@ -110,7 +110,9 @@ class SeriesTable final {
   Mutex& mutex() { return mutex_; }
   std::shared_ptr<const HeadPostings> postings() EXCLUDES_LOCK(mutex_);
   /// Puts slots into label order. Builds and keeps an order of all series if too many are new.
-  void sort_by_labels(std::vector<Slot>& slots) EXCLUDES_LOCK(mutex_);
+  /// `order_epoch` is from when the slots' postings were taken.
+  void sort_by_labels(std::uint64_t order_epoch, std::vector<Slot>& slots) EXCLUDES_LOCK(mutex_);
+  std::uint64_t order_epoch() const { return orders_.epoch(); }
 
   /// Takes the series of slots begin..end for which `is_idle(record)` out of the look-ups, not yet
   /// out of the postings. REQUIRES: the commit lock.
