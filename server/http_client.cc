@@ -255,7 +255,7 @@ void TcpHttpClient::Impl::Fetch::on_answer(error_code error) {
   link_.reset();
   const bool is_get = request_.method == "GET" || request_.method == "HEAD";
   const std::string_view location = header_of(message, http::field::location);
-  if (request_.follow_redirects && is_get && is_redirect(message.result_int()) &&
+  if (request_.follow_redirects && is_get && is_redirect(static_cast<int>(message.result_int())) &&
       !location.empty()) {
     if (++redirects_ > client_.options.redirects_max) {
       return finish(
