@@ -251,6 +251,7 @@ void Tarsier::Impl::stop() {
   http->cut_off();  // What still runs is cancelled, so that the pool below ends
                     // soon.
   scheduler.stop();
+  if (db) db->interrupt_maintenance();
   maintenance.stop();
   query_pool.reset();
   if (scrapes) scrapes->stop();

@@ -9,6 +9,7 @@
 #include "base/keyed_hash.h"
 #include "tsdb/block/block_querier.h"
 #include "tsdb/block/block_set.h"
+#include "tsdb/compaction/block_compaction.h"
 #include "tsdb/head/head.h"
 #include "tsdb/head/head_cutter.h"
 #include "tsdb/head/head_querier.h"
@@ -32,8 +33,6 @@ constexpr std::string_view kSeriesStateName = "series_state.json";
 constexpr Duration kMaintenanceInterval = minutes(1);
 
 struct DbMetrics {
-  Counter compactions;
-  Counter compactions_failed;
   Counter checkpoints;
   Counter checkpoints_failed;
   Counter reloads;
@@ -102,6 +101,7 @@ struct Db::Impl {
   };
   std::optional<BegunCut> begun_cut;  // Of the maintenance thread.
   std::unique_ptr<BlockSet> blocks;
+  std::unique_ptr<BlockCompaction> compaction;
   std::unique_ptr<GroupCommitLog> wal;
   std::unique_ptr<Head> head;
 };
@@ -120,7 +120,7 @@ Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
     const std::optional<BlockMeta> meta =
         TRY(cut_block(*head, files, directory, next_ulid(now), end, options.chunk_segment_bytes));
     if (meta) {
-      metrics.compactions.add();
+      compaction->metrics().compactions.add();
       log.info("Block written", {{"ulid", meta->ulid.to_string()},
                                  {"min_time", std::to_string(meta->min_time.ms)},
                                  {"max_time", std::to_string(meta->max_time.ms)},
@@ -178,6 +178,8 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->lock = TRY(files.lock(join_path(directory, kLockName)));
   TRY(remove_shortcuts(files, directory));
   impl->blocks = TRY(BlockSet::open(files, directory, log));
+  impl->compaction =
+      std::make_unique<BlockCompaction>(files, directory, impl->options, *impl->blocks, log);
   impl->head = TRY(replay_head(files, impl->wal_directory, join_path(directory, kLostName), options,
                                impl->blocks->complete_until(), log, impl->replay));
   impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
@@ -223,7 +225,7 @@ void Db::interrupt_sync() { impl_->wal->interrupt(); }
 Timestamp Db::run_due(Timestamp now) {
   const Result<Impl::Cut> cut = impl_->cut_due(now);
   if (!cut.ok()) {
-    impl_->metrics.compactions_failed.add();
+    impl_->compaction->metrics().failed.add();
     impl_->log.error("Cutting a block from the head failed", {{"error", cut.status().message()}});
   } else if (*cut == Impl::Cut::kWaitsForLog) {
     return now + impl_->options.wal_sync_interval;
@@ -246,8 +248,12 @@ Timestamp Db::run_due(Timestamp now) {
   } else {
     impl_->log.error("Deleting expired blocks failed", {{"error", expired.status().message()}});
   }
-  return now + kMaintenanceInterval;
+  const auto compacted = impl_->compaction->run_due(now, impl_->next_ulid(now));
+  // One group at a time, so that the head is cut in between.
+  return compacted == BlockCompaction::Outcome::kDone ? now : now + kMaintenanceInterval;
 }
+
+void Db::interrupt_maintenance() { impl_->compaction->cancel(); }
 
 Status Db::close() { return impl_->wal->close(); }
 
@@ -296,12 +302,7 @@ void Db::collect(MetricWriter& out) const {
   const Timestamp oldest = oldest_time();
   out.gauge("prometheus_tsdb_lowest_timestamp", "Lowest timestamp value stored in the database.",
             oldest == kMaxTimestamp ? 0 : static_cast<double>(oldest.ms));
-  out.counter("prometheus_tsdb_compactions_total",
-              "Total number of compactions that were executed for the partition.",
-              number(metrics.compactions.value()));
-  out.counter("prometheus_tsdb_compactions_failed_total",
-              "Total number of compactions that failed for the partition.",
-              number(metrics.compactions_failed.value()));
+  impl_->compaction->collect(out);
   out.counter("prometheus_tsdb_checkpoint_creations_total",
               "Total number of checkpoint creations attempted.",
               number(metrics.checkpoints.value() + metrics.checkpoints_failed.value()));

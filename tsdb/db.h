@@ -71,9 +71,11 @@ class Db final : public Queryable {
   /// Makes the current and every later `sync_due` return false after it has written what was waiting.
   void interrupt_sync();
 
-  /// Cuts due blocks from the head, trims the log, looks for blocks that appeared, applies retention.
-  /// Errors are reported and tried again. Says when to call again.
+  /// Cuts due blocks from the head, trims the log, looks for blocks that appeared, applies retention, compacts
+  /// one group of blocks. Errors are reported and tried again. Says when to call again.
   Timestamp run_due(Timestamp now);
+  /// Makes a running `run_due` give up what may take minutes (compaction), and later ones not begin it. From any thread.
+  void interrupt_maintenance();
   /// Stops the log cleanly: everything written and synced. Call after the last appender is gone.
   Status close();
 

@@ -75,6 +75,9 @@ TEST(CompactionPlanner, LeavesFailedAndHintedBlocksOut) {
   std::vector<BlockMeta> blocks = metas({{0, 20}, {20, 40}, {40, 60}, {60, 80}});
   blocks[1].compaction_failed = true;
   EXPECT_EQ(plan(blocks), Plan{});
+  blocks = metas({{0, 20}, {10, 20}, {20, 40}, {30, 40}});
+  blocks[1].compaction_failed = true;
+  EXPECT_EQ(plan(blocks), (Plan{3, 4})) << "nor are they tried again because they overlap";
   blocks = metas({{0, 20}, {0, 20}, {20, 40}});
   blocks[1].hints = {std::string(kHintStaleSeries)};
   EXPECT_EQ(plan(blocks), Plan{}) << "they overlap, but are planned apart";

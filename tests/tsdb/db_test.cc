@@ -23,6 +23,7 @@ class DbTest : public ::testing::Test {
  protected:
   DbTest() {
     options_.block_range = seconds(10);
+    options_.block_range_max = seconds(10);
     options_.wal_segment_bytes = 32 << 10;
     options_.retention = Duration{0};
     open();
@@ -193,6 +194,44 @@ TEST_F(DbTest, RetentionDeletesBlocksByAge) {
   run_due(100'000);
   EXPECT_EQ(db_->blocks().size(), 3u);
   EXPECT_EQ(db_->oldest_time(), Timestamp{60'000});  // The newest ends at 90 s.
+}
+
+TEST_F(DbTest, CompactingBlocksChangesNoAnswer) {
+  options_.block_range_max = seconds(90);
+  open_again();
+  fill(200);
+  const auto before = everything();
+  const auto part = everything({Timestamp{25'000}, Timestamp{65'000}});
+  sync();
+  auto querier = db_->querier({}).value();
+  while (db_->run_due(Timestamp{300'000}) == Timestamp{300'000}) {
+    EXPECT_EQ(everything(), before);
+  }
+  EXPECT_EQ(everything({Timestamp{25'000}, Timestamp{65'000}}), part);
+  std::vector<std::pair<std::int64_t, int>> blocks;  // End and level.
+  for (const BlockSummary& block : db_->blocks()) {
+    blocks.emplace_back(block.max_time.ms / 1000, block.compaction_level);
+  }
+  EXPECT_EQ(blocks, (std::vector<std::pair<std::int64_t, int>>{{90, 3}, {180, 3}, {190, 1}}));
+  auto set = querier->select({}, {}, nullptr).value();  // Made before all this.
+  EXPECT_EQ(set->size(), 3u);
+  SampleColumns columns;
+  ASSERT_TRUE(set->read(0, {}, columns).ok());
+  EXPECT_EQ(columns.size(), 200u);
+  set.reset();
+  querier.reset();
+  crash();
+  open();
+  EXPECT_EQ(everything(), before);
+}
+
+TEST_F(DbTest, NoCompactionBeginsOnceMaintenanceIsInterrupted) {
+  options_.block_range_max = seconds(90);
+  open_again();
+  fill(100);
+  db_->interrupt_maintenance();
+  run_due(100'000);
+  EXPECT_EQ(db_->blocks().size(), 9u);
 }
 
 TEST_F(DbTest, MetadataSurvives) {

@@ -152,6 +152,20 @@ Status BlockSet::delete_directory(const std::string& name) {
   return files_.remove_all(doomed);
 }
 
+Status BlockSet::mark(const Ulid& ulid, Mark mark) {
+  BlockList list = *blocks();
+  const auto block = std::find_if(list.begin(), list.end(),
+                                  [&](const auto& one) { return one->meta().ulid == ulid; });
+  if (block == list.end()) return not_found("no block " + ulid.to_string());
+  BlockMeta meta = (*block)->meta();
+  (mark == Mark::kDeletable ? meta.deletable : meta.compaction_failed) = true;
+  const std::string directory = join_path(data_directory_, ulid.to_string());
+  TRY(write_file_atomically(files_, join_path(directory, kMetaFileName), format_block_meta(meta)));
+  *block = TRY(Block::open(files_, directory));
+  publish(std::move(list));
+  return {};
+}
+
 Status BlockSet::remove(const Ulid& ulid) {
   BlockList left = *blocks();
   const auto is_it = [&](const auto& block) { return block->meta().ulid == ulid; };

@@ -52,6 +52,10 @@ class BlockSet final {
   Status reload();
   /// Deletes what is too old or too much. Returns how many went.
   Result<std::size_t> apply_retention(const RetentionLimits& limits);
+  enum class Mark : unsigned char { kDeletable, kCompactionFailed };
+  /// Writes a mark into the block's meta.json and publishes the block with it. Fields of meta.json
+  /// that we do not know are lost, as when Prometheus marks.
+  Status mark(const Ulid& ulid, Mark mark);
   /// Deletes one block: under a temporary name first, so that a crash leaves no half of it.
   Status remove(const Ulid& ulid);
 

@@ -20,17 +20,24 @@ std::vector<Ulid> ulids_of(std::span<const BlockMeta> metas) {
   return ulids;
 }
 
+bool has_failed(std::span<const BlockMeta> metas) {
+  return std::any_of(metas.begin(), metas.end(),
+                     [](const BlockMeta& meta) { return meta.compaction_failed; });
+}
+
 std::vector<Ulid> first_overlapping_run(std::span<const BlockMeta> metas) {
   std::size_t begin = 0;
   Timestamp end = kMinTimestamp;  // Of everything since `begin`.
-  for (std::size_t i = 0; i < metas.size(); ++i) {
-    if (metas[i].min_time >= end) {
-      if (i - begin > 1) return ulids_of(metas.subspan(begin, i - begin));
+  for (std::size_t i = 0; i <= metas.size(); ++i) {
+    if (i == metas.size() || metas[i].min_time >= end) {
+      const auto run = metas.subspan(begin, i - begin);
+      // Prometheus would try a run that failed again and again.
+      if (run.size() > 1 && !has_failed(run)) return ulids_of(run);
       begin = i;
     }
-    end = std::max(end, metas[i].max_time);
+    if (i < metas.size()) end = std::max(end, metas[i].max_time);
   }
-  return metas.size() - begin > 1 ? ulids_of(metas.subspan(begin)) : std::vector<Ulid>();
+  return {};
 }
 
 Timestamp window_begin(Timestamp t, Duration range) {
@@ -49,9 +56,7 @@ std::vector<Ulid> first_group(std::span<const BlockMeta> metas, Duration range) 
     if (group.size() < 2) continue;
     const Duration length = group.back().max_time - group.front().min_time;
     const bool is_done = length == range || group.back().max_time <= metas.back().min_time;
-    const bool has_failed = std::any_of(
-        group.begin(), group.end(), [](const BlockMeta& meta) { return meta.compaction_failed; });
-    if (is_done && !has_failed) return ulids_of(group);
+    if (is_done && !has_failed(group)) return ulids_of(group);
   }
   return {};
 }
@@ -61,10 +66,13 @@ std::vector<Ulid> much_deleted(std::span<const BlockMeta> metas, Duration long_e
     const BlockMeta& meta = metas[i - 1];
     const auto tombstones = static_cast<double>(meta.tombstone_count);
     if (meta.max_time - meta.min_time < long_enough) {
-      const bool all_gone = meta.tombstone_count > 0 && meta.tombstone_count >= meta.series_count;
+      const bool all_gone = meta.tombstone_count > 0 && meta.tombstone_count >= meta.series_count &&
+                            !meta.compaction_failed;
       return all_gone ? ulids_of({&meta, 1}) : std::vector<Ulid>();
     }
-    if (tombstones / static_cast<double>(meta.series_count + 1) > kTombstonesPerSeries) {
+    const bool much =
+        tombstones / static_cast<double>(meta.series_count + 1) > kTombstonesPerSeries;
+    if (much && !meta.compaction_failed) {
       return ulids_of({&meta, 1});
     }
   }

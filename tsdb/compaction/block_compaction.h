@@ -1,0 +1,69 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/time.h"
+#include "tsdb/block/block_set.h"
+#include "tsdb/options.h"
+
+namespace tarsier::tsdb {
+
+/// Compacts the blocks of one data directory, a group at a time: plan, merge, publish, delete the
+/// inputs. Works on files nobody changes and publishes by one rename, so appends and queries never
+/// wait for it and a crash leaves either the inputs or the result. Made by the database, driven by
+/// its maintenance thread; `cancel` and `collect` from any thread.
+class BlockCompaction final {
+ public:
+  enum class Outcome : unsigned char {
+    kNothingDue,
+    kDone,  ///< One group; the next may be due.
+    kCancelled,
+    kFailed,  ///< Reported. Nothing is tried again for some minutes.
+  };
+
+  BlockCompaction(FileSystem& files, std::string data_directory, const Options& options,
+                  BlockSet& blocks, Logger& log);
+
+  /// Compacts the group that is due, if there is one. `ulid` names the new block. When it fails
+  /// because of what the inputs hold, their meta.json says so and they are left alone from then on;
+  /// when the disk fails, they are tried again later. When no sample is left, the inputs are marked
+  /// deletable and go.
+  Outcome run_due(Timestamp now, const Ulid& ulid);
+  /// Makes a running and every later run_due give up soon.
+  void cancel() { cancel_.cancel(); }
+  void collect(MetricWriter& out) const;
+
+  /// Compactions of every kind; the database counts the cutting of the head here too.
+  struct Metrics {
+    Counter compactions;
+    Counter failed;
+    HistogramMetric seconds{{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192}};
+  };
+  Metrics& metrics() { return metrics_; }
+
+ private:
+  /// Blocks that are due together. Empty: none.
+  BlockList plan() const;
+  Status compact(const BlockList& inputs, const Ulid& ulid);
+  Status check_room(const BlockList& inputs) const;
+  void mark_failed(const BlockList& inputs);
+
+  FileSystem& files_;
+  const std::string data_directory_;
+  const std::vector<Duration> ranges_;
+  const std::uint64_t segment_bytes_max_;
+  const std::uint64_t reserve_bytes_;
+  BlockSet& blocks_;
+  Logger& log_;
+  CancelToken cancel_;
+  Metrics metrics_;
+  Timestamp not_before_ = kMinTimestamp;  // After a failure.
+};
+
+}  // namespace tarsier::tsdb
