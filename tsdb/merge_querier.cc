@@ -144,6 +144,14 @@ class MergeSeriesSet final : public SeriesSet {
   std::vector<Member> members_;      // A series' own in the order of the sources.
 };
 
+Result<std::unique_ptr<SeriesSet>> unite(std::vector<Part> parts, const CancelToken* cancel) {
+  // Most queries look at the last hours, which only the head has.
+  if (parts.size() == 1) return std::move(parts.front().set);
+  auto merged = std::make_unique<MergeSeriesSet>(std::move(parts));
+  TRY(merged->merge(cancel));
+  return std::unique_ptr<SeriesSet>(std::move(merged));
+}
+
 std::vector<std::string> unite(std::vector<std::vector<std::string>> lists) {
   std::vector<std::string> all;
   for (std::vector<std::string>& list : lists) {
@@ -162,17 +170,30 @@ class MergeQuerier final : public Querier {
   Result<std::unique_ptr<SeriesSet>> select(const std::vector<Matcher>& matchers,
                                             const SelectHints& hints,
                                             const CancelToken* cancel) const override {
-    std::vector<Part> parts;
+    auto sets = TRY(select_all({{matchers, hints}}, cancel));
+    return std::move(sets.front());
+  }
+
+  Result<std::vector<std::unique_ptr<SeriesSet>>> select_all(
+      const std::vector<SelectRequest>& requests, const CancelToken* cancel) const override {
+    std::vector<std::vector<Part>> parts(requests.size());
     for (const MergeSource& source : sources_) {
-      if (!source.range.overlaps(hints.range)) continue;
-      auto set = TRY(source.querier->select(matchers, hints, cancel));
-      if (set->size() > 0) parts.push_back({std::move(set), source.range});
+      std::vector<SelectRequest> asked;
+      std::vector<std::size_t> asked_for;
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        if (!source.range.overlaps(requests[i].hints.range)) continue;
+        asked.push_back(requests[i]);
+        asked_for.push_back(i);
+      }
+      auto sets = TRY(source.querier->select_all(asked, cancel));
+      for (std::size_t k = 0; k < sets.size(); ++k) {
+        if (sets[k]->size() == 0) continue;
+        parts[asked_for[k]].push_back({std::move(sets[k]), source.range});
+      }
     }
-    // Most queries look at the last hours, which only the head has.
-    if (parts.size() == 1) return std::move(parts.front().set);
-    auto merged = std::make_unique<MergeSeriesSet>(std::move(parts));
-    TRY(merged->merge(cancel));
-    return std::unique_ptr<SeriesSet>(std::move(merged));
+    std::vector<std::unique_ptr<SeriesSet>> united;
+    for (std::vector<Part>& of_one : parts) united.push_back(TRY(unite(std::move(of_one), cancel)));
+    return united;
   }
 
   Result<std::vector<std::string>> label_names(

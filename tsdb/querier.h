@@ -19,17 +19,18 @@ namespace tarsier::tsdb {
 /// What the reader is going to do with a selection, so that storage can skip work. Never changes
 /// the meaning of the result, only its cost.
 struct SelectHints {
-  TimeRange range;             ///< No sample outside is asked for.
-  Duration step{0};            ///< 0 for an instant query.
-  Duration window{0};          ///< The range selector's length; 0 for instant selectors.
-  std::string function;        ///< The function directly around the selector, or empty.
+  TimeRange range;               ///< No sample outside is asked for.
+  Duration step{0};              ///< 0 for an instant query.
+  Duration window{0};            ///< The range selector's length; 0 for instant selectors.
+  std::string function;          ///< The function directly around the selector, or empty.
   std::size_t series_limit = 0;  ///< More are not needed; 0 is no limit.
 };
 
 /// The series of one selection, by position: 0 <= i < size(), sorted by labels, each label set
 /// once. A snapshot: it keeps what it needs alive and sees no later commit. All methods are const
 /// and may be called by several threads at once (each with its own outputs), in any order; reading
-/// the series in ascending order is cheapest. No per-series object exists until something asks for it.
+/// the series in ascending order is cheapest. No per-series object exists until something asks for
+/// it.
 class SeriesSet {
  public:
   virtual ~SeriesSet() = default;
@@ -45,15 +46,32 @@ class SeriesSet {
   virtual Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const = 0;
 };
 
-/// A consistent view of storage at the moment it was made. Any number of threads.
+/// One of several selections made together.
+struct SelectRequest {
+  std::vector<Matcher> matchers;
+  SelectHints hints;
+};
+
+/// A view of storage from the moment it was made on. Any number of threads.
 class Querier {
  public:
   virtual ~Querier() = default;
-  /// Every series that passes all `matchers` and may have samples in `hints.range`. kCancelled when `cancel`
-  /// (may be null) fires meanwhile.
+  /// Every series that passes all `matchers` and may have samples in `hints.range`. kCancelled when
+  /// `cancel` (may be null) fires meanwhile.
   virtual Result<std::unique_ptr<SeriesSet>> select(const std::vector<Matcher>& matchers,
                                                     const SelectHints& hints,
                                                     const CancelToken* cancel) const = 0;
+  /// What select() gives for each request, all of one moment between two commits: an expression
+  /// over several selections never sees half a scrape.
+  virtual Result<std::vector<std::unique_ptr<SeriesSet>>> select_all(
+      const std::vector<SelectRequest>& requests, const CancelToken* cancel) const {
+    // Enough for whatever does not change.
+    std::vector<std::unique_ptr<SeriesSet>> sets;
+    for (const SelectRequest& request : requests) {
+      sets.push_back(TRY(select(request.matchers, request.hints, cancel)));
+    }
+    return sets;
+  }
   /// Sorted and unique. With no matchers: of all series in the range of the querier.
   virtual Result<std::vector<std::string>> label_names(
       const std::vector<Matcher>& matchers) const = 0;

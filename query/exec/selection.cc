@@ -95,21 +95,26 @@ bool Selection::has_one_name() const {
 }
 
 Result<const Selection*> Selections::of(const Selector& selector) {
-  const std::size_t position = plan_.selection_of.at(&selector);
-  std::unique_ptr<Selection>& slot = open_[position];
-  if (slot != nullptr) return slot.get();
+  if (querier_ == nullptr) TRY(open_all());
+  return &open_[plan_.selection_of.at(&selector)];
+}
+
+Status Selections::open_all() {
   TRY(context_.check_alive());
-  if (querier_ == nullptr) querier_ = TRY(storage_.querier(plan_.data_range));
-  const PlannedSelection& planned = plan_.selections[position];
-  auto set = querier_->select(planned.matchers, planned.hints, context_.cancel_token());
-  if (!set.ok()) {
-    TRY(context_.check_alive());
-    return std::move(set).status().with_prefix("expanding series");
+  querier_ = TRY(storage_.querier(plan_.data_range));
+  std::vector<tsdb::SelectRequest> requests;
+  for (const PlannedSelection& planned : plan_.selections) {
+    requests.push_back({planned.matchers, planned.hints});
   }
-  slot = std::make_unique<Selection>();
-  slot->set = std::move(set).value();
-  slot->names_metric = names_metric(planned.matchers);
-  return slot.get();
+  auto sets = querier_->select_all(requests, context_.cancel_token());
+  if (!sets.ok()) {
+    TRY(context_.check_alive());
+    return std::move(sets).status().with_prefix("expanding series");
+  }
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    open_.push_back({std::move((*sets)[i]), names_metric(requests[i].matchers)});
+  }
+  return {};
 }
 
 StreamPtr select_instant(Context& context, const Selection& selection, Grid grid,

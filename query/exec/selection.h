@@ -21,21 +21,23 @@ struct Selection {
   bool has_one_name() const;
 };
 
-/// The storage side of a running query: opens selections when they are first needed. Used by the
-/// one thread that builds the query's nodes.
+/// The storage side of a running query: opens all selections together when the first is needed, so
+/// that they show one moment. Used by the one thread that builds the query's nodes.
 class Selections final {
  public:
   Selections(Context& context, const Plan& plan, tsdb::Queryable& storage)
-      : context_(context), plan_(plan), storage_(storage), open_(plan.selections.size()) {}
+      : context_(context), plan_(plan), storage_(storage) {}
   /// Lives as long as this.
   Result<const Selection*> of(const Selector& selector);
 
  private:
+  Status open_all();
+
   Context& context_;
   const Plan& plan_;
   tsdb::Queryable& storage_;
-  std::unique_ptr<tsdb::Querier> querier_;
-  std::vector<std::unique_ptr<Selection>> open_;
+  std::unique_ptr<tsdb::Querier> querier_;  // Null until something was needed.
+  std::vector<Selection> open_;             // As in the plan.
 };
 
 /// What an instant selector gives for the sample it found.

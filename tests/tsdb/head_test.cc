@@ -1,9 +1,11 @@
 #include "tsdb/head/head.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -105,6 +107,42 @@ TEST_F(HeadTest, ASelectionSeesNoLaterCommit) {
   EXPECT_EQ(read(*set, 0), (std::vector<Sample>{{Timestamp{1000}, 1}}));
   EXPECT_EQ(set->last_sample(0, {}).value(), (Sample{Timestamp{1000}, 1}));
   EXPECT_EQ(read(*select("up"), 0).size(), 501u);
+}
+
+TEST_F(HeadTest, SelectionsMadeTogetherSeeTheSameCommits) {
+  // Each commit writes the same value to two old series and creates one: no selection may see a
+  // part of a commit that another does not.
+  constexpr int kCommits = 3000;
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    for (int i = 0; i < kCommits; ++i) {
+      const auto appender = head_->appender();
+      for (const Labels& labels :
+           {series("left", "a"), series("right", "a"), series("made", std::to_string(i))}) {
+        const SeriesRef ref = appender->resolve(labels).value();
+        appender->append(ref, {Timestamp{1000 + i}, double(i)});
+      }
+      EXPECT_TRUE(appender->commit().ok());
+    }
+    done = true;
+  });
+  const auto request = [](const char* name) {
+    return SelectRequest{{Matcher::equal("__name__", name)}, {}};
+  };
+  const std::vector<SelectRequest> requests = {request("left"), request("made"), request("right")};
+  std::size_t look_count = 0;
+  while (!done || look_count == 0) {
+    const auto sets = make_head_querier(*head_, {})->select_all(requests, nullptr).value();
+    ++look_count;
+    if (sets[0]->size() == 0) {
+      ASSERT_EQ(sets[1]->size() + sets[2]->size(), 0u);
+      continue;
+    }
+    const double left = sets[0]->last_sample(0, {}).value()->v;
+    ASSERT_EQ(sets[2]->last_sample(0, {}).value()->v, left);
+    ASSERT_EQ(static_cast<double>(sets[1]->size()), left + 1);
+  }
+  writer.join();
 }
 
 TEST_F(HeadTest, TheFasterOfTwoWritersWinsAndTheOtherIsDropped) {

@@ -197,6 +197,7 @@ std::size_t Head::apply(std::span<const Slot> slots, std::span<const RefSample> 
 bool Head::append_to(Slot slot, Sample sample) {
   SeriesRecord& record = table_.record(slot);
   if (sample.t.ms <= record.chunk.t) return false;
+  if (record.chunk.t == kNoSample) ++first_sample_count_;
   if (record.has_open_chunk() &&
       (sample.t.ms >= record.next_at || record.chunk.sample_count >= 2 * kSamplesPerChunk ||
        record.chunk.byte_count() > kOpenChunkBytesMax)) {
@@ -298,22 +299,42 @@ void Head::finish_replay() { table_.finish_restore(newest_replayed_ref_); }
 
 // --- Reading
 
-std::vector<Head::Newest> Head::capture(std::vector<Slot>& slots, std::int64_t min_time) const {
-  std::vector<Newest> newest;
-  newest.reserve(slots.size());
+void Head::capture(Capture& capture) const {
+  std::vector<Slot>& slots = capture.slots;
+  capture.newest.clear();
+  capture.newest.reserve(slots.size());
   std::size_t kept = 0;
-  MutexLock lock(commit_mutex_);
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (i + kPrefetchRecords < slots.size()) {
       __builtin_prefetch(&table_.record(slots[i + kPrefetchRecords]));
     }
     const XorState& chunk = table_.record(slots[i]).chunk;
-    if (chunk.t == kNoSample || chunk.t < min_time) continue;
-    newest.push_back({chunk.t, chunk.value_bits});
+    if (chunk.t == kNoSample || chunk.t < capture.min_time) continue;
+    capture.newest.push_back({chunk.t, chunk.value_bits});
     slots[kept++] = slots[i];
   }
   slots.resize(kept);
-  return newest;
+}
+
+Status Head::snapshot(std::vector<Capture>& captures,
+                      const std::function<Status()>& find_slots) const {
+  constexpr int kTries = 2;
+  for (int i = 0; i < kTries; ++i) {
+    std::uint64_t first_samples = 0;
+    {
+      MutexLock lock(commit_mutex_);
+      first_samples = first_sample_count_;
+    }
+    TRY(find_slots());
+    MutexLock lock(commit_mutex_);
+    if (first_samples != first_sample_count_) continue;
+    for (Capture& one : captures) capture(one);
+    return {};
+  }
+  MutexLock lock(commit_mutex_);
+  TRY(find_slots());
+  for (Capture& one : captures) capture(one);
+  return {};
 }
 
 void Head::find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const {

@@ -115,13 +115,21 @@ class Head final {
 
   // What readers do.
 
-  /// The newest sample of each series at one moment between two commits. Slots of series without a
-  /// sample at or after `min_time` are taken out of `slots`.
   struct Newest {
     std::int64_t t;
     std::uint64_t value_bits;
   };
-  std::vector<Newest> capture(std::vector<Slot>& slots, std::int64_t min_time) const
+  /// One selection's part of a snapshot. Capturing takes slots of series without a sample at or
+  /// after `min_time` out of `slots` and fills in the newest sample of each that stays.
+  struct Capture {
+    std::vector<Slot> slots;
+    std::int64_t min_time;
+    std::vector<Newest> newest;
+  };
+  /// Lets `find_slots` fill captures with the slots of what is selected, and captures all of them
+  /// at one moment between two commits. Called again when a series got its first sample meanwhile,
+  /// which the slots may lack; the third time no commit can come between.
+  Status snapshot(std::vector<Capture>& captures, const std::function<Status()>& find_slots) const
       EXCLUDES_LOCK(commit_mutex_);
   /// The chunks of a series that may have samples in `range`.
   struct ChunksInRange {
@@ -174,6 +182,7 @@ class Head final {
   bool append_to(Slot slot, Sample sample) REQUIRES_LOCK(commit_mutex_);
   void seal(Slot slot) REQUIRES_LOCK(commit_mutex_);
   void apply_metadata(const RefMetadata& metadata) EXCLUDES_LOCK(metadata_mutex_);
+  void capture(Capture& capture) const REQUIRES_LOCK(commit_mutex_);
 
   const std::int64_t range_ms_;
   GroupCommitLog* log_ = nullptr;
@@ -189,6 +198,8 @@ class Head final {
   mutable std::array<Mutex, kShardCount> shards_;
   OpenChunks open_;  // Changed under the commit lock and a shard lock.
   SealedChunks sealed_ GUARDED_BY(commit_mutex_);
+  std::uint64_t first_sample_count_ GUARDED_BY(commit_mutex_) =
+      0;  ///< Series that got their first.
 
   std::uint64_t newest_replayed_ref_ = 0;
 

@@ -138,16 +138,21 @@ class HeadQuerier final : public Querier {
   Result<std::unique_ptr<SeriesSet>> select(const std::vector<Matcher>& matchers,
                                             const SelectHints& hints,
                                             const CancelToken* cancel) const override {
-    HeadPostingsSource source = this->source();
-    std::vector<Slot> slots = TRY(select_postings(source, matchers, cancel));
-    generation_->table.sort_by_labels(generation_->order_epoch, slots);
-    TRY(check_cancel(cancel));
-    const std::int64_t min_time =
-        std::max({generation_->min_time, hints.range.min.ms, range_.min.ms});
-    // The capture is the snapshot, and therefore last.
-    std::vector<Head::Newest> newest = head_.capture(slots, min_time);
-    return std::unique_ptr<SeriesSet>(
-        std::make_unique<HeadSeriesSet>(head_, generation_, std::move(slots), std::move(newest)));
+    auto sets = TRY(select_all({{matchers, hints}}, cancel));
+    return std::move(sets.front());
+  }
+
+  Result<std::vector<std::unique_ptr<SeriesSet>>> select_all(
+      const std::vector<SelectRequest>& requests, const CancelToken* cancel) const override {
+    std::vector<Head::Capture> captures(requests.size());
+    const auto find_slots = [&] { return this->find_slots(requests, cancel, captures); };
+    TRY(head_.snapshot(captures, find_slots));
+    std::vector<std::unique_ptr<SeriesSet>> sets;
+    for (Head::Capture& capture : captures) {
+      sets.push_back(std::make_unique<HeadSeriesSet>(head_, generation_, std::move(capture.slots),
+                                                     std::move(capture.newest)));
+    }
+    return sets;
   }
 
   Result<std::vector<std::string>> label_names(
@@ -185,11 +190,26 @@ class HeadQuerier final : public Querier {
  private:
   HeadPostingsSource source() const { return {generation_->table, *generation_->postings}; }
 
-  Result<std::vector<Slot>> slots_in_range(const std::vector<Matcher>& matchers) const {
+  Status find_slots(const std::vector<SelectRequest>& requests, const CancelToken* cancel,
+                    std::vector<Head::Capture>& captures) const {
     HeadPostingsSource postings = source();
-    std::vector<Slot> slots = TRY(select_postings(postings, matchers, nullptr));
-    head_.capture(slots, std::max(generation_->min_time, range_.min.ms));
-    return slots;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      std::vector<Slot>& slots = captures[i].slots;
+      slots = TRY(select_postings(postings, requests[i].matchers, cancel));
+      generation_->table.sort_by_labels(generation_->order_epoch, slots);
+      captures[i].min_time =
+          std::max({generation_->min_time, requests[i].hints.range.min.ms, range_.min.ms});
+      TRY(check_cancel(cancel));
+    }
+    return {};
+  }
+
+  Result<std::vector<Slot>> slots_in_range(const std::vector<Matcher>& matchers) const {
+    std::vector<Head::Capture> captures(1);
+    const std::vector<SelectRequest> requests = {{matchers, {}}};
+    const auto find_slots = [&] { return this->find_slots(requests, nullptr, captures); };
+    TRY(head_.snapshot(captures, find_slots));
+    return std::move(captures[0].slots);
   }
 
   const Head& head_;
