@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -36,6 +37,8 @@ int main(int argc, char** argv) {
       ::closedir(dir);
     }
   }
+  // A folder lists in any order; the changes drawn below must not depend on it.
+  std::sort(inputs.begin(), inputs.end());
   std::size_t run_count = 0;
   const auto run = [&](const std::string& input) {
     tarsier::fuzz_one(tarsier::as_bytes(input));
