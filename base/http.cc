@@ -1,17 +1,8 @@
 #include "base/http.h"
 
-#include <algorithm>
+#include "base/ascii.h"
 
 namespace tarsier {
-namespace {
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-}  // namespace
 
 std::string_view http_reason_phrase(int status) {
   switch (status) {

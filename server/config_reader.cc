@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
 #include "base/duration.h"
 #include "base/quote.h"
 
@@ -92,10 +93,7 @@ void MapReader::read(std::string_view name, std::string& out) {
 void MapReader::read(std::string_view name, bool& out) {
   const YamlNode* value = scalar(name, "boolean");
   if (!value) return;
-  std::string lower = value->text;
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
+  const std::string lower = ascii_lower(value->text);
   if (value->is_plain && is_one_of(lower, {"true", "yes", "on", "y"})) {
     out = true;
   } else if (value->is_plain && is_one_of(lower, {"false", "no", "off", "n"})) {

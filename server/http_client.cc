@@ -15,6 +15,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
+#include "base/ascii.h"
 #include "base/compression.h"
 #include "server/base64.h"
 #include "server/clock.h"
@@ -60,10 +61,6 @@ std::string_view header_of(const http::response<http::string_body>& message, htt
 
 bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return boost::beast::iequals(a, b);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
 #include "base/quote.h"
 
 namespace tarsier::server {
@@ -97,10 +98,7 @@ Result<Url> parse_url(std::string_view text) {
   Url url;
   const std::size_t colon = text.find("://");
   if (colon == std::string_view::npos) return malformed();
-  url.scheme = text.substr(0, colon);
-  for (char& c : url.scheme) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
+  url.scheme = ascii_lower(text.substr(0, colon));
   if (url.scheme != "http" && url.scheme != "https") {
     return invalid(fmt::format("unsupported protocol scheme {}", quote(url.scheme)));
   }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
+#include "base/ascii.h"
 #include "base/json_writer.h"
 #include "base/utf8.h"
 
@@ -93,10 +94,7 @@ constexpr std::array kWordsWithMeaning = {"true", "false", "yes",  "no", "on", "
                                           "y",    "n",     "null", "~",  ""};
 
 bool reads_as_itself(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
+  const std::string lower = ascii_lower(text);
   if (std::find(kWordsWithMeaning.begin(), kWordsWithMeaning.end(), lower) !=
       kWordsWithMeaning.end()) {
     return false;
