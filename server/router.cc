@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/clock.h"
+#include "server/http_answer.h"
 #include "server/url.h"
 
 namespace tarsier::server {
@@ -41,14 +42,6 @@ std::string allowed_methods(const Route& route) {
 }
 
 }  // namespace
-
-HttpResponse text_response(int status, std::string body) {
-  HttpResponse response;
-  response.status = status;
-  response.content_type = "text/plain; charset=utf-8";
-  response.body = std::move(body);
-  return response;
-}
 
 // The buckets are Prometheus' own, so that its dashboards show ours.
 Router::Entry::Entry()

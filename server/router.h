@@ -80,7 +80,4 @@ class Router final {
   std::map<std::string, Entry*, std::less<>> exact_;  // Routes without a `*`.
 };
 
-/// A plain-text answer.
-HttpResponse text_response(int status, std::string body);
-
 }  // namespace tarsier::server

@@ -11,6 +11,7 @@
 #include "query/parse.h"
 #include "server/clock.h"
 #include "server/flags.h"
+#include "server/http_answer.h"
 #include "server/metadata_api.h"
 #include "server/self_metrics.h"
 #include "server/status_api.h"

@@ -1,0 +1,80 @@
+#include "server/http_answer.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/ascii.h"
+#include "base/compression.h"
+
+namespace tarsier::server {
+namespace {
+
+constexpr std::size_t kCompressedBytesMax = std::size_t{1} << 30;
+
+bool has_header(const HttpResponse& response, std::string_view name) {
+  return std::any_of(response.headers.begin(), response.headers.end(),
+                     [&](const auto& header) { return header.first == name; });
+}
+
+}  // namespace
+
+HttpResponse text_response(int status, std::string body) {
+  HttpResponse response;
+  response.status = status;
+  response.content_type = "text/plain; charset=utf-8";
+  response.body = std::move(body);
+  return response;
+}
+
+bool status_has_body(int status) { return status != 204 && status != 304; }
+
+std::string render_head(const HttpResponse& response, std::string_view date,
+                        Persistence persistence) {
+  std::string head = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
+                                 http_reason_phrase(response.status), date);
+  const bool has_body = status_has_body(response.status);
+  if (has_body && !response.content_type.empty()) {
+    head += fmt::format("Content-Type: {}\r\n", response.content_type);
+  }
+  if (has_body) head += fmt::format("Content-Length: {}\r\n", response.body.size());
+  for (const auto& [name, value] : response.headers) head += fmt::format("{}: {}\r\n", name, value);
+  if (persistence == Persistence::kClose) head += "Connection: close\r\n";
+  if (persistence == Persistence::kKeepAnnounced) head += "Connection: keep-alive\r\n";
+  return head += "\r\n";
+}
+
+std::string http_date(Timestamp t) {
+  const std::time_t whole_seconds = t.ms / 1000;
+  std::tm utc{};
+  ::gmtime_r(&whole_seconds, &utc);
+  char text[40];
+  return std::string(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc));
+}
+
+bool prefers_gzip(std::string_view accept_encoding) {
+  while (!accept_encoding.empty()) {
+    const std::size_t size = std::min(accept_encoding.find(','), accept_encoding.size());
+    std::string_view name = accept_encoding.substr(0, size);
+    accept_encoding.remove_prefix(std::min(size + 1, accept_encoding.size()));
+    name = trimmed(name.substr(0, name.find(';')));
+    if (name == "gzip") return true;
+    if (name == "deflate") return false;
+  }
+  return false;
+}
+
+void gzip_body(HttpResponse& response) {
+  if (response.body.size() > kCompressedBytesMax || has_header(response, "Content-Encoding")) {
+    return;
+  }
+  std::string compressed;
+  gzip_compress(as_bytes(response.body), compressed);
+  response.body = std::move(compressed);
+  response.headers.emplace_back("Content-Encoding", "gzip");
+  response.headers.emplace_back("Vary", "Accept-Encoding");
+}
+
+}  // namespace tarsier::server

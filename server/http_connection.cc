@@ -1,0 +1,369 @@
+#include "server/http_connection.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <boost/asio.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+
+#include "server/clock.h"
+#include "server/http_answer.h"
+#include "server/url.h"
+
+// Beast parses headers and chunked bodies; a body of known length is read straight into the
+// request, and answers are written as they are: header and body in one gathered write, never copied
+// together.
+//
+// While a handler works, one read stays pending on the socket. It is how we learn that the client
+// has left; bytes it brings instead are the next, pipelined request and wait in the buffer.
+
+namespace tarsier::server {
+
+namespace net = boost::asio;
+namespace http = boost::beast::http;
+using Tcp = net::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+// A fresh flat_buffer has no capacity, and Beast would read 512 bytes at a time into it.
+constexpr std::size_t kReadBufferBytes = 16 << 10;
+// Pipelined bytes we hold while a request is being handled.
+constexpr std::size_t kPipelinedBytesMax = 64 << 10;
+// A refused request's body is read to its end when it is this small, so that the connection lives
+// on.
+constexpr std::uint64_t kSkippedBodyBytesMax = 256 << 10;
+constexpr std::size_t kBodyStepBytes = std::size_t{1} << 20;
+constexpr std::size_t kLingerBytesMax = std::size_t{16} << 20;
+constexpr std::int64_t kNsPerMs = 1'000'000;
+
+/// Fills paths and parameters from what stands between method and version.
+Status read_target(std::string_view target, HttpRequest& request) {
+  if (const std::size_t scheme = target.find("://"); scheme < target.find('/')) {
+    const std::size_t slash = target.find('/', scheme + 3);  // Absolute form, as proxies send it.
+    target = slash == std::string_view::npos ? "/" : target.substr(slash);
+  }
+  const std::size_t question = std::min(target.find('?'), target.size());
+  request.raw_path = target.substr(0, question);
+  std::optional<std::string> path = percent_decode(request.raw_path);
+  if (!path) return invalid("400 Bad Request: malformed escape in the path");
+  request.path = std::move(*path);
+  request.url_parameters = parse_form(target.substr(std::min(question + 1, target.size())));
+  request.parameters = request.url_parameters;
+  return {};
+}
+
+/// The right to answer one request. Whoever drops it unanswered makes the client see a 500.
+class Answer final {
+ public:
+  Answer(std::shared_ptr<HttpConnection> connection, bool compress)
+      : connection_(std::move(connection)), compress_(compress) {}
+  ~Answer() {
+    if (!sent_.load()) send(text_response(500, "the request was dropped without an answer\n"));
+  }
+  void send(HttpResponse response) {
+    CHECK(!sent_.exchange(true), "a request is answered once");
+    // Here, on the thread that made the answer, not on the one that serves everybody.
+    if (compress_ && response.body.size() >= connection_->options().compress_size_min) {
+      gzip_body(response);
+    }
+    const auto executor = connection_->worker().context().get_executor();
+    // The connection is handed over whole: its last reference must go on its own thread.
+    net::dispatch(executor,
+                  [connection = std::move(connection_), answer = std::move(response)]() mutable {
+                    connection->answer(std::move(answer));
+                  });
+  }
+
+ private:
+  std::shared_ptr<HttpConnection> connection_;
+  const bool compress_;
+  std::atomic<bool> sent_{false};
+};
+
+}  // namespace
+
+HttpConnection::HttpConnection(std::shared_ptr<HttpWorker> worker, Tcp::socket socket)
+    : worker_(std::move(worker)), state_(worker_->state()), socket_(std::move(socket)) {
+  buffer_.reserve(kReadBufferBytes);
+}
+
+HttpConnection::~HttpConnection() {
+  worker_->remove(this);
+  state_.remove_connection();
+}
+
+void HttpConnection::start() {
+  error_code ignored;
+  socket_.set_option(Tcp::no_delay(true), ignored);
+  const Tcp::endpoint peer = socket_.remote_endpoint(ignored);
+  peer_ = fmt::format("{}:{}", peer.address().to_string(), peer.port());
+  worker_->add(this);
+  enter(Phase::kIdle, options().idle_timeout);
+  read_some();
+}
+
+void HttpConnection::refuse() {
+  worker_->add(this);
+  keep_alive_ = false;
+  body_unread_ = true;
+  answer(text_response(503, "too many connections\n"));
+}
+
+void HttpConnection::enter(Phase phase, Duration timeout) {
+  phase_ = phase;
+  deadline_ns_ = timeout.ms <= 0 ? kNoDeadline : monotonic_ns() + timeout.ms * kNsPerMs;
+}
+
+void HttpConnection::close() {
+  if (closed_) return;
+  closed_ = true;
+  if (cancel_) cancel_->cancel();
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+void HttpConnection::close_if_idle() {
+  if (phase_ == Phase::kIdle) close();
+}
+
+void HttpConnection::check_deadline(std::int64_t now_ns) {
+  if (now_ns < deadline_ns_) return;
+  if (phase_ != Phase::kIdle) state_.timed_out.add();
+  close();
+}
+
+void HttpConnection::read_some() {
+  reading_ = true;
+  socket_.async_read_some(
+      buffer_.prepare(std::max<std::size_t>(buffer_.capacity() - buffer_.size(), 4096)),
+      [self = shared_from_this()](error_code error, std::size_t size) {
+        self->reading_ = false;
+        if (!self->closed_) self->on_bytes(error, size);
+      });
+}
+
+/// Ends the read of the idle phase, or the one that was pending while a request was handled.
+void HttpConnection::on_bytes(error_code error, std::size_t size) {
+  buffer_.commit(size);
+  if (phase_ == Phase::kIdle) {
+    if (buffer_.size() > 0) return read_header();
+    return close();
+  }
+  if (error) {
+    if (error != net::error::operation_aborted && cancel_) cancel_->cancel();
+    return;
+  }
+  if (phase_ == Phase::kHandling && buffer_.size() < kPipelinedBytesMax) read_some();
+}
+
+void HttpConnection::read_header() {
+  enter(Phase::kHeader, options().header_timeout);
+  parser_.emplace();
+  parser_->header_limit(static_cast<std::uint32_t>(options().header_size_max));
+  parser_->body_limit(boost::none);  // Decided once we know what is asked for.
+  http::async_read_header(socket_, buffer_, *parser_,
+                          [self = shared_from_this()](error_code error, std::size_t) {
+                            if (!self->closed_) self->on_header(error);
+                          });
+}
+
+void HttpConnection::on_header(error_code error) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+    return fail(431, "431 Request Header Fields Too Large\n");
+  }
+  if (error == http::error::end_of_stream || error == http::error::partial_message) return close();
+  if (error && error.category() == http::make_error_code(http::error::bad_method).category()) {
+    return fail(400, fmt::format("400 Bad Request: {}\n", error.message()));
+  }
+  if (error) return close();
+  if (Status status = fill_request(); !status.ok()) return fail(400, status.message() + "\n");
+  decision_ = state_.dispatch(request_);
+  begin_body();
+}
+
+Status HttpConnection::fill_request() {
+  const auto& message = parser_->get();
+  is_http_1_0_ = message.version() == 10;
+  keep_alive_ = message.keep_alive();
+  request_ = HttpRequest();
+  request_.method = std::string(message.method_string());
+  head_only_ = request_.method == "HEAD";
+  TRY(read_target(message.target(), request_));
+  for (const auto& field : message) {
+    request_.headers.emplace_back(field.name_string(), field.value());
+  }
+  request_.peer = peer_;
+  cancel_ = std::make_shared<CancelToken>();
+  request_.cancel = cancel_;
+  return {};
+}
+
+/// Decides whether the body will be read, and asks for it if the client waits to be asked.
+void HttpConnection::begin_body() {
+  if (state_.draining.load()) {
+    decision_ = {.answer = text_response(503, "the server is stopping\n")};
+    keep_alive_ = false;
+  }
+  const bool chunked = parser_->chunked();
+  body_length_ = parser_->content_length().value_or(0);
+  if (body_length_ == 0 && !chunked) return handle();
+
+  const std::string_view expectation = request_.header("Expect");
+  const bool waits = expectation.starts_with("100-") && buffer_.size() == 0;
+  if (!decision_.handler) {
+    if (chunked || waits || body_length_ > kSkippedBodyBytesMax) {
+      keep_alive_ = false;
+      body_unread_ = true;
+      return handle();
+    }
+    decision_.body_size_max = kSkippedBodyBytesMax;
+  }
+  if (body_length_ > decision_.body_size_max) {
+    return fail(413, fmt::format("the body has {} bytes, the limit is {}\n", body_length_,
+                                 decision_.body_size_max));
+  }
+  enter(Phase::kBody, options().body_timeout);
+  if (!waits) return read_body();
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  net::async_write(socket_, net::buffer(kContinue),
+                   [self = shared_from_this()](error_code error, std::size_t) {
+                     if (self->closed_) return;
+                     if (error) return self->close();
+                     self->read_body();
+                   });
+}
+
+void HttpConnection::read_body() {
+  if (parser_->chunked()) return read_chunked_body();
+  const std::size_t length = static_cast<std::size_t>(body_length_);
+  request_.body.reserve(length);  // Address space only: memory is touched as bytes arrive.
+  const std::size_t have = std::min(length, buffer_.size());
+  request_.body.assign(static_cast<const char*>(buffer_.cdata().data()), have);
+  buffer_.consume(have);
+  read_known_body(have);
+}
+
+void HttpConnection::read_known_body(std::size_t received) {
+  const std::size_t length = static_cast<std::size_t>(body_length_);
+  if (received == length) return handle();
+  const std::size_t step = std::min(length - received, kBodyStepBytes);
+  request_.body.resize(received + step);
+  net::async_read(socket_, net::buffer(request_.body.data() + received, step),
+                  [self = shared_from_this(), received, step](error_code error, std::size_t) {
+                    if (self->closed_) return;
+                    if (error) return self->close();
+                    self->read_known_body(received + step);
+                  });
+}
+
+void HttpConnection::read_chunked_body() {
+  parser_->body_limit(decision_.body_size_max);
+  http::async_read(
+      socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
+        if (self->closed_) return;
+        if (error == http::error::body_limit) {
+          return self->fail(413, fmt::format("the body is above the limit of {} bytes\n",
+                                             self->decision_.body_size_max));
+        }
+        if (error) return self->close();
+        self->request_.body = std::move(self->parser_->get().body());
+        self->handle();
+      });
+}
+
+void HttpConnection::handle() {
+  enter(Phase::kHandling, Duration{0});  // How long a handler may take is its own affair.
+  parser_.reset();
+  if (!decision_.handler) return answer(std::move(decision_.answer));
+  const bool compress =
+      decision_.compress && !head_only_ && prefers_gzip(request_.header("Accept-Encoding"));
+  request_.received = now();
+  const auto right = std::make_shared<Answer>(shared_from_this(), compress);
+  const HttpHandler& handler = *decision_.handler;
+  handler(std::move(request_),
+          [right](HttpResponse response) { right->send(std::move(response)); });
+  if (phase_ == Phase::kHandling && !closed_ && !reading_) read_some();
+}
+
+/// Answers what we could not read to its end, then closes.
+void HttpConnection::fail(int status, std::string text) {
+  keep_alive_ = false;
+  body_unread_ = true;
+  parser_.reset();
+  answer(text_response(status, std::move(text)));
+}
+
+void HttpConnection::answer(HttpResponse response) {
+  if (closed_) return;
+  if (state_.draining.load()) keep_alive_ = false;
+  response_ = std::move(response);
+  const Persistence persistence = !keep_alive_   ? Persistence::kClose
+                                  : is_http_1_0_ ? Persistence::kKeepAnnounced
+                                                 : Persistence::kKeep;
+  head_ = render_head(response_, worker_->date(), persistence);
+  if (head_only_ || !status_has_body(response_.status)) response_.body.clear();
+  written_ = 0;
+  write_some();
+}
+
+void HttpConnection::write_some() {
+  enter(Phase::kWriting, options().write_timeout);
+  const std::size_t body_begin = written_ < head_.size() ? 0 : written_ - head_.size();
+  const std::array<net::const_buffer, 2> parts = {net::buffer(head_) + written_,
+                                                  net::buffer(response_.body) + body_begin};
+  socket_.async_write_some(parts, [self = shared_from_this()](error_code error, std::size_t size) {
+    if (self->closed_) return;
+    if (error) return self->close();
+    self->written_ += size;
+    if (self->written_ < self->head_.size() + self->response_.body.size()) {
+      return self->write_some();
+    }
+    self->on_written();
+  });
+}
+
+void HttpConnection::on_written() {
+  cancel_.reset();
+  request_ = HttpRequest();
+  response_ = HttpResponse();
+  if (keep_alive_ && !state_.draining.load()) return next_request();
+  if (!body_unread_) return close();
+  // Closing now would reset the connection and could destroy the answer on its way: let the client
+  // finish sending first, within bounds.
+  error_code ignored;
+  socket_.shutdown(Tcp::socket::shutdown_send, ignored);
+  enter(Phase::kLingering, seconds(2));
+  buffer_.consume(buffer_.size());
+  linger();
+}
+
+void HttpConnection::next_request() {
+  enter(Phase::kIdle, options().idle_timeout);
+  if (!reading_) {
+    if (buffer_.size() > 0) return read_header();
+    return read_some();
+  }
+  // The read that watched the client becomes the idle read; if the next request is already here,
+  // it is called back first, as it owns the buffer.
+  error_code ignored;
+  if (buffer_.size() > 0) socket_.cancel(ignored);
+}
+
+void HttpConnection::linger() {
+  socket_.async_read_some(buffer_.prepare(kReadBufferBytes),
+                          [self = shared_from_this()](error_code error, std::size_t size) {
+                            if (self->closed_) return;
+                            self->lingered_ += size;
+                            if (error || self->lingered_ > kLingerBytesMax) return self->close();
+                            self->linger();
+                          });
+}
+
+}  // namespace tarsier::server
