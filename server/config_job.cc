@@ -1,0 +1,231 @@
+#include "server/config_job.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/quote.h"
+#include "server/config_fields.h"
+#include "server/config_http_client.h"
+
+namespace tarsier::server {
+namespace {
+
+Result<std::vector<ingest::RelabelRule>> read_relabel(MapReader& map, std::string_view name,
+                                                      std::string_view kind,
+                                                      ingest::NameValidation validation) {
+  std::vector<ingest::RelabelRule> rules;
+  const YamlNode* list = map.find_list(name);
+  if (!list) return rules;
+  for (std::size_t i = 0; i < list->items.size(); ++i) {
+    const YamlNode& item = list->items[i];
+    if (item.kind == YamlNode::Kind::kNull) {
+      return invalid_at(item,
+                        fmt::format("empty or null {} relabeling rule in scrape config", kind));
+    }
+    MapReader rule(item, fmt::format("{}[{}]", map.path_of(name), i), map.problems());
+    ingest::RelabelConfig config;
+    rule.read("source_labels", config.source_labels);
+    rule.read("separator", config.separator);
+    rule.read("regex", config.regex);
+    rule.read("modulus", config.modulus);
+    rule.read("target_label", config.target_label);
+    rule.read("replacement", config.replacement);
+    rule.read("action", config.action);
+    rule.finish();
+    Result<ingest::RelabelRule> created =
+        ingest::RelabelRule::create(std::move(config), validation);
+    if (!created.ok()) return invalid_at(item, created.status().message());
+    rules.push_back(std::move(*created));
+  }
+  return rules;
+}
+
+Result<std::vector<ingest::TargetGroup>> read_static_configs(MapReader& map,
+                                                             ingest::NameValidation validation) {
+  std::vector<ingest::TargetGroup> groups;
+  const YamlNode* list = map.find_list("static_configs");
+  if (!list) return groups;
+  for (std::size_t i = 0; i < list->items.size(); ++i) {
+    const YamlNode& item = list->items[i];
+    if (item.kind == YamlNode::Kind::kNull) {
+      return invalid_at(item, "empty or null section in static_configs");
+    }
+    MapReader reader(item, fmt::format("{}[{}]", map.path_of("static_configs"), i), map.problems());
+    ingest::TargetGroup group;
+    reader.read("targets", group.targets);
+    for (const std::string& target : group.targets) {
+      if (target.find('/') != std::string::npos) {
+        return invalid_at(*reader.find("targets"),
+                          fmt::format("{} is not a valid hostname", quote(target)));
+      }
+    }
+    group.labels = TRY(read_labels(reader, "labels", validation,
+                                   [](const YamlNode& value) { return value.text; }));
+    reader.finish();
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+void refuse_discovery(MapReader& map) {
+  for (const char* name : {"file_sd_configs", "http_sd_configs", "dns_sd_configs",
+                           "kubernetes_sd_configs", "consul_sd_configs", "docker_sd_configs"}) {
+    map.ignore(name, "is not supported by this version: its targets are not scraped");
+  }
+  for (const char* name :
+       {"aws_sd_configs",         "azure_sd_configs",     "digitalocean_sd_configs",
+        "dockerswarm_sd_configs", "ec2_sd_configs",       "eureka_sd_configs",
+        "gce_sd_configs",         "hetzner_sd_configs",   "ionos_sd_configs",
+        "kuma_sd_configs",        "lightsail_sd_configs", "linode_sd_configs",
+        "marathon_sd_configs",    "nerve_sd_configs",     "nomad_sd_configs",
+        "oci_sd_configs",         "openstack_sd_configs", "outscale_sd_configs",
+        "ovhcloud_sd_configs",    "puppetdb_sd_configs",  "scaleway_sd_configs",
+        "serverset_sd_configs",   "stackit_sd_configs",   "triton_sd_configs",
+        "uyuni_sd_configs",       "vultr_sd_configs"}) {
+    if (const YamlNode* node = map.find(name)) {
+      map.problems().add(*node, fmt::format("{} is not supported", name));
+    }
+  }
+}
+
+/// 0 in a job means the global value.
+void read_limit(MapReader& map, std::string_view name, std::uint64_t global, std::uint64_t& out) {
+  map.read(name, out);
+  if (out == 0) out = global;
+}
+
+Status read_timing(MapReader& map, const GlobalConfig& global, ingest::ScrapeConfig& job) {
+  job.scrape_interval = {0};
+  job.scrape_timeout = {0};
+  map.read("scrape_interval", job.scrape_interval);
+  map.read("scrape_timeout", job.scrape_timeout);
+  if (job.scrape_interval.ms == 0) job.scrape_interval = global.scrape_interval;
+  if (job.scrape_timeout > job.scrape_interval) {
+    return invalid_at(
+        *map.find("scrape_timeout"),
+        fmt::format(
+            "scrape timeout greater than scrape interval for scrape config with job name {}",
+            quote(job.job_name)));
+  }
+  if (job.scrape_timeout.ms == 0) {
+    job.scrape_timeout = std::min(global.scrape_timeout, job.scrape_interval);
+  }
+  return {};
+}
+
+Status read_params(MapReader& map, ingest::ScrapeConfig& job) {
+  const YamlNode* node = map.find("params");
+  if (!node) return {};
+  MapReader reader(*node, map.path_of("params"), map.problems());
+  for (const auto& [key, value] : node->entries) {
+    std::vector<std::string> values;
+    reader.read(key.text, values);
+    job.params.emplace_back(key.text, std::move(values));
+  }
+  std::sort(job.params.begin(), job.params.end());
+  return {};
+}
+
+/// Where a target is asked.
+Status read_location(MapReader& map, ingest::ScrapeConfig& job) {
+  map.read("metrics_path", job.metrics_path);
+  map.read("scheme", job.scheme);
+  if (job.scheme == "https") {
+    return invalid_at(*map.find("scheme"), "scheme https is not supported by this version");
+  }
+  if (job.scheme != "http") {
+    return invalid_at(*map.find("scheme"), fmt::format("unsupported scheme {}", quote(job.scheme)));
+  }
+  return read_params(map, job);
+}
+
+void read_limits(MapReader& map, const GlobalConfig& global, ingest::ScrapeConfig& job) {
+  map.read_bytes("body_size_limit", job.body_size_limit);
+  if (job.body_size_limit == 0) job.body_size_limit = global.body_size_limit;
+  read_limit(map, "sample_limit", global.sample_limit, job.sample_limit);
+  read_limit(map, "label_limit", global.label_limit, job.label_limit);
+  read_limit(map, "label_name_length_limit", global.label_name_length_limit,
+             job.label_name_length_limit);
+  read_limit(map, "label_value_length_limit", global.label_value_length_limit,
+             job.label_value_length_limit);
+  read_limit(map, "target_limit", global.target_limit, job.target_limit);
+  read_limit(map, "keep_dropped_targets", global.keep_dropped_targets, job.keep_dropped_targets);
+}
+
+/// Native histograms are not stored yet: what asks for them is warned about unless it says no.
+void ignore_native_histograms(MapReader& map) {
+  for (const char* name : {"native_histogram_bucket_limit", "native_histogram_min_bucket_factor",
+                           "scrape_native_histograms", "convert_classic_histograms_to_nhcb",
+                           "always_scrape_classic_histograms"}) {
+    std::string text;
+    map.read(name, text);
+    if (!text.empty() && text != "0" && text != "false") map.ignore(name, kNotYet);
+  }
+}
+
+Status read_job_protocols(MapReader& map, const GlobalConfig& global, ingest::ScrapeConfig& job) {
+  const auto protocols = TRY(read_protocols(map));
+  if (global.scrape_protocols) job.scrape_protocols = *global.scrape_protocols;
+  if (protocols) job.scrape_protocols = *protocols;
+  std::string fallback;
+  map.read("fallback_scrape_protocol", fallback);
+  if (!fallback.empty()) {
+    job.fallback_scrape_protocol = protocol_named(fallback);
+    if (!job.fallback_scrape_protocol) {
+      return invalid_at(
+          *map.find("fallback_scrape_protocol"),
+          fmt::format("invalid fallback_scrape_protocol for scrape config with job name {}: "
+                      "unknown scrape protocol {}",
+                      quote(job.job_name), fallback));
+    }
+  }
+  return {};
+}
+
+Status read_job_names(MapReader& map, const GlobalConfig& global, ingest::ScrapeConfig& job) {
+  job.name_validation = global.name_validation;
+  std::optional<ingest::NameEscaping> escaping = global.name_escaping;
+  TRY(read_name_schemes(map, job.name_validation, escaping));
+  job.name_escaping = escaping.value_or(job.name_validation == ingest::NameValidation::kLegacy
+                                            ? ingest::NameEscaping::kUnderscores
+                                            : ingest::NameEscaping::kAllowUtf8);
+  return {};
+}
+
+}  // namespace
+
+Result<ingest::ScrapeConfig> read_job(const YamlNode& node, const std::string& path,
+                                      const GlobalConfig& global, const ConfigSources& sources,
+                                      Problems& problems) {
+  MapReader map(node, path, problems);
+  ingest::ScrapeConfig job;
+  map.read("job_name", job.job_name);
+  if (job.job_name.empty() && problems.empty()) return invalid_at(node, "job_name is empty");
+  TRY(read_timing(map, global, job));
+  TRY(read_location(map, job));
+  map.read("honor_labels", job.honor_labels);
+  map.read("honor_timestamps", job.honor_timestamps);
+  map.read("track_timestamps_staleness", job.track_timestamps_staleness);
+  map.read("enable_compression", job.enable_compression);
+  job.extra_scrape_metrics = global.extra_scrape_metrics;
+  map.read("extra_scrape_metrics", job.extra_scrape_metrics);
+  map.ignore("scrape_failure_log_file", kNotYet);
+  read_limits(map, global, job);
+  ignore_native_histograms(map);
+  TRY(read_job_protocols(map, global, job));
+  TRY(read_job_names(map, global, job));
+  TRY(read_http_client(map, sources, job.headers, job.follow_redirects));
+  job.static_configs = TRY(read_static_configs(map, job.name_validation));
+  refuse_discovery(map);
+  job.relabel_rules = TRY(read_relabel(map, "relabel_configs", "target", job.name_validation));
+  job.metric_relabel_rules =
+      TRY(read_relabel(map, "metric_relabel_configs", "metric", job.name_validation));
+  map.finish();
+  return job;
+}
+
+}  // namespace tarsier::server
