@@ -15,8 +15,7 @@
 namespace tarsier::server {
 namespace {
 
-// Exit codes are Prometheus': scripts and supervisors tell a bad configuration
-// from a bad machine.
+// Exit codes are Prometheus': scripts and supervisors tell a bad configuration from a bad machine.
 constexpr int kStopped = 0;
 constexpr int kMachineFault = 1;
 constexpr int kUserFault = 2;
@@ -32,8 +31,7 @@ LogLevel log_level(const std::string& name) {
   return name == "error" ? LogLevel::kError : LogLevel::kInfo;
 }
 
-/// Signals are waited for, never handled: every thread started later inherits
-/// the mask.
+/// Signals are waited for, never handled: every thread started later inherits the mask.
 sigset_t block_signals() {
   sigset_t signals;
   sigemptyset(&signals);

@@ -74,13 +74,11 @@ HttpResponse landing_page(const Doors& doors) {
     links += fmt::format("<li><a href=\"{0}\">{0}</a></li>\n", path);
   }
   response.body = fmt::format(
-      "<!doctype html>\n<html "
-      "lang=\"en\"><head><title>{0}</title></head>\n<body>\n"
-      "<h1>{0}</h1>\n<p>Tarsier {1} answers PromQL here; point Grafana's "
-      "Prometheus data source at "
-      "this address.</p>\n<form action=\"api/v1/query\"><input name=\"query\" "
-      "size=\"60\" "
-      "placeholder=\"PromQL\"> "
+      "<!doctype html>\n<html lang=\"en\"><head><title>{0}</title></head>\n<body>\n"
+      "<h1>{0}</h1>\n"
+      "<p>Tarsier {1} answers PromQL here; point Grafana's Prometheus data source at this "
+      "address.</p>\n"
+      "<form action=\"api/v1/query\"><input name=\"query\" size=\"60\" placeholder=\"PromQL\"> "
       "<button>Query</button></form>\n<ul>\n{2}</ul>\n</body></html>\n",
       escaped_html(doors.flags.text("web.page-title")), version(), links);
   return response;
@@ -104,7 +102,7 @@ void add_lifecycle(Router& router, const Doors& doors) {
   probe("/-/healthy", "Prometheus Server is Healthy.\n", false);
   probe("/-/ready", "Prometheus Server is Ready.\n", true);
 
-  const auto control = [&](const char* path, HttpHandler handler) {
+  const auto control = [&](const char* path, bool needs_ready, HttpHandler handler) {
     router.add(
         {.path = path,
          .methods = {"POST", "PUT"},
@@ -116,17 +114,17 @@ void add_lifecycle(Router& router, const Doors& doors) {
                respond(text_response(403, "Lifecycle API is not enabled."));
              },
          .is_api = false,
-         .needs_ready = false,
+         .needs_ready = needs_ready,
          .wrong_method_text = "Only POST or PUT requests allowed"});
   };
-  control("/-/reload", [&doors](const HttpRequest&, HttpResponder respond) {
+  control("/-/reload", true, [&doors](const HttpRequest&, HttpResponder respond) {
     doors.reload([respond = std::move(respond)](const Status& status) {
       respond(status.ok() ? text_response(200, "")
                           : text_response(500, fmt::format("failed to reload config: {}\n",
                                                            status.message())));
     });
   });
-  control("/-/quit", [&doors](const HttpRequest&, const HttpResponder& respond) {
+  control("/-/quit", false, [&doors](const HttpRequest&, const HttpResponder& respond) {
     respond(text_response(200, "Requesting termination... Goodbye!"));
     doors.quit();
   });

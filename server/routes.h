@@ -12,40 +12,37 @@
 
 namespace tarsier::query {
 class Api;
-} // namespace tarsier::query
+}  // namespace tarsier::query
 namespace tarsier::ingest {
 class RemoteWriteReceiver;
-} // namespace tarsier::ingest
+}  // namespace tarsier::ingest
 
 namespace tarsier::server {
 
 class Flags;
 class SelfMetrics;
 
-/// What the routes serve from. The rooms exist once the router is kReady and
-/// until after the server has drained; routes that need no readiness touch only
-/// the first group.
+/// What the routes serve from. The rooms exist once the router is kReady and until after the server
+/// has drained; routes that need no readiness touch only the first group.
 struct Doors {
-  const Flags &flags;
-  const SelfMetrics &self;
-  std::function<std::string()> metrics; ///< /metrics, whatever exists by now.
-  std::function<std::string()> config_yaml; ///< The configuration in force.
-  /// Reads the configuration again and tells how it went, later and on another
-  /// thread.
+  const Flags& flags;
+  const SelfMetrics& self;
+  std::function<std::string()> metrics;      ///< /metrics, whatever exists by now.
+  std::function<std::string()> config_yaml;  ///< The configuration in force.
+  /// Reads the configuration again and tells how it went, later and on another thread.
   std::function<void(std::function<void(Status)>)> reload;
   std::function<void()> quit;
 
-  ThreadPool *query_pool = nullptr;
-  tsdb::Db *db = nullptr;
-  const query::Api *query = nullptr;
-  ingest::ScrapeManager *scrapes = nullptr;
-  ingest::RemoteWriteReceiver *receiver = nullptr;
+  ThreadPool* query_pool = nullptr;
+  tsdb::Db* db = nullptr;
+  const query::Api* query = nullptr;
+  ingest::ScrapeManager* scrapes = nullptr;
+  ingest::RemoteWriteReceiver* receiver = nullptr;
   ingest::ExternalAddress external;
   std::string storage_retention;
 };
 
-/// Adds every route of the server. `doors` must outlive the router's last
-/// request.
-void add_routes(Router &router, const Doors &doors);
+/// Adds every route of the server. `doors` must outlive the router's last request.
+void add_routes(Router& router, const Doors& doors);
 
-} // namespace tarsier::server
+}  // namespace tarsier::server

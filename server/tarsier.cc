@@ -11,6 +11,7 @@
 #include "base/keyed_hash.h"
 #include "base/mutex.h"
 #include "base/posix_file.h"
+#include "base/quote.h"
 #include "base/thread_pool.h"
 #include "ingest/remote_write.h"
 #include "ingest/scrape_manager.h"
@@ -25,6 +26,7 @@
 #include "server/self_metrics.h"
 #include "server/settings.h"
 #include "server/status_api.h"
+#include "server/url.h"
 #include "server/version.h"
 #include "tsdb/db.h"
 
@@ -36,8 +38,8 @@ constexpr std::size_t kQueryQueueMax = 1024;
 
 std::size_t core_count() { return std::max(1u, std::thread::hardware_concurrency()); }
 
-/// Some more than cores, so that one long query does not hold up a dashboard;
-/// never more than asked.
+/// Some more than cores, so that one long query does not hold up a dashboard; never more than
+/// asked.
 std::size_t query_thread_count(const Flags& flags) {
   const std::size_t wanted = std::max<std::size_t>(flags.number("query.max-concurrency"), 1);
   return std::min(wanted, std::max<std::size_t>(4, 2 * core_count()));
@@ -102,7 +104,11 @@ struct Tarsier::Impl {
 
 /// The listener is up before storage is, so that a replay can be watched.
 Status Tarsier::Impl::listen() {
-  const std::string port = port_of(flags.list("web.listen-address").at(0));
+  const std::vector<std::string>& listen_addresses = flags.list("web.listen-address");
+  for (const std::string& address : listen_addresses) {
+    TRY(parse_address(address).status().with_prefix("--web.listen-address"));
+  }
+  const std::string port = port_of(listen_addresses.at(0));
   const ExternalUrl url = TRY(external_url(flags, port));
   external = {.scheme = url.scheme, .host = url.authority, .own_port = port};
   Result<std::unique_ptr<Router>> created =
@@ -134,10 +140,18 @@ Status Tarsier::Impl::open_storage() {
   const std::int64_t begin_ns = monotonic_ns();
   work_pool = std::make_unique<ThreadPool>(
       ThreadPool::Options{.thread_count = std::max<std::size_t>(core_count() - 1, 1)});
-  db = TRY(tsdb::Db::open(*files, flags.text("storage.tsdb.path"), storage, log, work_pool.get()));
+  const std::string& path = flags.text("storage.tsdb.path");
+  Result<std::unique_ptr<tsdb::Db>> opened =
+      tsdb::Db::open(*files, path, storage, log, work_pool.get());
+  if (!opened.ok()) {
+    // Whatever its code: the configuration is not at fault.
+    return io_error(fmt::format("couldn't open storage (--storage.tsdb.path={}): {}", quote(path),
+                                opened.status().message()));
+  }
+  db = std::move(*opened);
   const std::int64_t took_ms = (monotonic_ns() - begin_ns) / 1'000'000;
   log.info("Storage is open",
-           {{"path", flags.text("storage.tsdb.path")},
+           {{"path", path},
             {"retention", describe_retention(storage.retention, storage.retention_bytes)},
             {"took", fmt::format("{}ms", took_ms)}});
   return {};
@@ -184,10 +198,10 @@ void Tarsier::Impl::start_rooms() {
   doors->scrapes = scrapes.get();
   doors->receiver = receiver.get();
   doors->storage_retention = describe_retention(storage.retention, storage.retention_bytes);
-  router->set_state(Router::State::kReady);  // Publishes everything above to the
-                                             // network threads.
-
+  // Before a client can ask for a reload, which does the same on another thread.
   scrapes->apply(current->scrape_configs, now());
+  router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
+
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
   scheduler.add([this](Timestamp t) { return deadlines.run_due(t); });
   maintenance.add([this](Timestamp t) { return db->run_due(t); });
@@ -248,8 +262,7 @@ void Tarsier::Impl::stop() {
   log.info("Stopping");
   router->set_state(Router::State::kStopping);
   http->drain(kDrainGrace);
-  http->cut_off();  // What still runs is cancelled, so that the pool below ends
-                    // soon.
+  http->cut_off();  // What still runs is cancelled, so that the pool below ends soon.
   scheduler.stop();
   if (db) db->interrupt_maintenance();
   maintenance.stop();
@@ -257,8 +270,7 @@ void Tarsier::Impl::stop() {
   if (scrapes) scrapes->stop();
   client.reset();
   scrapes.reset();
-  // Writers that still wait are answered by the last sync; then nobody needs
-  // the listener.
+  // Writers that still wait are answered by the last sync; then nobody needs the listener.
   if (db) db->interrupt_sync();
   if (sync_thread.joinable()) sync_thread.join();
   http.reset();

@@ -165,6 +165,19 @@ TEST(Tarsier, DoesNotStartOnABadConfiguration) {
             std::string::npos);
 }
 
+TEST(Tarsier, NamesTheFlagThatKeepsItFromStarting) {
+  const Fixture address("global:\n", {"--web.listen-address=nowhere"});
+  EXPECT_EQ(address.started().code(), Code::kInvalid);
+  EXPECT_EQ(address.started().message(),
+            "--web.listen-address: address nowhere: missing port in address");
+  // Not even root makes a directory there, and the configuration is not at fault.
+  const Fixture storage("global:\n", {"--storage.tsdb.path=/proc/nowhere"});
+  EXPECT_EQ(storage.started().code(), Code::kIo);
+  EXPECT_NE(storage.started().message().find("--storage.tsdb.path=\"/proc/nowhere\""),
+            std::string::npos)
+      << storage.started().message();
+}
+
 TEST(Tarsier, ServesBelowTheRoutePrefix) {
   Fixture fixture("global:\n", {"--web.route-prefix=/p/"});
   ASSERT_TRUE(fixture.started().ok()) << fixture.started().message();
