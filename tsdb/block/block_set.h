@@ -39,7 +39,7 @@ class BlockSet final {
   ///  - a directory without meta.json is an unfinished remnant, left alone and reported;
   ///  - a block that is damaged is moved to kDamagedDirectory and reported, the rest serves;
   ///  - blocks that were folded into an opened one (its parents), or are marked deletable, are
-  ///  deleted.
+  ///    deleted.
   /// Fails only when the disk does: a block that cannot be read for another reason than damage is
   /// neither served nor touched silently.
   static Result<std::unique_ptr<BlockSet>> open(FileSystem& files, std::string data_directory,

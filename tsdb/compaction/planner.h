@@ -16,8 +16,7 @@ std::vector<Duration> compaction_ranges(Duration block_range, Duration block_ran
 /// failed before are never tried again:
 ///  1. the first run of blocks that overlap;
 ///  2. without the newest block, for each range after the first: two or more blocks inside one
-///  aligned
-///     window that fill it or lie before the newest of the rest;
+///     aligned window that fill it or lie before the newest of the rest;
 ///  3. one block alone, if much of it is deleted.
 /// Blocks hinted to hold stale or selected series only are planned apart from the others.
 std::vector<Ulid> plan_compaction(std::vector<BlockMeta> blocks,

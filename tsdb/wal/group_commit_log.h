@@ -44,12 +44,10 @@ struct LogMetrics {
 ///  1. Records are in the file in the order in which `append` returned. A file holds at all times a
 ///     prefix of what was appended, so a crash loses a suffix and nothing else.
 ///  2. When a waiter is told success under WalSync::kCommit, its record survives a power cut; under
-///  kInterval
-///     and kNone it survives the end of the process. A segment is synced before the next one is
-///     begun, whatever the policy.
+///     kInterval and kNone it survives the end of the process. A segment is synced before the next
+///     one is begun, whatever the policy.
 ///  3. After a write or sync failed nothing more is written: every append, and every waiter not yet
-///  told, gets
-///     kUnavailable naming the cause. What was acknowledged stays so.
+///     told, gets kUnavailable naming the cause. What was acknowledged stays so.
 ///  4. Memory is bounded by `Options::wal_buffer_bytes_max`: beyond it, append gives kUnavailable.
 ///
 /// Any thread may append and wait; one thread at a time calls sync_due, flush, sync and close.
