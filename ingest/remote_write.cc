@@ -123,6 +123,7 @@ struct RemoteWriteReceiver::Impl {
   Status append_again(Buffers& b, std::size_t i, std::size_t first, tsdb::Appender& appender,
                       Timestamp now, Refusals& refusals);
   void refuse_samples(Buffers& b, std::size_t i, std::size_t first, Refusals& refusals);
+  void count_stored(const Buffers& b, const tsdb::Appender& appender, Refusals& refusals);
   void count_refused(AppendOutcome outcome);
   std::string describe(Buffers& b, std::size_t i) const;
 
@@ -175,6 +176,7 @@ void RemoteWriteReceiver::Impl::handle(HttpRequest request, HttpResponder respon
     Result<tsdb::LogPosition> committed = appender->commit();
     if (committed.ok()) position = *committed;
     status = std::move(committed).status();
+    if (status.ok()) count_stored(*buffers, *appender, refusals);
   } else {
     appender->rollback();
   }
@@ -278,10 +280,10 @@ Status RemoteWriteReceiver::Impl::append(Buffers& b, tsdb::Appender& appender, T
   }
   appender.append_batch(b.sample_series, samples, b.outcomes);
 
-  const auto stored_now =
-      std::count(b.outcomes.begin(), b.outcomes.end(), AppendOutcome::kAppended);
-  metrics.samples.add(static_cast<std::uint64_t>(stored_now));
-  if (static_cast<std::size_t>(stored_now) == samples.size()) return {};
+  const bool all_queued =
+      std::all_of(b.outcomes.begin(), b.outcomes.end(),
+                  [](AppendOutcome outcome) { return outcome == AppendOutcome::kAppended; });
+  if (all_queued) return {};
   const auto repeated = std::count(b.outcomes.begin(), b.outcomes.end(), AppendOutcome::kIgnored);
   metrics.samples_repeated.add(static_cast<std::uint64_t>(repeated));
   for (std::size_t i = 0, first = 0; i < wire.size(); first += wire[i].sample_count, ++i) {
@@ -309,7 +311,6 @@ Status RemoteWriteReceiver::Impl::append_again(Buffers& b, std::size_t i, std::s
     if (b.outcomes[k] == AppendOutcome::kUnknownSeries) {
       return unavailable("storage dropped a series while it was written; send again");
     }
-    if (b.outcomes[k] == AppendOutcome::kAppended) metrics.samples.add();
   }
   return {};
 }
@@ -329,6 +330,23 @@ void RemoteWriteReceiver::Impl::refuse_samples(Buffers& b, std::size_t i, std::s
   if (refused_count == 0) return;
   const bool named = refusals.names_another();
   refusals.add(reason, named ? describe(b, i) : std::string(), refused_count);
+}
+
+/// After the commit, which may have refused samples because another request wrote to the same
+/// series meanwhile.
+void RemoteWriteReceiver::Impl::count_stored(const Buffers& b, const tsdb::Appender& appender,
+                                             Refusals& refusals) {
+  const auto queued = std::count(b.outcomes.begin(), b.outcomes.end(), AppendOutcome::kAppended);
+  metrics.samples.add(static_cast<std::uint64_t>(queued) - appender.refused_at_commit().size());
+  for (const tsdb::LateRefusal& late : appender.refused_at_commit()) {
+    count_refused(late.outcome);
+    std::string series;
+    if (refusals.names_another()) {
+      const tsdb::Labels labels = appender.labels_of(late.series);
+      series = describe_labels({labels.begin(), labels.end()}, kDescriptionBytesMax);
+    }
+    refusals.add(refusal_text(late.outcome, late.sample), series, 1);
+  }
 }
 
 void RemoteWriteReceiver::Impl::count_refused(AppendOutcome outcome) {

@@ -14,7 +14,8 @@
 namespace tarsier::tsdb {
 
 /// The head's number of a series: 1 and up, never used twice in one data directory, valid until
-/// the head drops the series (appending then gives kUnknownSeries and the caller resolves the labels again).
+/// the head drops the series (appending then gives kUnknownSeries and the caller resolves the
+/// labels again).
 struct SeriesRef {
   std::uint64_t value = 0;
   auto operator<=>(const SeriesRef&) const = default;
@@ -60,16 +61,26 @@ struct Metadata {
   bool operator==(const Metadata&) const = default;
 };
 
+/// A sample that was queued and is not stored: another appender wrote to the series first.
+struct LateRefusal {
+  SeriesRef series;
+  Sample sample;
+  AppendOutcome outcome =
+      AppendOutcome::kOutOfOrder;  ///< A refusal: neither kAppended nor kIgnored.
+};
+
 /// One batch on its way into the head: a scrape, a remote-write request, a rule's output. Made by
-/// `Db::appender()`, used by one thread, ended by commit() or rollback() (destroying it rolls back).
-/// Series may be created before the commit; samples are seen by nobody until it, and then by everybody
-/// at once. Outcomes are decided against the newest sample of the series *including* this batch.
+/// `Db::appender()`, used by one thread, ended by commit() or rollback() (destroying it rolls
+/// back). Series may be created before the commit; samples are seen by nobody until it, and then by
+/// everybody at once. Outcomes are decided against the newest sample of the series *including* this
+/// batch.
 class Appender {
  public:
   virtual ~Appender() = default;
 
   /// The number of the series with these labels, creating it if the head has none. kInvalid for an
-  /// empty set, a name twice or invalid UTF-8; kLimit when the head may not grow; kUnavailable when the log failed.
+  /// empty set, a name twice or invalid UTF-8; kLimit when the head may not grow; kUnavailable when
+  /// the log failed.
   virtual Result<SeriesRef> resolve(const Labels& labels) = 0;
   /// Queues one sample.
   virtual AppendOutcome append(SeriesRef series, Sample sample) = 0;
@@ -82,8 +93,13 @@ class Appender {
   virtual Labels labels_of(SeriesRef series) const = 0;
 
   /// Publishes the batch: one log record batch, then the head. Does not wait for the disk: the
-  /// samples are durable once `Db::when_synced(position)` says so. After an error nothing of the batch is visible.
+  /// samples are durable once `Db::when_synced(position)` says so. After an error nothing of the
+  /// batch is visible.
   virtual Result<LogPosition> commit() = 0;
+  /// What of the batch last committed was refused although it had been queued, in the order of
+  /// queueing: only if somebody else appended to the same series meanwhile. Lives until the next
+  /// commit or rollback.
+  virtual std::span<const LateRefusal> refused_at_commit() const { return {}; }
   virtual void rollback() = 0;
 };
 

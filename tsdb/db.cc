@@ -157,9 +157,11 @@ Status Db::Impl::checkpoint() {
   plan.min_time = Timestamp{head->generation()->min_time};
   plan.compression = options.wal_compression;
   plan.segment_bytes = options.wal_segment_bytes;
-  TRY(create_checkpoint(files, wal_directory, plan,
-                        [this](SeriesRef ref) { return head->has_series(ref); }));
+  const CheckpointStatistics written = TRY(create_checkpoint(
+      files, wal_directory, plan, [this](SeriesRef ref) { return head->has_series(ref); }));
+  wal->metrics().storage_bytes.add(number(written.bytes));
   const std::uint64_t freed = TRY(remove_superseded(files, wal_directory));
+  wal->metrics().storage_bytes.add(-number(freed));
   metrics.checkpoints.add();
   wal->metrics().truncations.add();
   log.info("Log truncated",

@@ -50,6 +50,7 @@ TEST_F(PosixFileTest, ASecondLockIsRefusedUntilTheFirstIsGone) {
   EXPECT_EQ(files_->lock(path("lock")).status().code(), Code::kUnavailable);
   (*held).reset();
   EXPECT_TRUE(files_->lock(path("lock")).ok());
+  EXPECT_FALSE(files_->exists(path("lock"))) << "a clean end leaves no lock file";
 }
 
 TEST_F(PosixFileTest, RemovesTreesAndCreatesParents) {

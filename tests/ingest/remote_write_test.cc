@@ -141,6 +141,25 @@ TEST_F(RemoteWrite, AcceptsNegativeAndZeroTimes) {
             (std::vector<tsdb::Sample>{{Timestamp{-5}, 1}, {Timestamp{0}, 2}}));
 }
 
+TEST_F(RemoteWrite, NeverAnswersNoContentForASampleAFasterRequestShutOut) {
+  add({{"__name__", "up"}}, {{kNow, 1}});
+  ASSERT_EQ(send().status, 204);
+  head_.before_commit = [this] {
+    const auto other = head_.appender();
+    other->append(other->resolve({{"__name__", "up"}}).value(), {Timestamp{kNow + 20}, 3});
+    ASSERT_TRUE(other->commit().ok());
+  };
+  add({{"__name__", "up"}}, {{kNow + 10, 2}, {kNow + 20, 3}, {kNow + 30, 4}});
+  add({{"__name__", "calm"}}, {{kNow + 10, 1}});
+  const HttpResponse response = send();
+  EXPECT_EQ(response.status, 400);
+  EXPECT_NE(response.body.find("out of order sample"), std::string::npos) << response.body;
+  EXPECT_NE(response.body.find("up"), std::string::npos) << response.body;
+  EXPECT_EQ(metric("tarsier_remote_write_samples_refused_total{reason=\"out_of_order\"}"), 1);
+  EXPECT_EQ(stored({{"__name__", "up"}}).size(), 3u);
+  EXPECT_EQ(stored({{"__name__", "calm"}}).size(), 1u) << "the others are stored";
+}
+
 TEST_F(RemoteWrite, AnswersOnlyAfterTheSync) {
   head_.hold_syncs = true;
   add({{"__name__", "up"}}, {{kNow, 1}});
@@ -210,10 +229,9 @@ TEST_F(RemoteWrite, StoresTheRestWhenOneSampleIsRefused) {
   const HttpResponse response = send();
   EXPECT_EQ(response.status, 400);
   EXPECT_EQ(response.content_type, "text/plain; charset=utf-8");
-  EXPECT_EQ(
-      response.body,
-      "out of order sample at timestamp 1699999999000 for series old; refused 2 of 4 samples "
-      "(1 series), stored the rest\n");
+  EXPECT_EQ(response.body,
+            "out of order sample at timestamp 1699999999000 for series old; refused 2 of 4 samples "
+            "(1 series), stored the rest\n");
   EXPECT_EQ(stored({{"__name__", "old"}}).size(), 2u);
   EXPECT_EQ(stored({{"__name__", "fresh"}}).size(), 1u);
   EXPECT_EQ(metric("tarsier_remote_write_samples_refused_total{reason=\"out_of_order\"}"), 2);

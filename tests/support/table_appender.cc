@@ -59,20 +59,35 @@ class TableAppender final : public tsdb::Appender {
   }
 
   Result<tsdb::LogPosition> commit() override {
+    if (const auto race = std::exchange(head_.before_commit, nullptr)) race();
     if (!head_.commit_status.ok()) return head_.commit_status;
+    refused_.clear();
     for (auto& [number, samples] : pending_) {
       std::vector<tsdb::Sample>& stored = head_.series_[number].samples;
-      stored.insert(stored.end(), samples.begin(), samples.end());
+      for (const tsdb::Sample& sample : samples) {
+        if (stored.empty() || stored.back().t < sample.t) {
+          stored.push_back(sample);
+        } else if (sample != stored.back()) {
+          const bool is_double = sample.t == stored.back().t;
+          refused_.push_back({SeriesRef{number}, sample,
+                              is_double ? AppendOutcome::kDuplicate : AppendOutcome::kOutOfOrder});
+        }
+      }
     }
     pending_.clear();
     return tsdb::LogPosition{++head_.commit_count};
   }
 
-  void rollback() override { pending_.clear(); }
+  std::span<const tsdb::LateRefusal> refused_at_commit() const override { return refused_; }
+  void rollback() override {
+    pending_.clear();
+    refused_.clear();
+  }
 
  private:
   TableHead& head_;
   std::map<std::uint64_t, std::vector<tsdb::Sample>> pending_;
+  std::vector<tsdb::LateRefusal> refused_;
 };
 
 std::unique_ptr<tsdb::Appender> TableHead::appender() {

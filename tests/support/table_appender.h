@@ -41,6 +41,8 @@ class TableHead final {
   Status commit_status;
   Status sync_status;
   bool hold_syncs = false;
+  /// Called once, at the begin of the next commit: what another appender does just then.
+  std::function<void()> before_commit;
 
   std::size_t resolve_count = 0;
   std::size_t commit_count = 0;

@@ -80,6 +80,16 @@ class DbTest : public ::testing::Test {
     }
     return out;
   }
+  std::uint64_t bytes_below(const std::string& directory) {
+    std::uint64_t bytes = 0;
+    const std::vector<DirectoryEntry> entries = disk_->list(directory).value();
+    for (const DirectoryEntry& entry : entries) {
+      const std::string path = join_path(directory, entry.name);
+      bytes += entry.is_directory ? bytes_below(path)
+                                  : disk_->open_readable(path, Access::kRead).value()->size();
+    }
+    return bytes;
+  }
   /// Three series over `seconds`, one of which ends early.
   void fill(int seconds) {
     for (int s = 0; s < seconds; ++s) {
@@ -180,6 +190,12 @@ TEST_F(DbTest, TheLogIsTruncatedAndStaysReadable) {
   EXPECT_GT(db_->blocks().size(), 20u);
   const auto before = everything();
   EXPECT_TRUE(log_.contains("Log truncated"));
+  sync();
+  MetricWriter metrics;
+  db_->collect(metrics);
+  const std::string size_line =
+      "prometheus_tsdb_wal_storage_size_bytes " + std::to_string(bytes_below("data/wal")) + "\n";
+  EXPECT_NE(metrics.take().find(size_line), std::string::npos) << size_line;
   sync();
   crash();
   open();

@@ -157,6 +157,28 @@ TEST_F(HeadTest, TheFasterOfTwoWritersWinsAndTheOtherIsDropped) {
   EXPECT_EQ(head_->metrics().samples_lost_to_races.value(), 1u);
 }
 
+TEST_F(HeadTest, ACommitTellsWhatItRefused) {
+  const auto slow = head_->appender();
+  const SeriesRef ref = slow->resolve(series("up", "a")).value();
+  for (const auto& [t, v] : {std::pair(1000, 1.0), {2000, 2.0}, {3000, 3.0}}) {
+    EXPECT_EQ(slow->append(ref, {Timestamp{t}, v}), AppendOutcome::kAppended);
+  }
+  append(series("up", "a"), 2000, 2);  // The same sample: stored, whoever was first.
+  ASSERT_TRUE(slow->commit().ok());
+  ASSERT_EQ(slow->refused_at_commit().size(), 1u);
+  const LateRefusal& refusal = slow->refused_at_commit()[0];
+  EXPECT_EQ(refusal.series, ref);
+  EXPECT_EQ(refusal.sample, (Sample{Timestamp{1000}, 1}));
+  EXPECT_EQ(refusal.outcome, AppendOutcome::kOutOfOrder);
+  EXPECT_EQ(slow->append(ref, {Timestamp{4000}, 4}), AppendOutcome::kAppended);
+  append(series("up", "a"), 4000, 5);
+  ASSERT_TRUE(slow->commit().ok());
+  ASSERT_EQ(slow->refused_at_commit().size(), 1u);
+  EXPECT_EQ(slow->refused_at_commit()[0].outcome, AppendOutcome::kDuplicate);
+  ASSERT_TRUE(slow->commit().ok());
+  EXPECT_TRUE(slow->refused_at_commit().empty());
+}
+
 TEST_F(HeadTest, RefusesLabelsThatAreNone) {
   const auto appender = head_->appender();
   EXPECT_EQ(appender->resolve(Labels()).status().code(), Code::kInvalid);

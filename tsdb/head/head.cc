@@ -1,6 +1,7 @@
 #include "tsdb/head/head.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <deque>
 
@@ -159,13 +160,15 @@ Result<LogPosition> Head::commit(HeadBatch& batch, std::uint64_t removal_count) 
     if (has_samples && log_ != nullptr) encode();
   }
   const LogPosition position = TRY(log_batch(batch, has_samples ? &record : nullptr));
-  const std::size_t appended = apply(batch.slots, batch.samples);
-  metrics_.samples_lost_to_races.add(batch.samples.size() - appended);
+  batch.refused.clear();
+  apply(batch.slots, batch.samples, &batch.refused);
+  metrics_.samples_lost_to_races.add(batch.refused.size());
   for (const RefMetadata& metadata : batch.metadata) apply_metadata(metadata);
   return position;
 }
 
-std::size_t Head::apply(std::span<const Slot> slots, std::span<const RefSample> samples) {
+void Head::apply(std::span<const Slot> slots, std::span<const RefSample> samples,
+                 std::vector<LateRefusal>* refused) {
   CHECK(slots.size() == samples.size());
   const std::int64_t min_valid = min_valid_time_.load(std::memory_order_relaxed);
   std::int64_t oldest = min_time();
@@ -181,9 +184,19 @@ std::size_t Head::apply(std::span<const Slot> slots, std::span<const RefSample> 
       if (later.has_open_chunk()) open_.prefetch(later.place.last);
     }
     const std::int64_t t = samples[i].t.ms;
-    if (t < min_valid) continue;
-    shard.hold(slots[i]);
-    if (!append_to(slots[i], {samples[i].t, samples[i].v})) continue;
+    const Sample sample{samples[i].t, samples[i].v};
+    AppendOutcome outcome = AppendOutcome::kOutOfBounds;
+    if (t >= min_valid) {
+      shard.hold(slots[i]);
+      outcome = append_to(slots[i], sample);
+    }
+    if (outcome != AppendOutcome::kAppended) {
+      // The same sample, sent twice at the same time, is stored: nobody lost anything.
+      if (refused != nullptr && outcome != AppendOutcome::kIgnored) {
+        refused->push_back({samples[i].ref, sample, outcome});
+      }
+      continue;
+    }
     ++appended;
     oldest = std::min(oldest, t);
     newest = std::max(newest, t);
@@ -191,12 +204,16 @@ std::size_t Head::apply(std::span<const Slot> slots, std::span<const RefSample> 
   metrics_.samples_appended.add(appended);
   min_time_.store(oldest, std::memory_order_relaxed);
   max_time_.store(newest, std::memory_order_relaxed);
-  return appended;
 }
 
-bool Head::append_to(Slot slot, Sample sample) {
+AppendOutcome Head::append_to(Slot slot, Sample sample) {
   SeriesRecord& record = table_.record(slot);
-  if (sample.t.ms <= record.chunk.t) return false;
+  if (sample.t.ms <= record.chunk.t) {
+    if (sample.t.ms < record.chunk.t) return AppendOutcome::kOutOfOrder;
+    return std::bit_cast<std::uint64_t>(sample.v) == record.chunk.value_bits
+               ? AppendOutcome::kIgnored
+               : AppendOutcome::kDuplicate;
+  }
   if (record.chunk.t == kNoSample) ++first_sample_count_;
   if (record.has_open_chunk() &&
       (sample.t.ms >= record.next_at || record.chunk.sample_count >= 2 * kSamplesPerChunk ||
@@ -228,7 +245,7 @@ bool Head::append_to(Slot slot, Sample sample) {
   if (chunk.sample_count == kEstimateAtSamples) {
     record.next_at = estimate_end(record.chunk_start, chunk.t, record.next_at);
   }
-  return true;
+  return AppendOutcome::kAppended;
 }
 
 void Head::seal(Slot slot) {
@@ -285,7 +302,7 @@ void Head::replay_samples(std::span<const RefSample> samples) {
     known.push_back(sample);
   }
   MutexLock lock(commit_mutex_);
-  apply(slots, known);
+  apply(slots, known, nullptr);
 }
 
 void Head::replay_metadata(std::span<const RefMetadata> metadata) {

@@ -54,6 +54,7 @@ struct HeadBatch {
   std::vector<RefSample> samples;
   std::vector<Slot> slots;  ///< Of each sample.
   std::vector<RefMetadata> metadata;
+  std::vector<LateRefusal> refused;  ///< Filled by the commit.
 };
 
 struct HeadMetrics {
@@ -92,7 +93,7 @@ class Head final {
 
   /// Older samples are out of bounds.
   std::int64_t append_bound() const;
-  /// Logs the batch and makes it visible.
+  /// Logs the batch and makes it visible, without what no longer fits: that is in `batch.refused`.
   Result<LogPosition> commit(HeadBatch& batch, std::uint64_t removal_count)
       EXCLUDES_LOCK(commit_mutex_);
   /// Everything visible now is in the log before this position.
@@ -176,10 +177,11 @@ class Head final {
   void revive(HeadBatch& batch) REQUIRES_LOCK(commit_mutex_);
   Result<LogPosition> log_batch(const HeadBatch& batch, const EncodedRecord* samples)
       REQUIRES_LOCK(commit_mutex_);
-  /// Returns how many samples were still good.
-  std::size_t apply(std::span<const Slot> slots, std::span<const RefSample> samples)
-      REQUIRES_LOCK(commit_mutex_);
-  bool append_to(Slot slot, Sample sample) REQUIRES_LOCK(commit_mutex_);
+  /// Samples that do not fit are passed over, and noted in `refused` unless that is null.
+  void apply(std::span<const Slot> slots, std::span<const RefSample> samples,
+             std::vector<LateRefusal>* refused) REQUIRES_LOCK(commit_mutex_);
+  /// kAppended, or why the sample does not fit.
+  AppendOutcome append_to(Slot slot, Sample sample) REQUIRES_LOCK(commit_mutex_);
   void seal(Slot slot) REQUIRES_LOCK(commit_mutex_);
   void apply_metadata(const RefMetadata& metadata) EXCLUDES_LOCK(metadata_mutex_);
   void capture(Capture& capture) const REQUIRES_LOCK(commit_mutex_);

@@ -101,17 +101,23 @@ Labels HeadAppender::labels_of(SeriesRef series) const {
 }
 
 Result<LogPosition> HeadAppender::commit() {
+  batch_.refused.clear();
   if (batch_.samples.empty() && batch_.metadata.empty()) {
     // A sender that repeats itself may be told "stored" no earlier than the first time: what was
     // ignored is in the log, but perhaps not yet on the disk.
     return std::exchange(has_ignored_, false) ? head_.log_end() : LogPosition{};
   }
   Result<LogPosition> position = head_.commit(batch_, removal_count_);
-  rollback();
+  clear();
   return position;
 }
 
 void HeadAppender::rollback() {
+  clear();
+  batch_.refused.clear();
+}
+
+void HeadAppender::clear() {
   batch_.samples.clear();
   batch_.slots.clear();
   batch_.metadata.clear();

@@ -21,9 +21,11 @@ class HeadAppender final : public Appender {
   void set_metadata(SeriesRef series, const Metadata& metadata) override;
   Labels labels_of(SeriesRef series) const override;
   Result<LogPosition> commit() override;
+  std::span<const LateRefusal> refused_at_commit() const override { return batch_.refused; }
   void rollback() override;
 
  private:
+  void clear();
   AppendOutcome queue(Slot slot, SeriesRef series, Sample sample);
 
   Head& head_;
