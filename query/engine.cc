@@ -165,7 +165,7 @@ Result<PreparedQuery> Engine::prepare(const QueryRequest& request) const {
 Result<QueryResult> Engine::run(tsdb::Queryable& storage, const PreparedQuery& query,
                                 const CancelToken* cancel) const {
   const Plan& plan = *query.plan_;
-  Context context(options_, pool_, cancel, plan.text, plan.lookback);
+  Context context(options_, pool_, cancel, plan.text);
   Evaluator evaluator(context, plan, storage);
   QueryResult result;
   result.time = plan.start;

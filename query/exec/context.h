@@ -90,9 +90,8 @@ class SampleBudget final {
 class Context final {
  public:
   Context(const EngineOptions& engine_options, ThreadPool* thread_pool,
-          const CancelToken* cancel_token, std::string_view query_text, Duration query_lookback)
+          const CancelToken* cancel_token, std::string_view query_text)
       : options(engine_options),
-        lookback_ms(query_lookback.ms),
         annotator(query_text),
         budget(engine_options.samples_max),
         pool_(thread_pool),
@@ -112,7 +111,6 @@ class Context final {
   Status run_tasks(std::size_t count, const std::function<Status(std::size_t, Scratch&)>& task);
 
   const EngineOptions& options;
-  const std::int64_t lookback_ms;
   Annotator annotator;
   SampleBudget budget;
   std::atomic<std::uint64_t> samples_read{0};

@@ -47,7 +47,7 @@ class Evaluator final {
   Result<std::vector<double>> scalar_of_vector(const Expr& e, const Grid& grid);
 
   void warn_of_bad_quantiles(const std::vector<double>& phi, const Expr& where);
-  StreamPtr single_row(const Grid& grid, tsdb::Labels labels, std::vector<double> row);
+  Result<StreamPtr> single_row(const Grid& grid, tsdb::Labels labels, std::vector<double> row);
 
   Context& context_;
   const Plan& plan_;

@@ -7,6 +7,7 @@
 #include "query/exec/classic_histogram_stream.h"
 #include "query/exec/evaluator.h"
 #include "query/exec/label_functions.h"
+#include "query/exec/simple_streams.h"
 #include "query/functions/counter_kernels.h"
 #include "query/functions/elementwise.h"
 #include "query/functions/numbers.h"
@@ -60,58 +61,29 @@ RangeKernel range_kernel(FunctionId function) {
   }
 }
 
-class ElementStream final : public ForwardingStream {
- public:
-  ElementStream(StreamPtr child, ElementKernel kernel, std::vector<double> first,
-                std::vector<double> second)
-      : ForwardingStream(std::move(child)),
-        kernel_(kernel),
-        first_(std::move(first)),
-        second_(std::move(second)) {}
-  Status read(std::span<const std::uint32_t> series, double* rows,
-              Scratch& scratch) const override {
-    TRY(child().read(series, rows, scratch));
-    for (std::size_t i = 0; i < series.size(); ++i) {
-      kernel_(rows + i * grid().count, grid().count, first_.empty() ? nullptr : first_.data(),
-              second_.empty() ? nullptr : second_.data());
+/// Why a function cannot have an anchored or smoothed selector.
+Status unsupported(Extension extension, const FunctionSignature& function) {
+  const bool is_anchored = extension == Extension::kAnchored;
+  return invalid(fmt::format(
+      "{} modifier can only be used with: {} - not with {}", is_anchored ? "anchored" : "smoothed",
+      is_anchored ? "changes, delta, increase, rate, resets" : "delta, increase, rate",
+      function.name));
+}
+
+/// Of double exponential smoothing, a value per step each.
+Status check_factors(const std::vector<double>& smoothing, const std::vector<double>& trend) {
+  for (std::size_t k = 0; k < smoothing.size(); ++k) {
+    if (!(smoothing[k] > 0 && smoothing[k] < 1)) {
+      return invalid(
+          fmt::format("invalid smoothing factor. Expected: 0 < sf < 1, got: {:f}", smoothing[k]));
     }
-    return {};
-  }
-
- private:
-  const ElementKernel kernel_;
-  const std::vector<double> first_;
-  const std::vector<double> second_;
-};
-
-/// Each step's own time wherever there is a value.
-class StepTimeStream final : public ForwardingStream {
- public:
-  using ForwardingStream::ForwardingStream;
-  Status read(std::span<const std::uint32_t> series, double* rows,
-              Scratch& scratch) const override {
-    TRY(child().read(series, rows, scratch));
-    for (std::size_t i = 0; i < series.size(); ++i) {
-      for (std::size_t k = 0; k < grid().count; ++k) {
-        double& v = rows[i * grid().count + k];
-        if (is_present(v)) v = static_cast<double>(grid().time_ms(k)) / 1000;
-      }
+    if (!(trend[k] > 0 && trend[k] < 1)) {
+      return invalid(
+          fmt::format("invalid trend factor. Expected: 0 < tf < 1, got: {:f}", trend[k]));
     }
-    return {};
   }
-};
-
-/// No series at all.
-class EmptyStream final : public VectorStream {
- public:
-  using VectorStream::VectorStream;
-  std::size_t size() const override { return 0; }
-  tsdb::Labels labels(std::size_t) const override { return {}; }
-  std::string_view label(std::size_t, std::string_view) const override { return {}; }
-  bool may_have_names() const override { return false; }
-  bool is_distinct_without_names() const override { return true; }
-  Status read(std::span<const std::uint32_t>, double*, Scratch&) const override { return {}; }
-};
+  return {};
+}
 
 /// What absent() knows about the series that is not there: its equality matchers.
 tsdb::Labels labels_of_absent(const Expr& argument) {
@@ -145,10 +117,9 @@ std::string quantile_label(double phi) {
 
 }  // namespace
 
-StreamPtr Evaluator::single_row(const Grid& grid, tsdb::Labels labels, std::vector<double> row) {
-  auto table = Table::create(context_, grid, {{std::move(labels), false}}, std::move(row));
-  if (!table.ok()) return std::make_unique<EmptyStream>(grid);
-  return std::move(table).value();
+Result<StreamPtr> Evaluator::single_row(const Grid& grid, tsdb::Labels labels,
+                                        std::vector<double> row) {
+  return TRY(Table::create(context_, grid, {{std::move(labels), false}}, std::move(row)));
 }
 
 Result<StreamPtr> Evaluator::call(const Call& call, const Grid& grid) {
@@ -176,7 +147,7 @@ Result<StreamPtr> Evaluator::call(const Call& call, const Grid& grid) {
     case FunctionId::kStartTimestamp:
       // Floats are neither native histograms nor carry start timestamps.
       TRY(argument(0));
-      return StreamPtr(std::make_unique<EmptyStream>(grid));
+      return no_series(grid);
     case FunctionId::kLabelReplace: {
       const std::vector<std::string> s = strings_from(call, 1);
       StreamPtr operand = TRY(argument(0));
@@ -209,15 +180,13 @@ Result<StreamPtr> Evaluator::element_call(const Call& call, const Grid& grid) {
   std::vector<double> second;
   if (call.arguments.size() > 1) first = TRY(scalar(*call.arguments[1], grid));
   if (call.arguments.size() > 2) second = TRY(scalar(*call.arguments[2], grid));
-  return drop_names(context_,
-                    std::make_unique<ElementStream>(std::move(operand), kernel, std::move(first),
-                                                    std::move(second)),
-                    OnEqual::kMerge);
+  return drop_names(
+      context_, apply_to_elements(std::move(operand), kernel, std::move(first), std::move(second)),
+      OnEqual::kMerge);
 }
 
 Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
   const FunctionId id = call.function.id;
-  RangeKernel kernel = range_kernel(id);
   std::vector<double> scalars[2];
   std::size_t scalar_count = 0;
   const Expr* range = nullptr;
@@ -231,17 +200,10 @@ Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
     }
   }
   RangePtr source = TRY(matrix(*range, grid));
-  if (source->extension() != Extension::kNone) {
-    kernel = extended_kernel(source->extension(), id);
-    if (kernel == nullptr) {
-      const bool is_anchored = source->extension() == Extension::kAnchored;
-      return invalid(fmt::format(
-          "{} modifier can only be used with: {} - not with {}",
-          is_anchored ? "anchored" : "smoothed",
-          is_anchored ? "changes, delta, increase, rate, resets" : "delta, increase, rate",
-          call.function.name));
-    }
-  }
+  const Extension extension = source->extension();
+  const RangeKernel kernel =
+      extension == Extension::kNone ? range_kernel(id) : extended_kernel(extension, id);
+  if (kernel == nullptr) return unsupported(extension, call.function);
   StreamPtr stream;
   if (id == FunctionId::kRate || id == FunctionId::kIncrease) {
     stream = apply_counter_kernel(context_, std::move(source), kernel, range->source);
@@ -250,16 +212,7 @@ Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
       warn_of_bad_quantiles(scalars[0], *first_scalar);
     }
     if (id == FunctionId::kDoubleExponentialSmoothing && source->size() > 0) {
-      for (std::size_t k = 0; k < grid.count; ++k) {
-        if (!(scalars[0][k] > 0 && scalars[0][k] < 1)) {
-          return invalid(fmt::format("invalid smoothing factor. Expected: 0 < sf < 1, got: {:f}",
-                                     scalars[0][k]));
-        }
-        if (!(scalars[1][k] > 0 && scalars[1][k] < 1)) {
-          return invalid(
-              fmt::format("invalid trend factor. Expected: 0 < tf < 1, got: {:f}", scalars[1][k]));
-        }
-      }
+      TRY(check_factors(scalars[0], scalars[1]));
     }
     stream = apply_kernel(std::move(source), kernel, std::move(scalars[0]), std::move(scalars[1]));
   }
@@ -277,7 +230,7 @@ Result<StreamPtr> Evaluator::timestamp_call(const Call& call, const Grid& grid) 
     stream = TRY(selector(as<Selector>(inner), grid, SampleAspect::kTime));
   } else {
     stream = TRY(vector(argument, grid));
-    stream = std::make_unique<StepTimeStream>(std::move(stream));
+    stream = step_times(std::move(stream));
   }
   return drop_names(context_, std::move(stream), OnEqual::kMerge);
 }

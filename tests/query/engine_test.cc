@@ -278,11 +278,15 @@ TEST_F(EngineTest, SaysWhoseFaultAnErrorIs) {
 TEST_F(EngineTest, StopsAtTheSampleLimit) {
   options_.samples_max = 50;
   load_line({{"__name__", "m"}}, 0, 1, 100);
-  const Result<QueryResult> result = ask(QueryRequest{"m", at(0), at(1500), seconds(15), {}});
-  ASSERT_FALSE(result.ok());
-  EXPECT_EQ(result.status().code(), Code::kLimit);
-  EXPECT_EQ(result.status().message(),
-            "query processing would load too many samples into memory in query execution");
+  // What is made of nothing counts too.
+  for (const char* query : {"m", "vector(1)", "absent(nothing)", "hour()"}) {
+    SCOPED_TRACE(query);
+    const Result<QueryResult> result = ask(QueryRequest{query, at(0), at(1500), seconds(15), {}});
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.status().code(), Code::kLimit);
+    EXPECT_EQ(result.status().message(),
+              "query processing would load too many samples into memory in query execution");
+  }
 }
 
 TEST_F(EngineTest, GivesTheSameBitsOnAnyNumberOfThreads) {
