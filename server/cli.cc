@@ -17,6 +17,7 @@
 #include "server/config.h"
 #include "server/flags.h"
 #include "server/http_client.h"
+#include "server/settings.h"
 #include "server/version.h"
 #include "tsdb/labels.h"
 
@@ -26,7 +27,6 @@ namespace {
 constexpr int kOk = 0;
 constexpr int kFailed = 1;
 constexpr int kUsage = 3;  // As promtool.
-constexpr std::size_t kConfigBytesMax = std::size_t{16} << 20;
 // Answers come from a server the user chose, but it may be any server.
 constexpr JsonLimits kAnswerLimits{.value_count_max = 50'000'000};
 
@@ -169,11 +169,6 @@ int run_query(std::span<const std::string> arguments) {
   return kOk;
 }
 
-std::optional<std::string> environment_variable(const std::string& name) {
-  const char* const value = std::getenv(name.c_str());
-  return value ? std::optional<std::string>(value) : std::nullopt;
-}
-
 int check_configs(std::span<const std::string> paths) {
   if (paths.empty()) return complain("usage: tarsier check config FILE...", kUsage);
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
@@ -231,8 +226,9 @@ int run_command(std::span<const std::string> arguments) {
     return kOk;
   }
   if (command == "query") return run_query(arguments.subspan(1));
-  if (command == "check" && arguments.size() > 1 && arguments[1] == "config") {
-    return check_configs(arguments.subspan(2));
+  if (command == "check") {
+    const bool is_config = arguments.size() > 1 && arguments[1] == "config";
+    return check_configs(is_config ? arguments.subspan(2) : std::span<const std::string>());
   }
   return complain(fmt::format("tarsier: error: unknown command {}, try --help", command), kUsage);
 }

@@ -15,6 +15,9 @@
 
 namespace tarsier::server {
 
+/// Of one configuration file; a larger one is a mistake, not a configuration.
+inline constexpr std::size_t kConfigBytesMax = std::size_t{16} << 20;
+
 /// The `global` section, as far as it is not a default of scrape jobs (those are already in each
 /// job) or is shown again.
 struct GlobalConfig {

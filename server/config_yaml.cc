@@ -18,8 +18,6 @@
 namespace tarsier::server {
 namespace {
 
-constexpr std::size_t kConfigBytesMax = std::size_t{16} << 20;
-
 /// `$NAME` and `${NAME}` become the variable's value, `$$` a dollar, undefined ones nothing.
 std::string expand_variables(const YamlNode& node, const ConfigSources& sources,
                              Problems& problems) {

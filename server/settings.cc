@@ -12,13 +12,6 @@
 namespace tarsier::server {
 namespace {
 
-constexpr std::size_t kConfigBytesMax = std::size_t{16} << 20;
-
-std::optional<std::string> environment_variable(const std::string& name) {
-  const char* const value = std::getenv(name.c_str());
-  return value ? std::optional<std::string>(value) : std::nullopt;
-}
-
 bool has_feature(const Flags& flags, std::string_view wanted) {
   for (const std::string& list : flags.list("enable-feature")) {
     for (std::string_view rest = list; !rest.empty();) {
@@ -38,6 +31,11 @@ std::string normalized_prefix(std::string_view path) {
 }
 
 }  // namespace
+
+std::optional<std::string> environment_variable(const std::string& name) {
+  const char* const value = std::getenv(name.c_str());
+  return value ? std::optional<std::string>(value) : std::nullopt;
+}
 
 std::string host_name() {
   std::array<char, 256> name{};

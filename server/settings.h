@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/file.h"
@@ -37,5 +38,7 @@ std::string loopback_of(const std::string& address);
 /// What comes after the last colon.
 std::string port_of(const std::string& address);
 std::string host_name();
+/// For ConfigSources.
+std::optional<std::string> environment_variable(const std::string& name);
 
 }  // namespace tarsier::server
