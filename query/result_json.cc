@@ -5,25 +5,10 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/number_text.h"
+
 namespace tarsier::query {
 namespace {
-
-void append_number(std::string& out, double v, std::chars_format format) {
-  char buffer[512];  // A double written out in full has at most some 330 characters.
-  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, v, format).ptr);
-}
-
-/// Not a number, or infinite: the names both forms share.
-bool append_special(std::string& out, double v) {
-  if (std::isnan(v)) {
-    out += "NaN";
-  } else if (std::isinf(v)) {
-    out += v > 0 ? "+Inf" : "-Inf";
-  } else {
-    return false;
-  }
-  return true;
-}
 
 /// `[time,"value"]`
 void append_point(std::string& out, Timestamp t, double v) {
@@ -35,11 +20,7 @@ void append_point(std::string& out, Timestamp t, double v) {
 }
 
 /// Scalars and strings give their time through ordinary float output: 1700000000.1.
-std::string ordinary_time(Timestamp t) {
-  std::string text;
-  append_number(text, static_cast<double>(t.ms) / 1000, std::chars_format::fixed);
-  return text;
-}
+std::string ordinary_time(Timestamp t) { return plain_number(static_cast<double>(t.ms) / 1000); }
 
 void write_vector(JsonWriter& json, const QueryResult& result, std::size_t count) {
   std::string point;
@@ -71,7 +52,6 @@ void write_matrix(JsonWriter& json, const QueryResult& result, std::size_t count
 }  // namespace
 
 void append_sample_value(std::string& out, double v) {
-  if (append_special(out, v)) return;
   const double magnitude = std::fabs(v);
   // Most samples are counters: integers below 2^53 need no search for the shortest form.
   if (magnitude < 1e15 && v == std::trunc(v) && !(v == 0 && std::signbit(v))) {
@@ -80,8 +60,11 @@ void append_sample_value(std::string& out, double v) {
     out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, whole).ptr);
     return;
   }
-  const bool exponent = magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21);
-  append_number(out, v, exponent ? std::chars_format::scientific : std::chars_format::fixed);
+  if (magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21)) {
+    append_scientific_number(out, v);
+  } else {
+    append_plain_number(out, v);
+  }
 }
 
 void append_sample_time(std::string& out, Timestamp t) {
@@ -110,14 +93,9 @@ void write_result(JsonWriter& json, const QueryResult& result, std::size_t serie
   };
   json.field("resultType", result_type_name(result.type)).key("result").begin_array();
   switch (result.type) {
-    case ResultType::kScalar: {
-      std::string text;
-      if (!append_special(text, result.scalar)) {
-        append_number(text, result.scalar, std::chars_format::fixed);
-      }
-      json.raw(ordinary_time(result.time)).value(text);
+    case ResultType::kScalar:
+      json.raw(ordinary_time(result.time)).value(plain_number(result.scalar));
       break;
-    }
     case ResultType::kString: json.raw(ordinary_time(result.time)).value(result.text); break;
     case ResultType::kVector: write_vector(json, result, cut(result.vector.size())); break;
     case ResultType::kMatrix: write_matrix(json, result, cut(result.matrix.size())); break;

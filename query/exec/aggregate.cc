@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 
+#include "base/number_text.h"
+#include "base/quote.h"
 #include "base/utf8.h"
 #include "query/exec/annotator.h"
 #include "query/exec/group_fold.h"
@@ -150,7 +152,7 @@ Status fold_operation(Context& context, const Aggregate& aggregate, const Vector
 void warn_of_bad_quantile(Context& context, const Aggregate& aggregate,
                           const std::vector<double>& phi) {
   const auto warn = [&](double v) {
-    context.annotator.warn("quantile value should be between 0 and 1, got " + format_g(v),
+    context.annotator.warn("quantile value should be between 0 and 1, got " + short_number(v),
                            aggregate.parameter->source);
   };
   double min = 0;
@@ -190,7 +192,7 @@ Result<StreamPtr> aggregate(Context& context, const Aggregate& aggregate, Stream
 Result<StreamPtr> count_values(Context& context, const Aggregate& aggregate, StreamPtr operand,
                                const std::string& label) {
   if (label.empty() || !is_valid_utf8(label)) {
-    return invalid("invalid label name " + go_quote(label));
+    return invalid("invalid label name " + quote(label));
   }
   const auto table = TRY(Table::of(context, *operand));
   const std::size_t steps = table->grid().count;
@@ -212,7 +214,7 @@ Result<StreamPtr> count_values(Context& context, const Aggregate& aggregate, Str
     for (std::size_t k = 0; k < steps; ++k) {
       const double v = table->row(i)[k];
       if (is_absent(v)) continue;
-      if (keeps(label)) builder.set(label, format_f(v));
+      if (keeps(label)) builder.set(label, plain_number(v));
       const auto [it, is_new] = positions.try_emplace(builder.build(), series.size());
       if (is_new) {
         series.push_back({it->first, false});

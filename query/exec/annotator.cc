@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "base/utf8.h"
+#include "base/number_text.h"
 #include "query/functions/date.h"
 #include "query/functions/numbers.h"
 
@@ -57,46 +57,16 @@ Annotations Annotator::take() {
   for (const auto& [text, offset] : infos_) result.infos.push_back(at(text, offset));
   for (const auto& [text, fixed] : fixes_) {
     const MonotonicityFix& fix = fixed.fix;
-    result.infos.push_back(at(
-        fmt::format(
-            "{}, from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}", text,
-            format_g(fix.bound_min), format_g(fix.bound_max), format_g2(fix.difference_max),
-            fix.sample_count, rfc3339_text(fix.time_min_ms), rfc3339_text(fix.time_max_ms)),
-        fixed.offset));
+    result.infos.push_back(
+        at(fmt::format(
+               "{}, from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
+               text, short_number(fix.bound_min), short_number(fix.bound_max),
+               two_digit_number(fix.difference_max), fix.sample_count,
+               rfc3339_text(fix.time_min_ms), rfc3339_text(fix.time_max_ms)),
+           fixed.offset));
   }
   std::sort(result.infos.begin(), result.infos.end());
   return result;
-}
-
-std::string go_quote(std::string_view text) {
-  std::string out = "\"";
-  while (!text.empty()) {
-    const std::size_t size = utf8_sequence_size(text);
-    const unsigned char c = static_cast<unsigned char>(text.front());
-    if (size == 0) {
-      out += fmt::format("\\x{:02x}", c);
-      text.remove_prefix(1);
-      continue;
-    }
-    if (size > 1) {
-      out += text.substr(0, size);
-    } else if (c == '"' || c == '\\') {
-      out += '\\';
-      out += static_cast<char>(c);
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (c < 0x20 || c == 0x7f) {
-      out += fmt::format("\\x{:02x}", c);
-    } else {
-      out += static_cast<char>(c);
-    }
-    text.remove_prefix(size);
-  }
-  return out + "\"";
 }
 
 }  // namespace tarsier::query

@@ -49,7 +49,4 @@ class Annotator final {
   std::map<std::string, Fixed> fixes_ GUARDED_BY(mutex_);
 };
 
-/// `"name"` as Go quotes a string.
-std::string go_quote(std::string_view text);
-
 }  // namespace tarsier::query

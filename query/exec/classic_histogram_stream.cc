@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/quote.h"
 #include "query/exec/annotator.h"
 #include "query/exec/grouper.h"
 #include "query/functions/classic_histogram.h"
@@ -12,7 +13,7 @@ namespace {
 /// What annotations add where the metric's name is still known.
 std::string optional_metric_text(const Context& context, std::string_view name) {
   if (!context.options.delayed_name_removal || name.empty()) return "";
-  return " for metric name " + go_quote(name);
+  return " for metric name " + quote(name);
 }
 
 struct BucketSeries {
@@ -135,7 +136,7 @@ Status warn_of_malformed(Context& context, const VectorStream& buckets,
     TRY(buckets.read({&i, 1}, row.data(), scratch));
     if (std::none_of(row.begin(), row.end(), is_present)) continue;
     std::string text = "bucket label \"le\" is missing or has a malformed value of " +
-                       go_quote(buckets.label(i, "le"));
+                       quote(buckets.label(i, "le"));
     text += optional_metric_text(context, buckets.label(i, tsdb::kMetricName));
     context.annotator.warn(std::move(text), where);
   }

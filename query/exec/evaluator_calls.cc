@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/number_text.h"
 #include "query/exec/classic_histogram_stream.h"
 #include "query/exec/evaluator.h"
 #include "query/exec/label_functions.h"
@@ -110,7 +111,7 @@ tsdb::Labels labels_of_absent(const Expr& argument) {
 
 /// φ as the value of a label: "0.5", "1.0", "+Inf".
 std::string quantile_label(double phi) {
-  std::string text = format_g(phi);
+  std::string text = short_number(phi);
   const bool is_integer = text.find_first_of(".eIN") == std::string::npos;
   return is_integer ? text + ".0" : text;
 }
@@ -238,7 +239,7 @@ Result<StreamPtr> Evaluator::timestamp_call(const Call& call, const Grid& grid) 
 void Evaluator::warn_of_bad_quantiles(const std::vector<double>& phi, const Expr& where) {
   for (const double v : phi) {
     if (v >= 0 && v <= 1) continue;
-    context_.annotator.warn("quantile value should be between 0 and 1, got " + format_g(v),
+    context_.annotator.warn("quantile value should be between 0 and 1, got " + short_number(v),
                             where.source);
   }
 }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/quote.h"
 #include "query/exec/annotator.h"
 #include "query/exec/join_matching.h"
 
@@ -19,8 +20,8 @@ std::string braced(const tsdb::Labels& labels) {
   std::string out = "{";
   for (const tsdb::LabelView& label : labels) {
     if (out.size() > 1) out += ", ";
-    out += tsdb::is_legacy_label_name(label.name) ? std::string(label.name) : go_quote(label.name);
-    out += "=" + go_quote(label.value);
+    out += tsdb::is_legacy_label_name(label.name) ? std::string(label.name) : quote(label.name);
+    out += "=" + quote(label.value);
   }
   return out + "}";
 }

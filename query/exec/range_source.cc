@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/quote.h"
+
 namespace tarsier::query {
 namespace {
 
@@ -142,7 +144,7 @@ class CounterStream final : public KernelStream {
       told_.store(name.data(), std::memory_order_relaxed);
       context_.annotator.inform(
           "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " +
-              go_quote(name),
+              quote(name),
           where_);
     }
     return {};

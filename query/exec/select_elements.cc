@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/number_text.h"
 #include "query/exec/aggregate.h"
 #include "query/exec/group_fold.h"
 #include "query/exec/grouper.h"
@@ -69,10 +70,10 @@ Result<std::vector<std::size_t>> counts_of(const std::vector<double>& parameter,
   std::vector<std::size_t> counts;
   for (const double v : parameter) {
     if (v <= -9223372036854775808.0) {
-      return invalid(fmt::format("Scalar value {} underflows int64", format_g(v)));
+      return invalid(fmt::format("Scalar value {} underflows int64", short_number(v)));
     }
     if (v >= 9223372036854774784.0) {
-      return invalid(fmt::format("Scalar value {} overflows int64", format_g(v)));
+      return invalid(fmt::format("Scalar value {} overflows int64", short_number(v)));
     }
     counts.push_back(v < 1 ? 0
                            : static_cast<std::size_t>(
@@ -158,7 +159,7 @@ Result<StreamPtr> limit_ratio(Context& context, const Aggregate& aggregate,
     if (capped == ratio) continue;
     context.annotator.warn(
         fmt::format("ratio value should be between -1 and 1, got {}, capping to {}",
-                    format_g(ratio), format_g(capped)),
+                    short_number(ratio), short_number(capped)),
         aggregate.parameter->source);
     ratio = capped;
   }

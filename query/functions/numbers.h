@@ -34,11 +34,7 @@ inline double go_min(double a, double b) {
 /// they must be equal. NaN equals NaN, the stale marker only itself.
 bool almost_equal(double a, double b, double tolerance);
 
-/// Go's `%g`, shortest: "0.5", "1e+06", "NaN", "+Inf".
-std::string format_g(double v);
-/// Go's `%f`, shortest: never an exponent.
-std::string format_f(double v);
-/// Go's `%.2g`.
-std::string format_g2(double v);
+/// Two digits at most, as Go's %.2g has it: "0.12", "1.2e+06".
+std::string two_digit_number(double v);
 
 }  // namespace tarsier::query

@@ -16,6 +16,8 @@ TEST(NumberText, PlainNumbersHaveTheShortestDigitsAndNoExponent) {
   EXPECT_EQ(plain_number(100), "100");
   EXPECT_EQ(plain_number(1e30), "1000000000000000000000000000000");
   EXPECT_EQ(plain_number(123456789012345680000.0), "123456789012345680000");
+  EXPECT_EQ(plain_number(9007199254740992), "9007199254740992");
+  EXPECT_EQ(plain_number(-9.5e16), "-95000000000000000");
   EXPECT_EQ(plain_number(1e-7), "0.0000001");
   EXPECT_EQ(plain_number(NAN), "NaN");
   EXPECT_EQ(plain_number(INFINITY), "+Inf");

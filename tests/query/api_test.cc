@@ -31,6 +31,8 @@ TEST(ResultJson, ValuesAreTheShortestTextThatReadsBack) {
       {0, "0"},
       {1e20, "100000000000000000000"},
       {1e21, "1e+21"},
+      {123456789012345680000.0, "123456789012345680000"},
+      {-1.2e17, "-120000000000000000"},
       {1.5e21, "1.5e+21"},
       {1e-6, "0.000001"},
       {1e-7, "1e-07"},
@@ -100,6 +102,9 @@ TEST_F(ApiTest, InstantVectorScalarStringAndMatrix) {
   EXPECT_EQ(
       api_.query(request({{"query", "1e21"}, {"time", "1.5"}})).body,
       R"({"status":"success","data":{"resultType":"scalar","result":[1.5,"1000000000000000000000"]}})");
+  EXPECT_EQ(
+      api_.query(request({{"query", "1e30"}})).body,
+      R"({"status":"success","data":{"resultType":"scalar","result":[100,"1000000000000000000000000000000"]}})");
   EXPECT_EQ(api_.query(request({{"query", "\"t\""}})).body,
             R"({"status":"success","data":{"resultType":"string","result":[100,"t"]}})");
   EXPECT_EQ(api_.query(request({{"query", "up{job='a'}[15s]"}})).body,
