@@ -116,6 +116,32 @@ std::string quantile_label(double phi) {
   return is_integer ? text + ".0" : text;
 }
 
+bool is_good_quantile(double phi) { return phi >= 0 && phi <= 1; }
+
+/// Those of `phi`, one per step, whose step has a window with samples. Reads series only to decide
+/// about bad ones; the good ones may or may not be among them.
+Result<std::vector<double>> used_quantiles(const RangeSource& source,
+                                           const std::vector<double>& phi) {
+  std::vector<std::size_t> undecided;
+  for (std::size_t k = 0; k < phi.size(); ++k) {
+    if (!is_good_quantile(phi[k])) undecided.push_back(k);
+  }
+  std::vector<double> used;
+  Scratch scratch;
+  for (std::size_t i = 0; i < source.size() && !undecided.empty(); ++i) {
+    auto samples = scratch.columns();
+    TRY(source.read(i, *samples, scratch));
+    WindowBounds bounds;
+    std::erase_if(undecided, [&](std::size_t k) {
+      bounds.move_to(Column{samples->times_ms, samples->values}, source.windows(), k);
+      if (bounds.size() == 0) return false;
+      used.push_back(phi[k]);
+      return true;
+    });
+  }
+  return used;
+}
+
 }  // namespace
 
 Result<StreamPtr> Evaluator::single_row(const Grid& grid, tsdb::Labels labels,
@@ -209,8 +235,8 @@ Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
   if (id == FunctionId::kRate || id == FunctionId::kIncrease) {
     stream = apply_counter_kernel(context_, std::move(source), kernel, range->source);
   } else {
-    if (id == FunctionId::kQuantileOverTime && source->size() > 0) {
-      warn_of_bad_quantiles(scalars[0], *first_scalar);
+    if (id == FunctionId::kQuantileOverTime) {
+      warn_of_bad_quantiles(TRY(used_quantiles(*source, scalars[0])), *first_scalar);
     }
     if (id == FunctionId::kDoubleExponentialSmoothing && source->size() > 0) {
       TRY(check_factors(scalars[0], scalars[1]));
@@ -238,7 +264,7 @@ Result<StreamPtr> Evaluator::timestamp_call(const Call& call, const Grid& grid) 
 
 void Evaluator::warn_of_bad_quantiles(const std::vector<double>& phi, const Expr& where) {
   for (const double v : phi) {
-    if (v >= 0 && v <= 1) continue;
+    if (is_good_quantile(v)) continue;
     context_.annotator.warn("quantile value should be between 0 and 1, got " + short_number(v),
                             where.source);
   }

@@ -47,16 +47,6 @@ std::string join(const std::vector<std::string>& texts) {
   return out;
 }
 
-/// Without what the engine may say and the oracle does not: quantile_over_time of a bad quantile is
-/// reported as soon as a series is selected, even where its windows are empty.
-std::vector<std::string> tolerated(std::vector<std::string> warnings, const std::string& query) {
-  if (query.find("quantile_over_time") == std::string::npos) return warnings;
-  std::erase_if(warnings, [](const std::string& text) {
-    return text.find("quantile value should be") != std::string::npos;
-  });
-  return warnings;
-}
-
 /// The first info of the engine that the oracle does not have. The engine may leave some out: it
 /// does not compute operands that cannot matter (the other side of the operator is empty, topk(0)),
 /// so it does not see what their data is like, nor how often. Of a text told at several places
@@ -104,7 +94,7 @@ std::string difference(const std::string& query, const Result<QueryResult>& want
     if (a.contains(key)) continue;
     return fmt::format("{} at {}: want nothing, got {}", key.first.to_string(), key.second, value);
   }
-  if (tolerated(want->annotations.warnings, query) != tolerated(got->annotations.warnings, query)) {
+  if (want->annotations.warnings != got->annotations.warnings) {
     return fmt::format("warnings: want {}, got {}", join(want->annotations.warnings),
                        join(got->annotations.warnings));
   }
