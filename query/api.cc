@@ -10,7 +10,10 @@
 #include "base/quote.h"
 #include "base/utf8.h"
 #include "query/parse.h"
+#include "query/parse/printer.h"
+#include "query/plan/plan.h"
 #include "query/result_json.h"
+#include "query/syntax_tree_json.h"
 
 namespace tarsier::query {
 namespace {
@@ -139,9 +142,28 @@ HttpResponse Api::label_values(const HttpRequest& request, std::string_view name
 HttpResponse Api::query_exemplars(const HttpRequest& request) const {
   const auto range = parse_range(request);
   if (!range.ok()) return api_error(range.status());
-  const auto parsed = parse_expression(request.parameter("query").value_or(""));
-  if (!parsed.ok()) return api_error(invalid_parameter("query", parsed.status().message()));
+  const auto parsed = parse(request);
+  if (!parsed.ok()) return api_error(parsed.status());
   return api_success([](JsonWriter& json) { json.begin_array().end_array(); });
+}
+
+HttpResponse Api::format_query(const HttpRequest& request) const {
+  const auto parsed = parse(request);
+  if (!parsed.ok()) return api_error(parsed.status());
+  return api_success([&](JsonWriter& json) { json.value(print_pretty(**parsed)); });
+}
+
+HttpResponse Api::parse_query(const HttpRequest& request) const {
+  const auto parsed = parse(request);
+  if (!parsed.ok()) return api_error(parsed.status());
+  return api_success([&](JsonWriter& json) { write_syntax_tree(json, **parsed); });
+}
+
+Result<ExprPtr> Api::parse(const HttpRequest& request) const {
+  auto parsed =
+      parse_expression(request.parameter("query").value_or(""), parse_options(engine_.options()));
+  if (!parsed.ok()) return invalid_parameter("query", parsed.status().message());
+  return parsed;
 }
 
 Result<HttpResponse> Api::try_query(const HttpRequest& request) const {

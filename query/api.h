@@ -13,6 +13,8 @@
 
 namespace tarsier::query {
 
+struct Expr;
+
 struct ApiOptions {
   /// Caps the `timeout` parameter of a request. `--query.timeout`
   Duration timeout = minutes(2);
@@ -43,8 +45,13 @@ class Api final {
   HttpResponse label_values(const HttpRequest& request, std::string_view name) const;
   /// No exemplars are stored: always an empty list, which tells clients there are none.
   HttpResponse query_exemplars(const HttpRequest& request) const;
+  /// The query in canonical form, on several lines where it is long.
+  HttpResponse format_query(const HttpRequest& request) const;
+  /// The query's syntax tree.
+  HttpResponse parse_query(const HttpRequest& request) const;
 
  private:
+  Result<std::unique_ptr<Expr>> parse(const HttpRequest& request) const;
   Result<HttpResponse> try_query(const HttpRequest& request) const;
   Result<HttpResponse> try_query_range(const HttpRequest& request) const;
   Result<HttpResponse> try_series(const HttpRequest& request) const;

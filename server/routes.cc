@@ -154,6 +154,10 @@ void add_queries(Router& router, const Doors& doors) {
         [&](const HttpRequest& r) { return doors.query->query_range(r); });
   query("/api/v1/query_exemplars", both,
         [&](const HttpRequest& r) { return doors.query->query_exemplars(r); });
+  query("/api/v1/format_query", both,
+        [&](const HttpRequest& r) { return doors.query->format_query(r); });
+  query("/api/v1/parse_query", both,
+        [&](const HttpRequest& r) { return doors.query->parse_query(r); });
   query("/api/v1/series", both, [&](const HttpRequest& r) { return doors.query->series(r); });
   query("/api/v1/labels", both, [&](const HttpRequest& r) { return doors.query->labels(r); });
   query("/api/v1/label/*/values", {"GET"}, [&](const HttpRequest& r) {

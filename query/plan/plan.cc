@@ -131,15 +131,19 @@ Grid Plan::subquery_grid(const Subquery& subquery, const Grid& outside) const {
   return Grid{first, step, static_cast<std::size_t>((last - first) / step) + 1};
 }
 
+ParseOptions parse_options(const EngineOptions& options) {
+  ParseOptions parse;
+  parse.experimental_functions = options.experimental_functions;
+  parse.extended_range_selectors = options.extended_range_selectors;
+  parse.fill_modifiers = options.binary_fill_modifiers;
+  return parse;
+}
+
 Result<std::shared_ptr<const Plan>> make_plan(const QueryRequest& request,
                                               const EngineOptions& options) {
-  ParseOptions parse_options;
-  parse_options.experimental_functions = options.experimental_functions;
-  parse_options.extended_range_selectors = options.extended_range_selectors;
-  parse_options.fill_modifiers = options.binary_fill_modifiers;
   auto plan = std::make_shared<Plan>();
   plan->text = request.text;
-  plan->root = TRY(parse_expression(request.text, parse_options));
+  plan->root = TRY(parse_expression(request.text, parse_options(options)));
   plan->is_range_query = request.step.ms > 0;
   if (plan->is_range_query && plan->root->type != ValueType::kScalar &&
       plan->root->type != ValueType::kVector) {

@@ -11,6 +11,7 @@
 #include "query/engine.h"
 #include "query/exec/row.h"
 #include "query/functions/window.h"
+#include "query/parse.h"
 #include "query/parse/ast.h"
 #include "tsdb/querier.h"
 
@@ -42,6 +43,9 @@ struct Plan {
   /// The steps the inside of a subquery is evaluated at, for all steps outside it.
   Grid subquery_grid(const Subquery& subquery, const Grid& outside) const;
 };
+
+/// What the parser accepts for an engine of these options.
+ParseOptions parse_options(const EngineOptions& options);
 
 /// kInvalid with the text to show.
 Result<std::shared_ptr<const Plan>> make_plan(const QueryRequest& request,

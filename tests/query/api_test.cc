@@ -178,6 +178,88 @@ TEST_F(ApiTest, ListsSeriesLabelsAndValues) {
   EXPECT_EQ(api_.label_values(request({}), "nobody").body, R"({"status":"success","data":[]})");
 }
 
+TEST_F(ApiTest, FormatsAQuery) {
+  const auto format = [&](std::string query) {
+    return api_.format_query(request({{"query", std::move(query)}}));
+  };
+  EXPECT_EQ(format("sum(up)by(job)").body, R"~({"status":"success","data":"sum by (job) (up)"})~");
+  const std::string name(60, 'x');
+  EXPECT_EQ(format(name + "+" + name).body,
+            R"({"status":"success","data":"  )" + name + R"(\n+\n  )" + name + R"("})");
+  EXPECT_EQ(format("up{").status, 400);
+  EXPECT_EQ(
+      format("").body,
+      R"({"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": unknown position: parse error: no expression found in input"})");
+}
+
+TEST_F(ApiTest, ShowsTheSyntaxTreeOfAQuery) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"-1e30", R"({"type":"numberLiteral","val":"-1000000000000000000000000000000"})"},
+      {"'a'", R"({"type":"stringLiteral","val":"a"})"},
+      {"-(time())",
+       R"({"expr":{"expr":{"args":[],"func":{"argTypes":[],"name":"time","returnType":"scalar",)"
+       R"("variadic":0},"type":"call"},"type":"parenExpr"},"op":"-","type":"unaryExpr"})"},
+      {"up{job!='a'} @ 1.5 offset -5m",
+       R"({"anchored":false,"matchers":[{"name":"job","type":"!=","value":"a"},)"
+       R"({"name":"__name__","type":"=","value":"up"}],"name":"up","offset":-300000,)"
+       R"("offsetExpr":null,"smoothed":false,"startOrEnd":null,"timestamp":1500,)"
+       R"("type":"vectorSelector"})"},
+      {"{a=~'x'}[5m] @ end()",
+       R"({"anchored":false,"matchers":[{"name":"a","type":"=~","value":"x"}],"name":"",)"
+       R"("offset":0,"offsetExpr":null,"range":300000,"rangeExpr":null,"smoothed":false,)"
+       R"("startOrEnd":"end","timestamp":null,"type":"matrixSelector"})"},
+      {"vector(1)[1h:30s]",
+       R"({"expr":{"args":[{"type":"numberLiteral","val":"1"}],"func":{"argTypes":["scalar"],)"
+       R"("name":"vector","returnType":"vector","variadic":0},"type":"call"},"offset":0,)"
+       R"("offsetExpr":null,"range":3600000,"rangeExpr":null,"startOrEnd":null,"step":30000,)"
+       R"("stepExpr":null,"timestamp":null,"type":"subquery"})"},
+      {"1 > bool 2",
+       R"({"bool":true,"lhs":{"type":"numberLiteral","val":"1"},"matching":null,"op":">",)"
+       R"("rhs":{"type":"numberLiteral","val":"2"},"type":"binaryExpr"})"},
+      {"vector(1) / on (a) group_left (b) vector(2)",
+       R"({"bool":false,"lhs":{"args":[{"type":"numberLiteral","val":"1"}],"func":{"argTypes":)"
+       R"(["scalar"],"name":"vector","returnType":"vector","variadic":0},"type":"call"},)"
+       R"("matching":{"card":"many-to-one","fillValues":{"lhs":null,"rhs":null},"include":["b"],)"
+       R"("labels":["a"],"on":true},"op":"/","rhs":{"args":[{"type":"numberLiteral","val":"2"}],)"
+       R"("func":{"argTypes":["scalar"],"name":"vector","returnType":"vector","variadic":0},)"
+       R"("type":"call"},"type":"binaryExpr"})"},
+      {"topk without (a) (3, vector(1))",
+       R"({"expr":{"args":[{"type":"numberLiteral","val":"1"}],"func":{"argTypes":["scalar"],)"
+       R"("name":"vector","returnType":"vector","variadic":0},"type":"call"},"grouping":["a"],)"
+       R"("op":"topk","param":{"type":"numberLiteral","val":"3"},"type":"aggregation",)"
+       R"("without":true})"},
+      {"hour()", R"({"args":[],"func":{"argTypes":["vector"],"name":"hour","returnType":"vector",)"
+                 R"("variadic":1},"type":"call"})"},
+  };
+  for (const auto& [query, tree] : cases) {
+    EXPECT_EQ(api_.parse_query(request({{"query", query}})).body,
+              std::string(R"({"status":"success","data":)") + tree + "}")
+        << query;
+  }
+  const auto contains = [&](const char* query, const char* part) {
+    return api_.parse_query(request({{"query", query}})).body.find(part) != std::string::npos;
+  };
+  EXPECT_TRUE(contains("up or up", R"("card":"many-to-many")"));
+  EXPECT_TRUE(contains("sum(up)", R"("grouping":[],"op":"sum","param":null,)"));
+  EXPECT_TRUE(contains("label_join(up, 'a', ',', 'b', 'c')",
+                       R"("argTypes":["vector","string","string","string"],"name":"label_join",)"
+                       R"("returnType":"vector","variadic":-1)"));
+  EXPECT_EQ(api_.parse_query(request({{"query", "up{"}})).status, 400);
+}
+
+TEST_F(ApiTest, ShowsDurationExpressions) {
+  const HttpResponse response = api_.parse_query(request({{"query", "up[5m * -(step() + 2)]"}}));
+  EXPECT_NE(response.body.find(
+                R"("range":0,"rangeExpr":{"lhs":{"duration":true,"type":"numberLiteral",)"
+                R"("val":"300"},"op":"*","rhs":{"lhs":null,"op":"-","rhs":{"lhs":{"lhs":null,)"
+                R"("op":"step","rhs":null,"type":"durationExpr","wrapped":false},"op":"+",)"
+                R"("rhs":{"duration":false,"type":"numberLiteral","val":"2"},)"
+                R"("type":"durationExpr","wrapped":true},"type":"durationExpr","wrapped":false},)"
+                R"("type":"durationExpr","wrapped":false})"),
+            std::string::npos)
+      << response.body;
+}
+
 TEST_F(ApiTest, TheSmallerTimeoutIsTheDeadlineAndAnExpiredQuerySaysSo) {
   (void)api_.query(request({{"query", "up"}, {"timeout", "5s"}}));
   (void)api_.query(request({{"query", "up"}, {"timeout", "1h"}}));
