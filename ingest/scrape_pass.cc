@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ingest/exposition/metric_family.h"
+#include "ingest/metric_family.h"
 #include "ingest/exposition/openmetrics.h"
 #include "ingest/exposition/text.h"
 

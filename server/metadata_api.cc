@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/api.h"
+#include "ingest/metric_family.h"
 
 namespace tarsier::server {
 namespace {
@@ -26,9 +27,24 @@ Result<std::int64_t> read_limit(const HttpRequest& request, std::string_view nam
   return n;
 }
 
-void add(Families& families, const std::string& name, const Metadata& metadata) {
-  std::vector<Metadata>& known = families[name];
+void add(Families& families, std::string_view name, const Metadata& metadata) {
+  std::vector<Metadata>& known = families[std::string(name)];
   if (std::find(known.begin(), known.end(), metadata) == known.end()) known.push_back(metadata);
+}
+
+/// Storage keeps metadata by metric name, the API tells it by family.
+void add_stored(Families& families, std::string_view metric, const Metadata& metadata) {
+  const std::string_view family = ingest::family_of(metric, metadata.type);
+  // The family of a counter ends in `_total` in one format and not in the other.
+  constexpr std::string_view kTotal = "_total";
+  if (metadata.type == tsdb::MetricType::kCounter && family.ends_with(kTotal)) {
+    const auto bare = families.find(std::string(family.substr(0, family.size() - kTotal.size())));
+    if (bare != families.end() &&
+        std::find(bare->second.begin(), bare->second.end(), metadata) != bare->second.end()) {
+      return;
+    }
+  }
+  add(families, family, metadata);
 }
 
 }  // namespace
@@ -43,21 +59,25 @@ HttpResponse metadata_response(const HttpRequest& request,
   const std::string_view wanted = request.parameter("metric").value_or("");
 
   Families families;
-  const auto is_wanted = [&](std::string_view name) { return wanted.empty() || wanted == name; };
+  // The bare name of a counter decides about the one with `_total`, so prefixes are looked at too.
+  const auto may_matter = [&](std::string_view family) {
+    return wanted.empty() || wanted.starts_with(family);
+  };
   for (const ingest::PoolSnapshot& pool : pools) {
     for (const ingest::ActiveTarget& target : pool.active) {
       for (const ingest::FamilyMetadata& family : *target.metadata) {
-        if (is_wanted(family.family)) add(families, family.family, family.metadata);
+        if (may_matter(family.family)) add(families, family.family, family.metadata);
       }
     }
   }
   for (const auto& [name, metadata] : stored) {
-    if (is_wanted(name)) add(families, name, metadata);
+    add_stored(families, name, metadata);
   }
   return api_success([&](JsonWriter& json) {
     json.begin_object();
     std::int64_t left = *limit;
     for (const auto& [name, entries] : families) {
+      if (!wanted.empty() && name != wanted) continue;
       if (left-- == 0) break;
       json.key(name).begin_array();
       std::int64_t entries_left = *per_metric > 0 ? *per_metric : -1;

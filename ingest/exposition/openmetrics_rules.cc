@@ -11,7 +11,7 @@
 
 #include "base/quote.h"
 #include "ingest/exposition/line_parts.h"
-#include "ingest/exposition/metric_family.h"
+#include "ingest/metric_family.h"
 #include "ingest/exposition/number.h"
 #include "ingest/exposition/openmetrics.h"
 

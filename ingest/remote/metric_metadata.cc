@@ -1,38 +1,14 @@
 #include "ingest/remote/metric_metadata.h"
 
-#include <array>
-#include <span>
 #include <utility>
 
 #include "base/utf8.h"
+#include "ingest/metric_family.h"
 
 namespace tarsier::ingest {
 namespace {
 
-using tsdb::MetricType;
-
 constexpr std::size_t kTextBytesMax = 4096;  // Help texts are sentences.
-
-/// What a family's series may be called beyond its own name, by its type.
-std::span<const std::string_view> suffixes_of(MetricType type) {
-  static constexpr std::array<std::string_view, 1> kCounter = {"_total"};
-  static constexpr std::array<std::string_view, 3> kHistogram = {"_bucket", "_sum", "_count"};
-  static constexpr std::array<std::string_view, 2> kSummary = {"_sum", "_count"};
-  static constexpr std::array<std::string_view, 3> kGaugeHistogram = {"_bucket", "_gsum",
-                                                                      "_gcount"};
-  static constexpr std::array<std::string_view, 1> kInfo = {"_info"};
-  switch (type) {
-    case MetricType::kCounter: return kCounter;
-    case MetricType::kHistogram: return kHistogram;
-    case MetricType::kSummary: return kSummary;
-    case MetricType::kGaugeHistogram: return kGaugeHistogram;
-    case MetricType::kInfo: return kInfo;
-    case MetricType::kUnknown:
-    case MetricType::kGauge:
-    case MetricType::kStateset: return {};
-  }
-  return {};
-}
 
 std::string text_of(std::string_view wire) {
   return is_valid_utf8(wire) && wire.size() <= kTextBytesMax ? std::string(wire) : std::string();
@@ -92,7 +68,7 @@ void MetricMetadata::add_metadata(const WireMetadata& metadata, tsdb::Appender& 
     appender.set_metadata(series, known);
   };
   add();
-  for (const std::string_view suffix : suffixes_of(metadata.type)) {
+  for (const std::string_view suffix : family_suffixes(metadata.type)) {
     name.resize(metadata.family.size());
     name += suffix;
     add();

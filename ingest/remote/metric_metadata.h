@@ -23,7 +23,7 @@ class MetricMetadata final {
   /// A series of this metric name was resolved.
   void add_series(std::string_view metric_name, tsdb::SeriesRef series, tsdb::Appender& appender);
   /// The metadata of one family arrived. It holds for `family` itself and for the names that belong
-  /// to it: with `_total`, `_bucket`, `_sum`, `_count` or `_info`, as its type has them.
+  /// to it, see family_suffixes.
   void add_metadata(const WireMetadata& metadata, tsdb::Appender& appender);
   void clear();
 

@@ -97,6 +97,38 @@ TEST(MetadataApi, ListsDistinctEntriesByName) {
             R"({"status":"error","errorType":"bad_data","error":"limit must be a number"})");
 }
 
+TEST(MetadataApi, TellsStoredMetadataByFamily) {
+  const auto of = [](tsdb::MetricType type) { return tsdb::Metadata{type, "", "H."}; };
+  ingest::PoolSnapshot pool;
+  pool.active.emplace_back();
+  pool.active.back().metadata = std::make_shared<const std::vector<ingest::FamilyMetadata>>(
+      std::vector<ingest::FamilyMetadata>{{"scraped", of(tsdb::MetricType::kCounter)}});
+  const auto families = [&](std::string metric) {
+    HttpRequest request;
+    request.parameters = {{"metric", std::move(metric)}};
+    const std::string body = metadata_response(request, {pool},
+                                               {{"h_bucket", of(tsdb::MetricType::kHistogram)},
+                                                {"h_count", of(tsdb::MetricType::kHistogram)},
+                                                {"build_info", of(tsdb::MetricType::kGauge)},
+                                                {"requests_total", of(tsdb::MetricType::kCounter)},
+                                                {"s", of(tsdb::MetricType::kSummary)},
+                                                {"s_sum", of(tsdb::MetricType::kSummary)},
+                                                {"scraped_total", of(tsdb::MetricType::kCounter)}})
+                                 .body;
+    std::string names;
+    for (std::size_t at = body.find("\":[{"); at != std::string::npos;
+         at = body.find("\":[{", at + 1)) {
+      const std::size_t quote = body.rfind('"', at - 1);
+      names += body.substr(quote + 1, at - quote - 1) + " ";
+    }
+    return names;
+  };
+  EXPECT_EQ(families(""), "build_info h requests_total s scraped ");
+  EXPECT_EQ(families("h"), "h ");
+  EXPECT_EQ(families("h_bucket"), "");
+  EXPECT_EQ(families("scraped_total"), "");
+}
+
 TEST(Settings, KeepFifteenDaysOnlyWhenNothingIsSaid) {
   EXPECT_EQ(storage_options(flags(), {}).retention, days(15));
   EXPECT_EQ(storage_options(flags({"--storage.tsdb.retention.size=1GB"}), {}).retention,

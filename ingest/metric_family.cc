@@ -1,4 +1,4 @@
-#include "ingest/exposition/metric_family.h"
+#include "ingest/metric_family.h"
 
 #include <algorithm>
 
@@ -33,6 +33,16 @@ bool is_in_family(std::string_view metric, std::string_view family, tsdb::Metric
   const auto suffixes = family_suffixes(type);
   return std::find(suffixes.begin(), suffixes.end(), metric.substr(family.size())) !=
          suffixes.end();
+}
+
+std::string_view family_of(std::string_view metric, tsdb::MetricType type) {
+  for (const std::string_view suffix : family_suffixes(type)) {
+    const bool is_total = suffix == "_total";
+    if (!is_total && metric.size() > suffix.size() && metric.ends_with(suffix)) {
+      return metric.substr(0, metric.size() - suffix.size());
+    }
+  }
+  return metric;
 }
 
 }  // namespace tarsier::ingest
