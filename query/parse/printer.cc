@@ -4,6 +4,8 @@
 #include <cmath>
 #include <span>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -173,60 +175,90 @@ std::string print_list(const std::vector<const Expr*>& expressions) {
 
 constexpr std::size_t kLineLengthMax = 100;
 
+/// Appends to one text: an expression may be as deep as it is long.
 class PrettyPrinter final {
  public:
   /// `level` 0 continues the line; a deeper one stands on a line of its own.
-  std::string run(const Expr& e, std::size_t level) const;
+  void run(const Expr& e, std::size_t level);
+  std::string take() { return std::move(out_); }
 
  private:
-  static std::string indent(std::size_t level) { return std::string(2 * level, ' '); }
-  std::string list(const std::vector<const Expr*>& expressions, std::size_t level) const;
+  void indent(std::size_t level) { out_.append(2 * level, ' '); }
+  void run_in_parens(std::string_view head, const std::vector<const Expr*>& inside,
+                     std::size_t level);
+  void run_unary(const Unary& e, std::size_t level);
+  bool fits(const Expr& e);
+
+  std::string out_;
+  std::unordered_map<const Expr*, bool> fits_;
 };
 
-std::string PrettyPrinter::list(const std::vector<const Expr*>& expressions,
-                                std::size_t level) const {
-  std::string out;
-  for (const Expr* e : expressions) {
-    if (!out.empty()) out += ",\n";
-    out += run(*e, level);
-  }
-  return out;
+/// Whether the expression has room on one line. Children are asked first: to write out what holds a
+/// long one only to measure it would cost the length of the query at every level.
+bool PrettyPrinter::fits(const Expr& e) {
+  if (const auto known = fits_.find(&e); known != fits_.end()) return known->second;
+  const bool is_short =
+      std::ranges::all_of(children_of(e), [this](const Expr* child) { return fits(*child); }) &&
+      print(e).size() <= kLineLengthMax;
+  fits_.emplace(&e, is_short);
+  return is_short;
 }
 
-std::string PrettyPrinter::run(const Expr& e, std::size_t level) const {
-  const std::string margin = indent(level);
-  if (e.kind == ExprKind::kUnary) {
-    std::string operand = run(*as<Unary>(e).operand, level);
-    operand.erase(0, operand.find_first_not_of(' '));
-    return fmt::format("{}{}{}", margin, sign_text(as<Unary>(e).op), operand);
+void PrettyPrinter::run_in_parens(std::string_view head, const std::vector<const Expr*>& inside,
+                                  std::size_t level) {
+  indent(level);
+  out_ += head;
+  std::string_view before = "(\n";
+  for (const Expr* e : inside) {
+    out_ += before;
+    run(*e, level + 1);
+    before = ",\n";
   }
-  std::string line = print(e);
-  const bool fits = line.size() <= kLineLengthMax;
+  out_ += '\n';
+  indent(level);
+  out_ += ')';
+}
+
+/// The sign stands where the operand's margin would end.
+void PrettyPrinter::run_unary(const Unary& e, std::size_t level) {
+  indent(level);
+  out_ += sign_text(e.op);
+  const std::size_t begin = out_.size();
+  run(*e.operand, level);
+  out_.erase(begin, out_.find_first_not_of(' ', begin) - begin);
+}
+
+void PrettyPrinter::run(const Expr& e, std::size_t level) {
+  if (e.kind == ExprKind::kUnary) return run_unary(as<Unary>(e), level);
+  if (e.kind == ExprKind::kStepInvariant) return run(*as<StepInvariant>(e).inner, level);
+  if (fits(e)) {
+    // A subquery that fits has no margin even on a line of its own, as in Prometheus.
+    if (e.kind != ExprKind::kSubquery) indent(level);
+    out_ += print(e);
+    return;
+  }
   switch (e.kind) {
     case ExprKind::kAggregate:
-      if (fits) break;
-      return fmt::format("{}{}(\n{}\n{})", margin, aggregate_head(as<Aggregate>(e)),
-                         list(children_of(e), level + 1), margin);
-    case ExprKind::kCall:
-      if (fits) break;
-      return fmt::format("{}{}(\n{}\n{})", margin, as<Call>(e).function.name,
-                         list(children_of(e), level + 1), margin);
-    case ExprKind::kParen:
-      if (fits) break;
-      return fmt::format("{}(\n{}\n{})", margin, run(*as<Paren>(e).inner, level + 1), margin);
+      return run_in_parens(aggregate_head(as<Aggregate>(e)), children_of(e), level);
+    case ExprKind::kCall: return run_in_parens(as<Call>(e).function.name, children_of(e), level);
+    case ExprKind::kParen: return run_in_parens("", children_of(e), level);
     case ExprKind::kBinary: {
-      if (fits) break;
       const auto& b = as<Binary>(e);
-      return fmt::format("{}\n{}{}\n{}", run(*b.left, level + 1), margin, operator_text(b),
-                         run(*b.right, level + 1));
+      run(*b.left, level + 1);
+      out_ += '\n';
+      indent(level);
+      out_ += operator_text(b);
+      out_ += '\n';
+      return run(*b.right, level + 1);
     }
     case ExprKind::kSubquery:
-      if (fits) return line;  // As Prometheus does, even on a line of its own.
-      return run(*as<Subquery>(e).inner, level) + subquery_suffix(as<Subquery>(e));
-    case ExprKind::kStepInvariant: return run(*as<StepInvariant>(e).inner, level);
-    default: break;
+      run(*as<Subquery>(e).inner, level);
+      out_ += subquery_suffix(as<Subquery>(e));
+      return;
+    default:  // A leaf: there is no place to break the line.
+      indent(level);
+      out_ += print(e);
   }
-  return margin + line;
 }
 
 }  // namespace
@@ -268,6 +300,10 @@ std::string print(const Expr& e) {
   return "";
 }
 
-std::string print_pretty(const Expr& e) { return PrettyPrinter().run(e, 0); }
+std::string print_pretty(const Expr& e) {
+  PrettyPrinter printer;
+  printer.run(e, 0);
+  return printer.take();
+}
 
 }  // namespace tarsier::query

@@ -1,6 +1,7 @@
 // What is accepted, and the tree it becomes: shown by the canonical form, which says how operators
 // were grouped once parentheses are printed around each of them.
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -194,6 +195,18 @@ TEST(Parse, PrintsLongExpressionsOverSeveralLines) {
       "  sum by (x) (rate(" + name + "[5m]))\n/ on (x)\n  topk(3, -(" + name + "))");
   EXPECT_EQ(print_pretty(*parse("topk(3, (" + name + " + " + name + "))")),
             "topk(\n  3,\n  (\n      " + name + "\n    +\n      " + name + "\n  )\n)");
+}
+
+TEST(Parse, PrintsADeepExpressionInTheTimeOfItsText) {
+  const std::string operand = "metric{job=\"" + std::string(200, 'x') + "\"}";
+  std::string query = operand;
+  for (int i = 0; i < 500; ++i) query += " + " + operand;
+  const auto parsed = parse_expression(query);
+  ASSERT_TRUE(parsed.ok());
+  // Writing out every level only to measure it took minutes.
+  const std::string text = print_pretty(**parsed);
+  EXPECT_EQ(std::ranges::count(text, '\n'), 1000);
+  EXPECT_EQ(print(**parse_expression(text)), print(**parsed));
 }
 
 TEST(Parse, KnowsTypesAndWhereThingsStand) {
