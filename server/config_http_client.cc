@@ -88,9 +88,14 @@ Status read_http_headers(MapReader& map, const ConfigSources& sources, HttpHeade
     header.finish();
   }
   reader.finish();
+  return {};
+}
+
+/// A line break in a header would end it and begin another one.
+Status check_line_breaks(const YamlNode& at, const HttpHeaders& headers) {
   for (const auto& [name, value] : headers) {
     if ((name + value).find_first_of("\r\n") != std::string::npos) {
-      return invalid_at(*node, fmt::format("header {} has a line break", quote(name)));
+      return invalid_at(at, fmt::format("header {} has a line break", quote(name)));
     }
   }
   return {};
@@ -152,7 +157,9 @@ Status read_http_client(MapReader& map, const ConfigSources& sources, HttpHeader
   map.read("proxy_from_environment", proxy_from_environment);
   if (proxy_from_environment) map.ignore("proxy_from_environment", kNotYet);
   map.ignore("tls_config", "has no effect without https");
-  return read_http_headers(map, sources, headers);
+  TRY(read_http_headers(map, sources, headers));
+  const YamlNode* custom = map.find("http_headers");
+  return check_line_breaks(custom ? *custom : map.node(), headers);
 }
 
 }  // namespace tarsier::server

@@ -234,6 +234,10 @@ TEST(Config, SaysWhatIsWrongAndWhere) {
       {"scrape_configs:\n- job_name: a\n  basic_auth: {username: u}\n  bearer_token: x\n",
        sense + "at most one of basic_auth, oauth2 & authorization must be configured (line 2, "
                "column 3)"},
+      {"scrape_configs:\n- job_name: a\n  authorization: {credentials: \"x\\r\\nHost: evil\"}\n",
+       sense + "header \"Authorization\" has a line break (line 2, column 3)"},
+      {"scrape_configs:\n- job_name: a\n  http_headers: {X: {values: [\"x\\ny\"]}}\n",
+       sense + "header \"X\" has a line break (line 3, column 17)"},
       {"scrape_configs:\n- job_name: a\n  authorization: {type: basic}\n",
        sense + "authorization type cannot be set to \"basic\", use \"basic_auth\" instead (line 3, "
                "column 18)"},
