@@ -173,7 +173,7 @@ Db::Db(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Db::~Db() = default;
 
 Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& directory,
-                                     const Options& options, Logger& log, ThreadPool*) {
+                                     const Options& options, Logger& log, ThreadPool* pool) {
   if (options.block_range.ms <= 0) return invalid("block_range must be positive");
   auto impl = std::make_unique<Impl>(files, directory, options, log);
   TRY(make_directory(files, directory));
@@ -183,7 +183,7 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->compaction =
       std::make_unique<BlockCompaction>(files, directory, impl->options, *impl->blocks, log);
   impl->head = TRY(replay_head(files, impl->wal_directory, join_path(directory, kLostName), options,
-                               impl->blocks->complete_until(), log, impl->replay));
+                               impl->blocks->complete_until(), log, pool, impl->replay));
   impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
   impl->head->attach_log(impl->wal.get());
   // The first wide query should not pay for sorting everything.

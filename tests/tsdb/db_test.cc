@@ -29,7 +29,7 @@ class DbTest : public ::testing::Test {
     open();
   }
   void open() {
-    auto db = Db::open(*disk_, "data", options_, log_, nullptr);
+    auto db = Db::open(*disk_, "data", options_, log_, &pool_);
     ASSERT_TRUE(db.ok()) << db.status().message();
     db_ = std::move(db).value();
   }
@@ -102,6 +102,7 @@ class DbTest : public ::testing::Test {
 
   std::unique_ptr<testing::FaultyFileSystem> disk_ = std::make_unique<testing::FaultyFileSystem>();
   testing::CapturingLogger log_;
+  ThreadPool pool_{{.thread_count = 1}};
   Options options_;
   std::unique_ptr<Db> db_;
 };

@@ -179,6 +179,28 @@ TEST_F(HeadTest, ACommitTellsWhatItRefused) {
   EXPECT_TRUE(slow->refused_at_commit().empty());
 }
 
+TEST_F(HeadTest, SortsManySeriesAsTheirLabelsCompare) {
+  std::mt19937 random(1);
+  std::map<Labels, int> expected;
+  const auto appender = head_->appender();
+  for (int i = 0; i < 3000; ++i) {
+    LabelsBuilder builder;
+    const std::string names[] = {"__name__", "a", "ab", "z"};
+    for (const std::string& name : names) {
+      if (random() % 3 != 0) builder.set(name, std::string(1 + random() % 3, "aAb"[random() % 3]));
+    }
+    builder.set("id", std::to_string(i));
+    const Labels labels = builder.build();
+    expected[labels] = i;
+    appender->append(appender->resolve(labels).value(), {Timestamp{1000}, 1});
+  }
+  ASSERT_TRUE(appender->commit().ok());
+  const auto set = select(std::vector<Matcher>{});
+  ASSERT_EQ(set->size(), expected.size());
+  std::size_t i = 0;
+  for (const auto& [labels, number] : expected) EXPECT_EQ(set->labels(i++), labels);
+}
+
 TEST_F(HeadTest, RefusesLabelsThatAreNone) {
   const auto appender = head_->appender();
   EXPECT_EQ(appender->resolve(Labels()).status().code(), Code::kInvalid);

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <deque>
+#include <utility>
 
 #include "base/check.h"
 #include "tsdb/head/head_appender.h"
@@ -293,16 +294,22 @@ void Head::replay_samples(std::span<const RefSample> samples) {
   std::vector<Slot> slots;
   std::vector<RefSample> known;
   slots.reserve(samples.size());
-  known.reserve(samples.size());
+  bool has_unknown = false;
   for (const RefSample& sample : samples) {
     note_replayed(sample.ref);
     const Slot slot = table_.find(sample.ref);
-    if (slot == SeriesRefs::kNone) continue;
+    if (slot == SeriesRefs::kNone) {
+      // The first of an unknown series: from here on the others are copied.
+      if (!std::exchange(has_unknown, true)) {
+        known.assign(samples.begin(), samples.begin() + (&sample - samples.data()));
+      }
+      continue;
+    }
     slots.push_back(slot);
-    known.push_back(sample);
+    if (has_unknown) known.push_back(sample);
   }
   MutexLock lock(commit_mutex_);
-  apply(slots, known, nullptr);
+  apply(slots, has_unknown ? std::span<const RefSample>(known) : samples, nullptr);
 }
 
 void Head::replay_metadata(std::span<const RefMetadata> metadata) {

@@ -2,66 +2,55 @@
 
 #include <optional>
 
+#include "tsdb/head/replay_ahead.h"
 #include "tsdb/wal/log_reader.h"
 #include "tsdb/wal/repair.h"
 
 namespace tarsier::tsdb {
 namespace {
 
-/// Buffers that keep their capacity from record to record.
-struct Decoded {
-  std::vector<RefSeries> series;
-  std::vector<RefSample> samples;
-  std::vector<RefMetadata> metadata;
-};
-
-Status replay_record(Bytes record, Head& head, Decoded& decoded, ReplayStatistics& statistics) {
+void replay_record(const DecodedRecord& record, Head& head, ReplayStatistics& statistics) {
   ++statistics.record_count;
-  switch (record_type(record)) {
+  switch (record.type) {
     case RecordType::kSeries:
-      TRY(decode_series(record, decoded.series));
-      statistics.refused_series_count += head.replay_series(decoded.series);
-      return {};
+      statistics.refused_series_count += head.replay_series(record.series);
+      return;
     case RecordType::kSamples:
     case RecordType::kSamplesV2:
-      TRY(decode_samples(record, decoded.samples));
-      statistics.sample_count += decoded.samples.size();
-      head.replay_samples(decoded.samples);
-      return {};
-    case RecordType::kMetadata:
-      TRY(decode_metadata(record, decoded.metadata));
-      head.replay_metadata(decoded.metadata);
-      return {};
-    default: ++statistics.skipped_record_count; return {};
+      statistics.sample_count += record.samples.size();
+      head.replay_samples(record.samples);
+      return;
+    case RecordType::kMetadata: head.replay_metadata(record.metadata); return;
+    default: ++statistics.skipped_record_count; return;
   }
 }
 
 /// Reads the log from its begin into an empty head, up to the end or the first damage.
 Result<std::optional<LogDamage>> replay_once(FileSystem& files, const std::string& wal_directory,
-                                             Head& head, ReplayStatistics& statistics) {
-  const auto reader = TRY(LogReader::open(files, wal_directory));
-  Decoded decoded;
-  while (reader->next()) {
-    const Status status = replay_record(reader->record(), head, decoded, statistics);
-    // A record whose contents make no sense counts as damage of the log at this place.
-    if (!status.ok()) return std::optional(reader->damage_in_record(status.message()));
+                                             ThreadPool* pool, Head& head,
+                                             ReplayStatistics& statistics) {
+  ReplayAhead ahead(TRY(LogReader::open(files, wal_directory)), pool);
+  for (bool is_last = false; !is_last;) {
+    const ReplayBatch& batch = ahead.next();
+    for (std::size_t i = 0; i < batch.count; ++i) {
+      replay_record(batch.records[i], head, statistics);
+    }
+    is_last = batch.is_last;
   }
-  if (reader->damage()) return reader->damage();
-  TRY(Status(reader->status()));
-  return std::optional<LogDamage>();
+  return ahead.outcome();
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& wal_directory,
                                           const std::string& lost_directory, const Options& options,
-                                          Timestamp min_valid_time, Logger& log,
+                                          Timestamp min_valid_time, Logger& log, ThreadPool* pool,
                                           ReplayStatistics& statistics) {
   // A log has at most as many damaged places as there are records; each is cut off for good.
   for (;;) {
     auto head = std::make_unique<Head>(options);
     head->set_min_valid_time(min_valid_time);
-    const auto damage = TRY(replay_once(files, wal_directory, *head, statistics));
+    const auto damage = TRY(replay_once(files, wal_directory, pool, *head, statistics));
     if (damage) {
       ++statistics.damage_count;
       TRY(repair_log(files, *damage, lost_directory, log));

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "base/thread_pool.h"
 #include "tsdb/head/head.h"
 #include "tsdb/options.h"
 
@@ -22,10 +23,11 @@ struct ReplayStatistics {
 
 /// A head as the log of `wal_directory` says it was, without samples before `min_valid_time`.
 /// Damage is repaired (what is cut off goes to `lost_directory`) and reported, after which the log
-/// may be opened for writing. Fails only when the disk does.
+/// may be opened for writing. Fails only when the disk does. A thread of `pool` (may be null) reads
+/// ahead; the result is the same.
 Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& wal_directory,
                                           const std::string& lost_directory, const Options& options,
-                                          Timestamp min_valid_time, Logger& log,
+                                          Timestamp min_valid_time, Logger& log, ThreadPool* pool,
                                           ReplayStatistics& statistics);
 
 }  // namespace tarsier::tsdb

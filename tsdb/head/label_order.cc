@@ -1,6 +1,8 @@
 #include "tsdb/head/label_order.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "tsdb/head/series_table.h"
 
@@ -29,6 +31,55 @@ std::vector<Slot> sort_known(const LabelOrder& order, std::vector<Slot> slots) {
     }
   }
   return slots;
+}
+
+/// Sorts many series without looking at a string more than a few times: every label pair gets its
+/// rank among the pairs, and series compare as their lists of ranks.
+void sort_by_ranks(const SeriesTable& table, std::vector<Slot>& slots) {
+  std::vector<PairId> used;
+  std::vector<std::uint32_t> ranks;  // By pair, from 1. 0: not used; "ends here" sorts first.
+  std::size_t total = 0;
+  for (const Slot slot : slots) {
+    for (const PairId pair : table.info(slot).pair_ids()) {
+      ++total;
+      if (pair >= ranks.size()) ranks.resize(std::size_t{pair} * 2 + 1);
+      if (std::exchange(ranks[pair], 1) == 0) used.push_back(pair);
+    }
+  }
+  std::sort(used.begin(), used.end(), [&](PairId a, PairId b) {
+    const LabelView left = table.pairs().view(a);
+    const LabelView right = table.pairs().view(b);
+    return std::pair(left.name, left.value) < std::pair(right.name, right.value);
+  });
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    ranks[used[i]] = static_cast<std::uint32_t>(i + 1);
+  }
+  struct Entry {
+    std::uint64_t key;  // The first two ranks.
+    std::uint32_t begin;
+    std::uint32_t size;
+    Slot slot;
+  };
+  std::vector<std::uint32_t> lists;
+  lists.reserve(total);
+  std::vector<Entry> entries;
+  entries.reserve(slots.size());
+  for (const Slot slot : slots) {
+    const std::span<const PairId> pairs = table.info(slot).pair_ids();
+    const auto rank = [&](std::size_t i) -> std::uint64_t {
+      return i < pairs.size() ? ranks[pairs[i]] : 0;
+    };
+    entries.push_back({rank(0) << 32 | rank(1), static_cast<std::uint32_t>(lists.size()),
+                       static_cast<std::uint32_t>(pairs.size()), slot});
+    for (const PairId pair : pairs) lists.push_back(ranks[pair]);
+  }
+  std::sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
+    if (a.key != b.key) return a.key < b.key;
+    const auto* const x = lists.data() + a.begin;
+    const auto* const y = lists.data() + b.begin;
+    return std::lexicographical_compare(x, x + a.size, y, y + b.size);
+  });
+  for (std::size_t i = 0; i < slots.size(); ++i) slots[i] = entries[i].slot;
 }
 
 std::shared_ptr<const LabelOrder> make_order(std::vector<Slot> slots) {
@@ -81,7 +132,11 @@ void LabelOrders::sort(const SeriesTable& table, std::uint64_t epoch, std::vecto
   for (const Slot slot : slots) {
     (order->position(slot) == LabelOrder::kNone ? unknown : known).push_back(slot);
   }
-  std::sort(unknown.begin(), unknown.end(), before);
+  if (unknown.size() >= kUnknownMin) {
+    sort_by_ranks(table, unknown);
+  } else {
+    std::sort(unknown.begin(), unknown.end(), before);
+  }
   known = sort_known(*order, std::move(known));
   const bool is_much = unknown.size() >= kUnknownMin && unknown.size() >= order->slots.size() / 8;
   slots.clear();
