@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/number_text.h"
-#include "query/functions/date.h"
+#include "base/rfc3339.h"
 #include "query/functions/numbers.h"
 
 namespace tarsier::query {
@@ -57,13 +57,13 @@ Annotations Annotator::take() {
   for (const auto& [text, offset] : infos_) result.infos.push_back(at(text, offset));
   for (const auto& [text, fixed] : fixes_) {
     const MonotonicityFix& fix = fixed.fix;
-    result.infos.push_back(
-        at(fmt::format(
-               "{}, from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
-               text, short_number(fix.bound_min), short_number(fix.bound_max),
-               two_digit_number(fix.difference_max), fix.sample_count,
-               rfc3339_text(fix.time_min_ms), rfc3339_text(fix.time_max_ms)),
-           fixed.offset));
+    result.infos.push_back(at(
+        fmt::format(
+            "{}, from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}", text,
+            short_number(fix.bound_min), short_number(fix.bound_max),
+            two_digit_number(fix.difference_max), fix.sample_count,
+            format_rfc3339(Timestamp{fix.time_min_ms}), format_rfc3339(Timestamp{fix.time_max_ms})),
+        fixed.offset));
   }
   std::sort(result.infos.begin(), result.infos.end());
   return result;
