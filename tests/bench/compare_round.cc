@@ -24,8 +24,12 @@ namespace tarsier::bench {
 namespace {
 
 constexpr int kIntervalSeconds = 15;
+constexpr std::size_t kScrapesPerStep = 60;
 constexpr std::size_t kCrashScrapes = 4;  // Sent right before the kill.
 constexpr double kReadySecondsMax = 120;
+constexpr double kHeadHours = 3;  // Beyond this, a head cuts blocks.
+constexpr double kSettledSeconds = 75;
+constexpr double kSettleSecondsMax = 300;
 constexpr int kRetriesMax = 20;
 
 /// Sends one part of the fleet over one connection, keeping its state between calls.
@@ -74,8 +78,8 @@ class Sender final {
 };
 
 /// All connections at once; the first error of any.
-Status send_all(std::vector<std::unique_ptr<Sender>>& senders, std::size_t scrape_count,
-                double deadline) {
+Status send_together(std::vector<std::unique_ptr<Sender>>& senders, std::size_t scrape_count,
+                     double deadline) {
   std::mutex mutex;
   Status first_error;
   std::vector<std::thread> threads;
@@ -88,6 +92,18 @@ Status send_all(std::vector<std::unique_ptr<Sender>>& senders, std::size_t scrap
   }
   for (std::thread& thread : threads) thread.join();
   return first_error;
+}
+
+/// In steps that all connections finish before any goes on: a head refuses what is an hour older
+/// than its newest sample, and connections do not keep pace by themselves.
+Status send_all(std::vector<std::unique_ptr<Sender>>& senders, std::size_t scrape_count,
+                double deadline) {
+  for (std::size_t left = scrape_count; left > 0;) {
+    const std::size_t step = std::min(left, kScrapesPerStep);
+    TRY(send_together(senders, step, deadline));
+    left -= step;
+  }
+  return {};
 }
 
 std::uint64_t acknowledged(const std::vector<std::unique_ptr<Sender>>& senders) {
@@ -203,6 +219,20 @@ Status crash(const Peer& peer, const Workload& workload,
   return {};
 }
 
+/// Waits until blocks are cut and compacted: servers look once a minute whether they should.
+void settle(Process& process, const std::string& data_directory) {
+  const double give_up = monotonic_seconds() + kSettleSecondsMax;
+  std::uint64_t bytes = 0;
+  for (double unchanged_since = monotonic_seconds();
+       monotonic_seconds() - unchanged_since < kSettledSeconds && monotonic_seconds() < give_up;) {
+    sleep_ms(1000);
+    const std::uint64_t now = directory_bytes(data_directory);
+    if (now != bytes) unchanged_since = monotonic_seconds();
+    bytes = now;
+  }
+  (void)process.wait_idle(kReadySecondsMax);
+}
+
 Status run(const Peer& peer, const Workload& workload, const std::string& directory,
            Figures& figures) {
   const int port = free_port();
@@ -230,6 +260,7 @@ Status run(const Peer& peer, const Workload& workload, const std::string& direct
   figures.samples = acknowledged(senders);
   if (!sent.ok() && sent.code() != Code::kTimeout) return sent;
   if (!process.wait_idle(120)) fmt::print(stderr, "  {} never was idle\n", peer.name());
+  if (workload.hours > kHeadHours) settle(process, directory + "/data");
   figures.ingest_cpu_seconds = process.cpu_seconds() - cpu_before;
   figures.anonymous_bytes = process.memory().anonymous_bytes;
   figures.file_bytes = process.memory().file_bytes;
