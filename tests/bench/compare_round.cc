@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -233,6 +235,19 @@ void settle(Process& process, const std::string& data_directory) {
   (void)process.wait_idle(kReadySecondsMax);
 }
 
+/// The finished blocks in a data directory, and what their meta.json says they hold.
+void measure_blocks(const std::string& data_directory, Figures& figures) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(data_directory, error)) {
+    std::ifstream file(entry.path() / "meta.json");
+    const std::string meta{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    const std::size_t at = meta.find("\"numSamples\":");
+    if (at == std::string::npos) continue;
+    figures.block_samples += std::strtoull(meta.c_str() + at + 13, nullptr, 10);
+    figures.block_bytes += directory_bytes(entry.path());
+  }
+}
+
 Status run(const Peer& peer, const Workload& workload, const std::string& directory,
            Figures& figures) {
   const int port = free_port();
@@ -268,6 +283,7 @@ Status run(const Peer& peer, const Workload& workload, const std::string& direct
   const std::string log_directory = peer.log_directory(directory);
   figures.log_bytes = log_directory.empty() ? 0 : directory_bytes(log_directory);
   figures.disk_bytes = directory_bytes(directory + "/data") - figures.log_bytes;
+  measure_blocks(directory + "/data", figures);
   fmt::print(stderr, "  {:16} {:.1f} M samples, {:.2f} CPU s per million, {:.0f} k samples/s\n",
              peer.name(), static_cast<double>(figures.samples) * 1e-6,
              figures.ingest_cpu_seconds / static_cast<double>(figures.samples) * 1e6,

@@ -38,6 +38,8 @@ struct Figures {
   std::uint64_t anonymous_bytes_after_queries = 0;
   std::uint64_t disk_bytes = 0;  ///< The data directory without the log.
   std::uint64_t log_bytes = 0;
+  std::uint64_t block_bytes = 0;  ///< Of Prometheus blocks, index included.
+  std::uint64_t block_samples = 0;
   std::vector<QueryFigure> general;
   std::vector<QueryFigure> lasting;
   std::optional<std::int64_t> missing_samples;  ///< Sent less counted, while it ran.

@@ -166,6 +166,10 @@ std::string comparison_table(const std::vector<Peer>& peers, const Workload& wor
   table.row("disk without log, bytes per sample", 2, with_samples([](const Figures& f) {
               return number(f.disk_bytes) / number(f.samples);
             }));
+  table.row("blocks with index, bytes per sample in them", 2, [](const Figures& f) {
+    if (f.block_samples == 0) return Value();
+    return Value(number(f.block_bytes) / number(f.block_samples));
+  });
   table.row("write-ahead log, bytes per sample", 2,
             with_samples([](const Figures& f) { return number(f.log_bytes) / number(f.samples); }));
   table.row("acknowledged samples not found by queries", 0,
