@@ -27,7 +27,7 @@ struct SourceFile {
   std::vector<std::string> angle_includes;
 };
 
-const std::vector<std::string> kRooms = {"base", "proto", "tsdb", "ingest", "query", "server"};
+const std::vector<std::string> kRooms = {"base", "proto", "tsdb", "ingest", "query", "alerting", "server"};
 
 /// Which rooms a room may include, beside itself.
 const std::map<std::string, std::set<std::string>> kMayUse = {
@@ -36,7 +36,8 @@ const std::map<std::string, std::set<std::string>> kMayUse = {
     {"tsdb", {"base", "proto"}},
     {"ingest", {"base", "proto", "tsdb"}},
     {"query", {"base", "proto", "tsdb"}},
-    {"server", {"base", "proto", "tsdb", "ingest", "query"}},
+    {"alerting", {"base", "tsdb", "query"}},
+    {"server", {"base", "proto", "tsdb", "ingest", "query", "alerting"}},
 };
 
 /// Third-party headers that cost seconds to compile or leak a dependency, and the product sources
