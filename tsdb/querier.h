@@ -10,6 +10,7 @@
 #include "base/cancel.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "tsdb/histogram.h"
 #include "tsdb/labels.h"
 #include "tsdb/matcher.h"
 #include "tsdb/sample.h"
@@ -38,12 +39,22 @@ class SeriesSet {
   virtual Labels labels(std::size_t i) const = 0;
   /// One label's value without building the set; empty if absent. The view lives as long as this.
   virtual std::string_view label(std::size_t i, std::string_view name) const = 0;
-  /// Appends the series' samples within `range` (both ends inclusive), stale markers included, to
-  /// `out`. On error `out` may hold some of them.
+  /// Appends the series' float samples within `range` (both ends inclusive), stale markers
+  /// included, to `out`. On error `out` may hold some of them.
   virtual Status read(std::size_t i, TimeRange range, SampleColumns& out) const = 0;
-  /// The newest sample within `range`, if any (it may be a stale marker): what an instant selector
-  /// needs, often without decoding a whole chunk.
+  /// The newest float sample within `range`, if any (it may be a stale marker): what an instant
+  /// selector needs, often without decoding a whole chunk.
   virtual Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const = 0;
+
+  /// Whether the series may hold native histograms. Cheap; asked once per series so that series
+  /// without any cost nothing more.
+  virtual bool may_have_histograms(std::size_t /*i*/) const { return false; }
+  /// Appends both kinds of samples within `range`: float samples to `floats`, native histograms to
+  /// `histograms`. A time is in one of them only.
+  virtual Status read_mixed(std::size_t i, TimeRange range, SampleColumns& floats,
+                            HistogramColumns& /*histograms*/) const {
+    return read(i, range, floats);
+  }
 };
 
 /// One of several selections made together.

@@ -6,7 +6,7 @@
 namespace tarsier::testing {
 namespace {
 
-using Samples = std::map<std::int64_t, double>;
+using Samples = TableStorage::Samples;
 using Row = std::pair<tsdb::Labels, Samples>;
 
 bool matches_all(const tsdb::Labels& labels, const std::vector<tsdb::Matcher>& matchers) {
@@ -27,9 +27,27 @@ class TableSeriesSet final : public tsdb::SeriesSet {
     const Samples& samples = rows_[i].second;
     for (auto it = samples.lower_bound(range.min.ms); it != samples.end(); ++it) {
       if (it->first > range.max.ms) break;
-      out.push_back(Timestamp{it->first}, it->second);
+      if (const double* value = std::get_if<double>(&it->second)) {
+        out.push_back(Timestamp{it->first}, *value);
+      }
     }
     return {};
+  }
+  bool may_have_histograms(std::size_t i) const override {
+    return std::any_of(rows_[i].second.begin(), rows_[i].second.end(), [](const auto& sample) {
+      return std::holds_alternative<tsdb::FloatHistogram>(sample.second);
+    });
+  }
+  Status read_mixed(std::size_t i, TimeRange range, tsdb::SampleColumns& floats,
+                    tsdb::HistogramColumns& histograms) const override {
+    const Samples& samples = rows_[i].second;
+    for (auto it = samples.lower_bound(range.min.ms); it != samples.end(); ++it) {
+      if (it->first > range.max.ms) break;
+      if (const auto* histogram = std::get_if<tsdb::FloatHistogram>(&it->second)) {
+        histograms.push_back(Timestamp{it->first}, *histogram);
+      }
+    }
+    return read(i, range, floats);
   }
   Result<std::optional<tsdb::Sample>> last_sample(std::size_t i, TimeRange range) const override {
     tsdb::SampleColumns columns;

@@ -3,6 +3,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "tsdb/querier.h"
@@ -14,12 +16,19 @@ class TableStorage final : public tsdb::Queryable {
  public:
   /// Keeps times in order; a second sample at the same time replaces the first.
   void add(const tsdb::Labels& labels, Timestamp t, double v) { series_[labels][t.ms] = v; }
+  void add_histogram(const tsdb::Labels& labels, Timestamp t, tsdb::FloatHistogram histogram) {
+    series_[labels][t.ms] = std::move(histogram);
+  }
   void clear() { series_.clear(); }
+
+  /// What was recorded at one moment.
+  using Value = std::variant<double, tsdb::FloatHistogram>;
+  using Samples = std::map<std::int64_t, Value>;
 
   Result<std::unique_ptr<tsdb::Querier>> querier(TimeRange range) override;
 
  private:
-  std::map<tsdb::Labels, std::map<std::int64_t, double>> series_;
+  std::map<tsdb::Labels, Samples> series_;
 };
 
 }  // namespace tarsier::testing
