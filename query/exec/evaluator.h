@@ -41,6 +41,7 @@ class Evaluator final {
   Result<StreamPtr> timestamp_call(const Call& call, const Grid& grid);
   Result<StreamPtr> histogram_call(const Call& call, const Grid& grid);
   Result<StreamPtr> histogram_quantiles_call(const Call& call, const Grid& grid);
+  Result<StreamPtr> info_call(const Call& call, const Grid& grid);
   Result<StreamPtr> absent_call(const Call& call, const Grid& grid);
   Result<StreamPtr> sort_call(const Call& call, const Grid& grid);
   Result<std::vector<double>> scalar_call(const Call& call, const Grid& grid);

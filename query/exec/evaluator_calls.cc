@@ -7,6 +7,7 @@
 #include "base/number_text.h"
 #include "query/exec/classic_histogram_stream.h"
 #include "query/exec/evaluator.h"
+#include "query/exec/info.h"
 #include "query/exec/label_functions.h"
 #include "query/exec/simple_streams.h"
 #include "query/functions/counter_kernels.h"
@@ -183,6 +184,7 @@ Result<StreamPtr> Evaluator::call(const Call& call, const Grid& grid) {
     case FunctionId::kLabelJoin:
       return label_join(context_, TRY(argument(0)), string_of(*call.arguments[1]),
                         string_of(*call.arguments[2]), strings_from(call, 3));
+    case FunctionId::kInfo: return info_call(call, grid);
     case FunctionId::kSort:
     case FunctionId::kSortDesc:
     case FunctionId::kSortByLabel:
@@ -337,6 +339,13 @@ Result<StreamPtr> Evaluator::absent_call(const Call& call, const Grid& grid) {
                        return Status();
                      }));
   return single_row(grid, labels_of_absent(argument), std::move(row));
+}
+
+Result<StreamPtr> Evaluator::info_call(const Call& call, const Grid& grid) {
+  StreamPtr base = TRY(vector(*call.arguments[0], grid));
+  const auto& labels = as<Selector>(*call.arguments[1]);  // Complete since planning.
+  StreamPtr info = TRY(selector(labels, grid, SampleAspect::kTime));
+  return enrich_with_info(context_, std::move(base), std::move(info), labels.matchers);
 }
 
 Result<StreamPtr> Evaluator::sort_call(const Call& call, const Grid& grid) {

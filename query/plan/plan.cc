@@ -4,6 +4,7 @@
 
 #include "query/parse.h"
 #include "query/parse/duration.h"
+#include "query/plan/info_selector.h"
 #include "query/plan/step_invariant.h"
 
 namespace tarsier::query {
@@ -18,7 +19,7 @@ class SelectionPlanner final {
     switch (e.kind) {
       case ExprKind::kSelector: {
         const auto& selector = as<Selector>(e);
-        if (!selector.is_label_selector) add(selector, grid, plan_.lookback, function);
+        add(selector, grid, plan_.lookback, function);
         return;
       }
       case ExprKind::kRange: {
@@ -164,6 +165,7 @@ Result<std::shared_ptr<const Plan>> make_plan(const QueryRequest& request,
   TRY(resolve_durations(
       *plan->root,
       DurationContext{plan->is_range_query ? request.step : Duration{}, plan->end - plan->start}));
+  TRY(complete_info_selectors(*plan->root));
   plan->root = wrap_step_invariants(std::move(plan->root));
   plan->data_range = {kMaxTimestamp, kMinTimestamp};
   SelectionPlanner(*plan).visit(*plan->root, plan->grid, "");

@@ -59,6 +59,13 @@ bool visit_call(Call& call) {
     if (argument.kind == ExprKind::kSelector)
       return static_cast<bool>(as<Selector>(argument).shift.at);
   }
+  if (call.function.id == FunctionId::kInfo) {
+    // The second argument is read at the times of the first, and only by the call itself.
+    const bool is_invariant = visit(call.arguments.front());
+    if (is_invariant && as<Selector>(*call.arguments.back()).shift.at) return true;
+    if (is_invariant) call.arguments.front() = wrapped(std::move(call.arguments.front()));
+    return false;
+  }
   if (!depends_on_time(call.function.id)) return visit_all(std::move(children));
   for (ExprPtr* child : children) {
     if (visit(*child)) *child = wrapped(std::move(*child));

@@ -34,6 +34,9 @@ Result<query::QueryResult> ask_engine(tsdb::Queryable& storage,
   return engine.run(storage, prepared, nullptr);
 }
 
+const PromqlEvaluator kOracle = {.ask = ask_oracle};
+const PromqlEvaluator kEngine = {.ask = ask_engine, .knows_experimental = true};
+
 std::string conformance_directory() {
   const char* override_path = std::getenv("TARSIER_CONFORMANCE");
   const std::string root =
@@ -54,10 +57,10 @@ void run_shared_scripts(const PromqlEvaluator& evaluate) {
   run_scripts(conformance_directory(), evaluate);
 }
 
-TEST(OwnScripts, TheOraclePasses) { run_scripts(own_directory(), ask_oracle); }
-TEST(OwnScripts, TheEnginePasses) { run_scripts(own_directory(), ask_engine); }
-TEST(SharedScripts, TheOraclePasses) { run_shared_scripts(ask_oracle); }
-TEST(SharedScripts, TheEnginePasses) { run_shared_scripts(ask_engine); }
+TEST(OwnScripts, TheOraclePasses) { run_scripts(own_directory(), kOracle); }
+TEST(OwnScripts, TheEnginePasses) { run_scripts(own_directory(), kEngine); }
+TEST(SharedScripts, TheOraclePasses) { run_shared_scripts(kOracle); }
+TEST(SharedScripts, TheEnginePasses) { run_shared_scripts(kEngine); }
 
 }  // namespace
 }  // namespace tarsier::testing

@@ -253,7 +253,9 @@ Status ScriptRunner::read_expect(std::string line, Eval& eval) {
 std::optional<std::string> ScriptRunner::skip_reason(const Eval& eval) const {
   const Result<ExprPtr> parsed = query::parse_expression(eval.text, kExperimental);
   if (!parsed.ok()) return std::nullopt;  // Then it should be refused.
-  if (!query::parse_expression(eval.text, kStable).ok()) return "experimental";
+  if (!evaluate_.knows_experimental && !query::parse_expression(eval.text, kStable).ok()) {
+    return "experimental";
+  }
   for (const SeriesLine& line : eval.series) {
     if (line.has_histograms) return "native histograms";
   }
@@ -306,7 +308,7 @@ void ScriptRunner::run_eval(const Eval& eval) {
 // Comparing.
 
 Status ScriptRunner::check(const Eval& eval, const QueryRequest& request) {
-  const Result<QueryResult> got = evaluate_(storage_, request);
+  const Result<QueryResult> got = evaluate_.ask(storage_, request);
   if (eval.failure) {
     if (got.ok()) return invalid("expected a failure");
     if (eval.failure->matches(got.status().message())) return {};
@@ -329,7 +331,7 @@ Status ScriptRunner::check_range_mode(const Eval& eval, const QueryResult& insta
   if (std::regex_search(text, kContextual)) return {};
   const QueryRequest request = {
       .text = text, .start = time - minutes(1), .end = time + minutes(1), .step = minutes(1)};
-  const Result<QueryResult> got = evaluate_(storage_, request);
+  const Result<QueryResult> got = evaluate_.ask(storage_, request);
   if (!got.ok()) return invalid("in range mode: fails with " + got.status().message());
   if (eval.ordered) return {};
   if (got->type != ResultType::kMatrix) return invalid("in range mode: not a matrix");

@@ -14,8 +14,12 @@
 namespace tarsier::testing {
 
 /// Whatever can answer a query: the engine, or the oracle it is compared with.
-using PromqlEvaluator = std::function<Result<query::QueryResult>(
-    tsdb::Queryable& storage, const query::QueryRequest& request)>;
+struct PromqlEvaluator {
+  std::function<Result<query::QueryResult>(tsdb::Queryable& storage,
+                                           const query::QueryRequest& request)>
+      ask;
+  bool knows_experimental = false;  ///< Functions and syntax behind feature switches.
+};
 
 /// What became of one script. `passed` + `skipped` + failures.size() == `run`.
 struct PromqlReport {
@@ -32,7 +36,8 @@ struct PromqlReport {
 /// Runs a script in the language of Prometheus' promqltest: load, clear, eval instant, eval range,
 /// with every form of expectation, and the implicit re-evaluation of each passing instant case as a
 /// range query and with `@` added at other times. Cases are skipped, not failed, when they touch
-/// series with native histograms or start timestamps, or experimental language.
+/// series with native histograms or start timestamps, or experimental language that the evaluator
+/// does not know.
 PromqlReport run_promqltest(std::string_view script, const PromqlEvaluator& evaluate);
 
 /// Scripts in a folder, sorted by name; empty if there is none.
