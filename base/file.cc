@@ -2,6 +2,11 @@
 
 namespace tarsier {
 
+Result<std::unique_ptr<RewritableFile>> FileSystem::open_rewritable(const std::string& path,
+                                                                    std::uint64_t) {
+  return unavailable("open " + path + ": this file system only appends");
+}
+
 Result<std::string> read_file(FileSystem& files, const std::string& path, std::uint64_t size_max) {
   const auto file = TRY(files.open_readable(path, Access::kRead));
   if (file->size() > size_max) {

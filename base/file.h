@@ -24,6 +24,14 @@ class WritableFile {
   virtual Status sync() = 0;
 };
 
+/// A file of fixed size whose parts are written again and again. What is written survives the
+/// process, not a power cut. Any number of threads, each on parts of its own.
+class RewritableFile {
+ public:
+  virtual ~RewritableFile() = default;
+  virtual Status write_at(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+};
+
 /// A file to read at any offset. Any number of threads.
 class ReadableFile {
  public:
@@ -63,6 +71,10 @@ class FileSystem {
 
   virtual Result<std::unique_ptr<WritableFile>> open_writable(const std::string& path,
                                                               OpenMode mode) = 0;
+  /// Creates the file, or empties it, and fills it with `size` zeroes. kUnavailable where files
+  /// only grow.
+  virtual Result<std::unique_ptr<RewritableFile>> open_rewritable(const std::string& path,
+                                                                  std::uint64_t size);
   virtual Result<std::unique_ptr<ReadableFile>> open_readable(const std::string& path,
                                                               Access access) = 0;
   /// Sorted by name, without "." and "..". kNotFound if there is no such directory.

@@ -38,12 +38,24 @@ struct HttpRequest {
   std::vector<std::string_view> parameter_values(std::string_view name) const;
 };
 
+/// An answer's body that is made while it is sent: asked for a piece when the last one is gone.
+class BodyStream {
+ public:
+  virtual ~BodyStream() = default;
+  /// Calls `done` once, now or later, on any thread: with the next piece, with an empty one at the
+  /// end, or with an error, which breaks the connection. Destroyed without further calls when the
+  /// client leaves; a `done` that is kept beyond that may be called or dropped.
+  virtual void next(std::function<void(Result<std::string>)> done) = 0;
+};
+
 struct HttpResponse {
   int status = 200;
   /// Of a fetched answer: what the header said, empty if there was none.
   std::string content_type = "application/json";
   std::string body;
   HttpHeaders headers;
+  /// Follows `body`, in chunks of unknown number. Null: `body` is all.
+  std::shared_ptr<BodyStream> stream;
 };
 
 /// "Not Found" for 404; "Status" for numbers nobody defined.

@@ -71,7 +71,7 @@ void MetricWriter::header(std::string_view name, std::string_view help, std::str
 }
 
 void MetricWriter::sample(std::string_view name, std::string_view suffix, MetricLabels labels,
-                          std::string_view le, double value) {
+                          OwnLabel own_label, double value) {
   out_ += name;
   out_ += suffix;
   char separator = '{';
@@ -84,7 +84,7 @@ void MetricWriter::sample(std::string_view name, std::string_view suffix, Metric
     out_ += '"';
   };
   for (const auto& [key, text] : labels) append_label(key, text);
-  if (!le.empty()) append_label("le", le);
+  if (!own_label.first.empty()) append_label(own_label.first, own_label.second);
   if (separator == ',') out_ += '}';
   out_ += ' ';
   append_number(out_, value);
@@ -94,13 +94,13 @@ void MetricWriter::sample(std::string_view name, std::string_view suffix, Metric
 void MetricWriter::counter(std::string_view name, std::string_view help, double value,
                            MetricLabels labels) {
   header(name, help, "counter");
-  sample(name, "", labels, "", value);
+  sample(name, "", labels, {}, value);
 }
 
 void MetricWriter::gauge(std::string_view name, std::string_view help, double value,
                          MetricLabels labels) {
   header(name, help, "gauge");
-  sample(name, "", labels, "", value);
+  sample(name, "", labels, {}, value);
 }
 
 void MetricWriter::histogram(std::string_view name, std::string_view help,
@@ -110,12 +110,25 @@ void MetricWriter::histogram(std::string_view name, std::string_view help,
   for (std::size_t i = 0; i < bounds.size(); ++i) {
     std::string le;
     append_number(le, bounds[i]);
-    sample(name, "_bucket", labels, le, static_cast<double>(histogram.cumulative_count(i)));
+    sample(name, "_bucket", labels, {"le", le}, static_cast<double>(histogram.cumulative_count(i)));
   }
   const auto total = static_cast<double>(histogram.cumulative_count(bounds.size()));
-  sample(name, "_bucket", labels, "+Inf", total);
-  sample(name, "_sum", labels, "", histogram.sum());
-  sample(name, "_count", labels, "", total);
+  sample(name, "_bucket", labels, {"le", "+Inf"}, total);
+  sample(name, "_sum", labels, {}, histogram.sum());
+  sample(name, "_count", labels, {}, total);
+}
+
+void MetricWriter::summary(std::string_view name, std::string_view help,
+                           const SummaryMetric& summary, std::initializer_list<double> quantiles,
+                           Timestamp now, MetricLabels labels) {
+  header(name, help, "summary");
+  for (const double q : quantiles) {
+    std::string text;
+    append_number(text, q);
+    sample(name, "", labels, {"quantile", text}, summary.quantile(q, now));
+  }
+  sample(name, "_sum", labels, {}, summary.sum());
+  sample(name, "_count", labels, {}, static_cast<double>(summary.count()));
 }
 
 }  // namespace tarsier

@@ -8,6 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/summary_metric.h"
+#include "base/time.h"
+
 namespace tarsier {
 
 /// A number that only grows. Relaxed atomics: a scrape may see two counters at slightly different
@@ -65,12 +68,17 @@ class MetricWriter final {
   void gauge(std::string_view name, std::string_view help, double value, MetricLabels labels = {});
   void histogram(std::string_view name, std::string_view help, const HistogramMetric& histogram,
                  MetricLabels labels = {});
+  /// One sample per quantile, then sum and count.
+  void summary(std::string_view name, std::string_view help, const SummaryMetric& summary,
+               std::initializer_list<double> quantiles, Timestamp now, MetricLabels labels = {});
   std::string take() { return std::move(out_); }
 
  private:
   void header(std::string_view name, std::string_view help, std::string_view type);
+  /// A label of the sample's own, such as `le`.
+  using OwnLabel = std::pair<std::string_view, std::string_view>;
   void sample(std::string_view name, std::string_view suffix, MetricLabels labels,
-              std::string_view le, double value);
+              OwnLabel own_label, double value);
 
   std::string out_;
   std::string family_;

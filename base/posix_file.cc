@@ -62,6 +62,28 @@ class PosixWritableFile final : public WritableFile {
   std::string path_;
 };
 
+class PosixRewritableFile final : public RewritableFile {
+ public:
+  PosixRewritableFile(Descriptor fd, std::string path)
+      : fd_(std::move(fd)), path_(std::move(path)) {}
+  Status write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t n = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (n < 0) {
+        if (errno == EINTR) continue;
+        return errno_status(path_, "write");
+      }
+      bytes = bytes.subspan(static_cast<std::size_t>(n));
+      offset += static_cast<std::uint64_t>(n);
+    }
+    return {};
+  }
+
+ private:
+  Descriptor fd_;
+  std::string path_;
+};
+
 class PosixReadableFile final : public ReadableFile {
  public:
   PosixReadableFile(Descriptor fd, std::string path, std::uint64_t size, void* map)
@@ -121,6 +143,14 @@ class PosixFileSystem final : public FileSystem {
     Descriptor fd(::open(path.c_str(), flags, 0666));
     if (!fd.valid()) return errno_status(path, "open");
     return std::unique_ptr<WritableFile>(new PosixWritableFile(std::move(fd), path));
+  }
+
+  Result<std::unique_ptr<RewritableFile>> open_rewritable(const std::string& path,
+                                                          std::uint64_t size) override {
+    Descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (!fd.valid()) return errno_status(path, "open");
+    if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return errno_status(path, "truncate");
+    return std::unique_ptr<RewritableFile>(new PosixRewritableFile(std::move(fd), path));
   }
 
   Result<std::unique_ptr<ReadableFile>> open_readable(const std::string& path,

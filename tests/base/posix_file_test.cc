@@ -44,6 +44,14 @@ TEST_F(PosixFileTest, AppendGoesOnWhereTheFileEnded) {
   EXPECT_EQ(read_file(*files_, path("log"), 10).value(), "ab");
 }
 
+TEST_F(PosixFileTest, ARewritableFileKeepsItsSizeAndWhatWasWrittenLast) {
+  ASSERT_TRUE(write_file_atomically(*files_, path("slots"), "something older").ok());
+  const auto file = files_->open_rewritable(path("slots"), 6).value();
+  ASSERT_TRUE(file->write_at(1, as_bytes("abc")).ok());
+  ASSERT_TRUE(file->write_at(2, as_bytes("xy")).ok());
+  EXPECT_EQ(read_file(*files_, path("slots"), 10).value(), std::string("\0axy\0\0", 6));
+}
+
 TEST_F(PosixFileTest, ASecondLockIsRefusedUntilTheFirstIsGone) {
   auto held = files_->lock(path("lock"));
   ASSERT_TRUE(held.ok());

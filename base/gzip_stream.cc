@@ -1,0 +1,45 @@
+#include "base/gzip_stream.h"
+
+#include <algorithm>
+
+#include <zlib.h>
+
+#include "base/check.h"
+
+namespace tarsier {
+
+struct GzipStream::Impl {
+  z_stream stream{};
+};
+
+GzipStream::GzipStream() : impl_(std::make_unique<Impl>()) {
+  const int gzip_window_bits = 15 + 16;
+  CHECK(deflateInit2(&impl_->stream, 1, Z_DEFLATED, gzip_window_bits, 8, Z_DEFAULT_STRATEGY) ==
+        Z_OK);
+}
+
+GzipStream::~GzipStream() { deflateEnd(&impl_->stream); }
+
+std::string GzipStream::compress(Bytes input) { return run(input, Z_SYNC_FLUSH); }
+
+std::string GzipStream::finish() { return run({}, Z_FINISH); }
+
+std::string GzipStream::run(Bytes input, int flush) {
+  z_stream& stream = impl_->stream;
+  CHECK(input.size() < (std::size_t{1} << 31));
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(input.data()));
+  stream.avail_in = static_cast<uInt>(input.size());
+  std::string out;
+  do {
+    const std::size_t old_size = out.size();
+    out.resize(old_size + std::max<std::size_t>(4096, stream.avail_in / 4));
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + old_size);
+    stream.avail_out = static_cast<uInt>(out.size() - old_size);
+    const int code = deflate(&stream, flush);
+    CHECK(code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR);
+    out.resize(out.size() - stream.avail_out);
+  } while (stream.avail_out == 0);
+  return out;
+}
+
+}  // namespace tarsier
