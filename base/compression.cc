@@ -7,6 +7,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/snappy_block.h"
+
 namespace tarsier {
 namespace {
 
@@ -25,9 +27,9 @@ void snappy_compress(Bytes input, std::string& out) {
 }
 
 Status snappy_decompress(Bytes input, std::size_t size_max, std::string& out) {
-  const auto* data = reinterpret_cast<const char*>(input.data());
-  std::size_t size = 0;
-  if (!snappy::GetUncompressedLength(data, input.size(), &size)) {
+  ByteReader reader(input);
+  const std::uint64_t size = reader.uvarint();
+  if (!reader.ok() || size > UINT32_MAX) {
     return corruption("snappy: no valid length at the start");
   }
   if (size > size_max) return too_large("snappy", size_max);
@@ -35,7 +37,8 @@ Status snappy_decompress(Bytes input, std::size_t size_max, std::string& out) {
   // would zero memory for a body of a few bytes.
   if (size > 64 + input.size() * 64) return corruption("snappy: length does not fit the input");
   out.resize(size);
-  if (!snappy::RawUncompress(data, input.size(), out.data())) {
+  if (!decode_snappy_elements(input.subspan(reader.offset()),
+                              std::as_writable_bytes(std::span(out)))) {
     return corruption("snappy: corrupt input");
   }
   return {};

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/snappy_block.h"
+
 namespace tarsier {
 namespace {
 
@@ -54,6 +56,59 @@ TEST(Compression, TruncatedAndForeignBytesAreCorruption) {
     }
     EXPECT_FALSE(codec.decompress(as_bytes("\xff\xff\xff\xffnot compressed"), 1 << 20, out).ok())
         << codec.name;
+  }
+}
+
+/// Elements one by one: kinds, offsets and sizes at their edges, near the end and far from it.
+TEST(Compression, SnappyElementsOfEveryKindAreDecoded) {
+  for (std::uint32_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    std::string plain;
+    std::string elements;
+    const auto put = [&](std::size_t value, int bytes) {
+      for (int i = 0; i < bytes; ++i) elements += static_cast<char>(value >> (8 * i));
+    };
+    const std::size_t size_wanted = random() % 2000;
+    while (plain.size() < size_wanted) {
+      const std::size_t kind = plain.empty() ? 0 : random() % 4;
+      std::size_t size = 1 + random() % (random() % 4 == 0 ? 64 : 12);
+      if (kind == 0) {
+        if (random() % 20 == 0) size = 61 + random() % 400;
+        if (size <= 60) {
+          put((size - 1) << 2, 1);
+        } else {
+          const int width = size <= 256 ? 1 + static_cast<int>(random() % 4) : 2;
+          put((59 + static_cast<std::size_t>(width)) << 2, 1);
+          put(size - 1, width);
+        }
+        for (std::size_t i = 0; i < size; ++i) elements += static_cast<char>(random());
+        plain += elements.substr(elements.size() - size);
+        continue;
+      }
+      const std::size_t reach = random() % 3 == 0 ? 20 : plain.size();
+      std::size_t offset = 1 + random() % std::min(plain.size(), reach);
+      if (kind == 1) {
+        size = 4 + size % 8;
+        offset = std::min<std::size_t>(offset, 2047);
+        put(1 | ((size - 4) << 2) | ((offset >> 8) << 5), 1);
+        put(offset, 1);
+      } else {
+        put(kind | ((size - 1) << 2), 1);
+        put(offset, kind == 2 ? 2 : 4);
+      }
+      for (std::size_t i = 0; i < size; ++i) plain += plain[plain.size() - offset];
+    }
+    std::string out(plain.size(), '?');
+    ASSERT_TRUE(decode_snappy_elements(as_bytes(elements), std::as_writable_bytes(std::span(out))));
+    EXPECT_EQ(out, plain);
+    out.resize(out.size() + 1);
+    EXPECT_FALSE(
+        decode_snappy_elements(as_bytes(elements), std::as_writable_bytes(std::span(out))));
+    if (plain.empty()) continue;
+    out.resize(plain.size() - 1);
+    EXPECT_FALSE(
+        decode_snappy_elements(as_bytes(elements), std::as_writable_bytes(std::span(out))));
   }
 }
 

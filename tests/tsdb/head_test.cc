@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "tsdb/head/head_querier.h"
+#include "tsdb/head/replay_router.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -229,7 +230,7 @@ TEST_F(HeadTest, ReplayTakesWhatItCanAndNeverTwoSeriesForOneNumber) {
                                           {SeriesRef{9}, Timestamp{2}, 2},
                                           {SeriesRef{8}, Timestamp{3}, 3},
                                           {SeriesRef{11}, Timestamp{3}, 3}};
-  head_->replay_samples(samples);
+  ReplayRouter(*head_, nullptr).add(samples);
   head_->finish_replay();
   ASSERT_EQ(select("up")->size(), 1u);
   EXPECT_EQ(read(*select("up"), 0).size(), 2u);  // Both numbers mean the series.

@@ -1,5 +1,6 @@
 #include "tsdb/chunk/xor_chunk.h"
 
+#include <bit>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -213,6 +214,42 @@ TEST(XorChunk, AnySamplesComeBack) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     expect_round_trip(random_samples(random, 1 + random() % 300));
+  }
+}
+
+TEST(XorChunk, ARunIsWhatItsSamplesAreOneByOne) {
+  for (std::uint32_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    std::vector<Sample> samples;
+    std::int64_t t = static_cast<std::int64_t>(random() % 1000) - 500;
+    double v = 1;
+    for (int i = 0; i < 150; ++i) {
+      t += 1 + static_cast<std::int64_t>(random() % (random() % 3 == 0 ? 3'000'000 : 15));
+      if (random() % 3 != 0) v = random() % 2 == 0 ? v + 1 : std::bit_cast<double>(random());
+      samples.push_back({Timestamp{t}, v});
+    }
+    XorState state;
+    std::string chunk(kXorHeaderBytes, '\0');
+    const XorLimits limits{samples[140].t.ms, 130, 1000};
+    XorTails tails;
+    for (std::span<const Sample> rest = samples;;) {
+      append_xor_run(state, rest.first(std::min<std::size_t>(rest.size(), 1 + random() % 20)),
+                     limits, static_cast<std::byte>(chunk.back()), tails);
+      if (tails.count == 0) break;
+      chunk.resize(tails.offset);
+      chunk += as_text(Bytes(tails.bytes).first(tails.size));
+      rest = rest.subspan(tails.count);
+    }
+    ASSERT_GT(state.sample_count, 40u);
+    write_xor_count(std::as_writable_bytes(std::span(chunk)), state.sample_count);
+    EXPECT_EQ(chunk, encode({samples.begin(), samples.begin() + state.sample_count}));
+    EXPECT_EQ(state.byte_count(), chunk.size());
+    const bool is_at_a_limit = state.sample_count == 130 || chunk.size() > 1000;
+    EXPECT_TRUE(is_at_a_limit);
+    // What is not later stops a run too.
+    append_xor_run(state, std::span(samples).first(1), {INT64_MAX, 1000, 1200}, {}, tails);
+    EXPECT_EQ(tails.count, 0u);
   }
 }
 

@@ -46,6 +46,42 @@ class BitWriter final {
   unsigned bit_;
 };
 
+/// The same with the newest bits in a register, for many samples in a row.
+class RunWriter final {
+ public:
+  /// Goes on after the first `used` (0..7) bits of `last`.
+  RunWriter(std::byte* out, std::byte last, unsigned used) : begin_(out), out_(out), used_(used) {
+    if (used == 0) return;
+    word_ = static_cast<std::uint64_t>(last & static_cast<std::byte>(0xff << (8 - used))) << 56;
+  }
+  /// REQUIRES: 1 <= count <= 64, and `v` has no higher bits.
+  void put(std::uint64_t v, unsigned count) {
+    const unsigned room = 64 - used_;
+    if (count < room) {
+      word_ |= v << (room - count);
+      used_ += count;
+      return;
+    }
+    const unsigned rest = count - room;
+    store_be64(out_, word_ | (v >> rest));
+    out_ += 8;
+    used_ = rest;
+    word_ = rest == 0 ? 0 : v << (64 - rest);
+  }
+  void put_varint_bytes(std::uint64_t v) {
+    for (; v >= 0x80; v >>= 7) put((v & 0x7f) | 0x80, 8);
+    put(v, 8);
+  }
+  unsigned bit() const { return static_cast<unsigned>(out_ - begin_) * 8 + used_; }
+  void finish() { store_be64(out_, word_); }
+
+ private:
+  std::byte* const begin_;
+  std::byte* out_;
+  std::uint64_t word_ = 0;  // Its highest `used_` bits are not stored yet; the others are zero.
+  unsigned used_;           // Below 64.
+};
+
 /// n payload bits cover -(2^(n-1) - 1) .. 2^(n-1): the upper end is in, the lower is not.
 constexpr bool fits(std::int64_t v, unsigned bits) {
   const std::int64_t half = std::int64_t{1} << (bits - 1);
@@ -55,7 +91,8 @@ constexpr std::uint64_t low_bits(std::int64_t v, unsigned bits) {
   return static_cast<std::uint64_t>(v) & ((std::uint64_t{1} << bits) - 1);
 }
 
-void put_time(BitWriter& out, std::int64_t dod) {
+template <typename Writer>
+void put_time(Writer& out, std::int64_t dod) {
   if (dod == 0) {
     out.put(0b0, 1);
   } else if (fits(dod, 14)) {
@@ -70,7 +107,8 @@ void put_time(BitWriter& out, std::int64_t dod) {
   }
 }
 
-void put_value(BitWriter& out, XorState& state, std::uint64_t value_bits) {
+template <typename Writer>
+void put_value(Writer& out, XorState& state, std::uint64_t value_bits) {
   const std::uint64_t x = value_bits ^ state.value_bits;
   if (x == 0) return out.put(0b0, 1);
   const unsigned leading = std::min(static_cast<unsigned>(std::countl_zero(x)), kLeadingMax);
@@ -85,6 +123,31 @@ void put_value(BitWriter& out, XorState& state, std::uint64_t value_bits) {
   out.put(x >> trailing, significant);
   state.leading = static_cast<std::uint8_t>(leading);
   state.trailing = static_cast<std::uint8_t>(trailing);
+}
+
+/// Writes the sample and moves the state on to it, but for its bit count.
+template <typename Writer>
+inline void put_sample(Writer& out, XorState& state, Sample sample) {
+  const std::uint64_t sample_bits = std::bit_cast<std::uint64_t>(sample.v);
+  // Differences of times wrap around: two far ends of time are further apart than 63 bits.
+  const auto step = static_cast<std::int64_t>(static_cast<std::uint64_t>(sample.t.ms) -
+                                              static_cast<std::uint64_t>(state.t));
+  if (state.sample_count == 0) {
+    out.put_varint_bytes(zigzag(sample.t.ms));
+    out.put(sample_bits, 64);
+  } else if (state.sample_count == 1) {
+    out.put_varint_bytes(static_cast<std::uint64_t>(step));
+    put_value(out, state, sample_bits);
+    state.delta = step;
+  } else {
+    put_time(out, static_cast<std::int64_t>(static_cast<std::uint64_t>(step) -
+                                            static_cast<std::uint64_t>(state.delta)));
+    put_value(out, state, sample_bits);
+    state.delta = step;
+  }
+  state.t = sample.t.ms;
+  state.value_bits = sample_bits;
+  ++state.sample_count;
 }
 
 /// The bits from position `bit` on; at least the first 57 are valid.
@@ -186,29 +249,36 @@ XorTail XorState::append(Sample sample, std::byte last) {
   tail.offset = bit_count / 8;
   const unsigned used = bit_count % 8;
   BitWriter out(tail.bytes.data(), last, used);
-  const std::uint64_t sample_bits = std::bit_cast<std::uint64_t>(sample.v);
-  // Differences of times wrap around: two far ends of time are further apart than 63 bits.
-  const auto step = static_cast<std::int64_t>(static_cast<std::uint64_t>(sample.t.ms) -
-                                              static_cast<std::uint64_t>(t));
-  if (sample_count == 0) {
-    out.put_varint_bytes(zigzag(sample.t.ms));
-    out.put(sample_bits, 64);
-  } else if (sample_count == 1) {
-    out.put_varint_bytes(static_cast<std::uint64_t>(step));
-    put_value(out, *this, sample_bits);
-    delta = step;
-  } else {
-    put_time(out, static_cast<std::int64_t>(static_cast<std::uint64_t>(step) -
-                                            static_cast<std::uint64_t>(delta)));
-    put_value(out, *this, sample_bits);
-    delta = step;
-  }
+  put_sample(out, *this, sample);
   tail.size = (out.bit() + 7) / 8;
   bit_count += out.bit() - used;
-  t = sample.t.ms;
-  value_bits = sample_bits;
-  ++sample_count;
   return tail;
+}
+
+void append_xor_run(XorState& state, std::span<const Sample> samples, const XorLimits& limits,
+                    std::byte last, XorTails& out) {
+  CHECK(limits.byte_count_max + 2 * kXorSampleBytesMax <= out.bytes.size());
+  XorState next = state;
+  out.offset = next.bit_count / 8;
+  const unsigned used = next.bit_count % 8;
+  const std::uint32_t bit_max = static_cast<std::uint32_t>(8 * limits.byte_count_max);
+  const std::uint32_t bits_before = next.bit_count - used;
+  RunWriter writer(out.bytes.data(), last, used);
+  std::size_t i = 0;
+  for (; i < samples.size(); ++i) {
+    const Sample sample = samples[i];
+    const bool is_later = next.sample_count == 0 || sample.t.ms > next.t;
+    if (!is_later || sample.t.ms >= limits.t_end || next.sample_count >= limits.sample_count_max ||
+        bits_before + writer.bit() > bit_max) {
+      break;
+    }
+    put_sample(writer, next, sample);
+  }
+  writer.finish();
+  next.bit_count = bits_before + writer.bit();
+  out.count = i;
+  out.size = (writer.bit() + 7) / 8;
+  state = next;
 }
 
 void write_xor_count(std::span<std::byte> chunk, std::uint16_t sample_count) {

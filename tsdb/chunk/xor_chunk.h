@@ -54,6 +54,27 @@ struct XorState {
 };
 static_assert(sizeof(XorState) == 32, "half a cache line of a series record");
 
+/// Up to where several samples may be appended to one chunk.
+struct XorLimits {
+  std::int64_t t_end = 0;              ///< Exclusive.
+  std::uint16_t sample_count_max = 0;  ///< The chunk is not made to hold more.
+  std::size_t byte_count_max = 0;      ///< No sample is added to a chunk above this. At most 1200.
+};
+
+/// The bytes several samples add to a chunk, as XorTail. Room for all the limits allow.
+struct XorTails {
+  std::size_t count = 0;   ///< Samples appended.
+  std::size_t offset = 0;  ///< The bytes replace the chunk from here on.
+  std::size_t size = 0;
+  std::array<std::byte, 1280> bytes;
+};
+
+/// Appends the samples up to the first that is beyond the limits or not later than the one before
+/// it, and says how many in `out`. The bytes are what as many calls of XorState::append give; for
+/// whoever has many samples of one series at hand, it is twice as fast. `last` is as there.
+void append_xor_run(XorState& state, std::span<const Sample> samples, const XorLimits& limits,
+                    std::byte last, XorTails& out);
+
 void write_xor_count(std::span<std::byte> chunk, std::uint16_t sample_count);
 
 /// One chunk under construction in one growing piece of memory: for block writers and tests.

@@ -189,7 +189,7 @@ void Head::apply(std::span<const Slot> slots, std::span<const RefSample> samples
     AppendOutcome outcome = AppendOutcome::kOutOfBounds;
     if (t >= min_valid) {
       shard.hold(slots[i]);
-      outcome = append_to(slots[i], sample);
+      outcome = append_to(slots[i], sample, lane_);
     }
     if (outcome != AppendOutcome::kAppended) {
       // The same sample, sent twice at the same time, is stored: nobody lost anything.
@@ -207,7 +207,7 @@ void Head::apply(std::span<const Slot> slots, std::span<const RefSample> samples
   max_time_.store(newest, std::memory_order_relaxed);
 }
 
-AppendOutcome Head::append_to(Slot slot, Sample sample) {
+AppendOutcome Head::append_to(Slot slot, Sample sample, Lane& lane) {
   SeriesRecord& record = table_.record(slot);
   if (sample.t.ms <= record.chunk.t) {
     if (sample.t.ms < record.chunk.t) return AppendOutcome::kOutOfOrder;
@@ -215,17 +215,17 @@ AppendOutcome Head::append_to(Slot slot, Sample sample) {
                ? AppendOutcome::kIgnored
                : AppendOutcome::kDuplicate;
   }
-  if (record.chunk.t == kNoSample) ++first_sample_count_;
+  if (record.chunk.t == kNoSample) ++lane.first_sample_count;
   if (record.has_open_chunk() &&
       (sample.t.ms >= record.next_at || record.chunk.sample_count >= 2 * kSamplesPerChunk ||
        record.chunk.byte_count() > kOpenChunkBytesMax)) {
-    seal(slot);
+    seal(slot, lane);
   }
   XorState chunk = record.chunk;
   std::byte last{};
   if (!record.has_open_chunk()) {
     chunk = XorState{};
-    record.place = open_.begin();
+    record.place = open_.begin(lane.cells);
     record.chunk_start = sample.t.ms;
     record.next_at = window_end(sample.t.ms);
     metrics_.chunks_created.add();
@@ -234,7 +234,7 @@ AppendOutcome Head::append_to(Slot slot, Sample sample) {
   }
   const std::size_t byte_count = chunk.byte_count();
   const XorTail tail = chunk.append(sample, last);
-  record.place.last = open_.write(record.place.last, byte_count, tail);
+  record.place.last = open_.write(lane.cells, record.place.last, byte_count, tail);
   // Appenders look at these two without a lock; on this side it is an ordinary store.
   std::atomic_ref(record.chunk.t).store(chunk.t, std::memory_order_relaxed);
   std::atomic_ref(record.chunk.value_bits).store(chunk.value_bits, std::memory_order_relaxed);
@@ -249,11 +249,42 @@ AppendOutcome Head::append_to(Slot slot, Sample sample) {
   return AppendOutcome::kAppended;
 }
 
-void Head::seal(Slot slot) {
+std::size_t Head::append_run(Slot slot, std::span<const Sample> samples, Lane& lane) {
+  SeriesRecord& record = table_.record(slot);
+  std::size_t appended = 0;
+  XorTails tails;
+  while (!samples.empty()) {
+    // Whether to begin or end a chunk, or to guess its end, is decided sample by sample.
+    const XorLimits limits{
+        .t_end = record.next_at,
+        .sample_count_max = static_cast<std::uint16_t>(
+            record.chunk.sample_count < kEstimateAtSamples ? kEstimateAtSamples - 1
+                                                           : 2 * kSamplesPerChunk),
+        .byte_count_max = kOpenChunkBytesMax};
+    tails.count = 0;
+    if (record.has_open_chunk() && samples.size() > 1) {
+      const std::size_t byte_count = record.chunk.byte_count();
+      append_xor_run(record.chunk, samples, limits, open_.last_byte(record.place.last, byte_count),
+                     tails);
+      if (tails.count > 0) {
+        record.place.last = open_.write(lane.cells, record.place.last, byte_count, tails);
+      }
+    }
+    if (tails.count == 0) {
+      tails.count = 1;
+      if (append_to(slot, samples.front(), lane) != AppendOutcome::kAppended) --appended;
+    }
+    appended += tails.count;
+    samples = samples.subspan(tails.count);
+  }
+  return appended;
+}
+
+void Head::seal(Slot slot, Lane& lane) {
   SeriesRecord& record = table_.record(slot);
   SeriesInfo& info = table_.info(slot);
   const std::size_t size = record.chunk.byte_count();
-  SealedChunk* const sealed = sealed_.window(window_end(record.chunk_start)).allocate(size);
+  SealedChunk* const sealed = lane.sealed.window(window_end(record.chunk_start)).allocate(size);
   sealed->previous = info.newest_sealed;
   sealed->previous_max_t = info.newest_sealed_max_t;
   sealed->max_t = record.chunk.t;
@@ -261,7 +292,7 @@ void Head::seal(Slot slot) {
   sealed->sample_count = record.chunk.sample_count;
   open_.copy(record.place.first, record.chunk.sample_count,
              {reinterpret_cast<std::byte*>(sealed) + SealedChunk::kHeaderBytes, size});
-  open_.free(record.place);
+  open_.free(lane.cells, record.place);
   info.newest_sealed = sealed;
   info.newest_sealed_max_t = sealed->max_t;
   record.chunk.sample_count = 0;
@@ -290,26 +321,25 @@ std::size_t Head::replay_series(std::span<const RefSeries> series) {
   return refused_count;
 }
 
-void Head::replay_samples(std::span<const RefSample> samples) {
-  std::vector<Slot> slots;
-  std::vector<RefSample> known;
-  slots.reserve(samples.size());
-  bool has_unknown = false;
-  for (const RefSample& sample : samples) {
-    note_replayed(sample.ref);
-    const Slot slot = table_.find(sample.ref);
-    if (slot == SeriesRefs::kNone) {
-      // The first of an unknown series: from here on the others are copied.
-      if (!std::exchange(has_unknown, true)) {
-        known.assign(samples.begin(), samples.begin() + (&sample - samples.data()));
-      }
-      continue;
-    }
-    slots.push_back(slot);
-    if (has_unknown) known.push_back(sample);
-  }
+void Head::replay_run(Slot slot, std::span<const Sample> samples, ReplayLane& lane) {
+  const std::int64_t min_valid = min_valid_time_.load(std::memory_order_relaxed);
+  while (!samples.empty() && samples.front().t.ms < min_valid) samples = samples.subspan(1);
+  if (samples.empty()) return;
+  const SeriesRecord& record = table_.record(slot);
+  // A series' samples get later one by one, and earlier ones were looked at in earlier runs.
+  if (record.chunk.t == kNoSample) lane.oldest = std::min(lane.oldest, samples.front().t.ms);
+  lane.appended += append_run(slot, samples, lane.lane);
+  lane.newest = std::max(lane.newest, record.chunk.t);
+}
+
+void Head::merge_lane(ReplayLane& lane) {
   MutexLock lock(commit_mutex_);
-  apply(slots, has_unknown ? std::span<const RefSample>(known) : samples, nullptr);
+  open_.merge(lane_.cells, lane.lane.cells);
+  lane_.sealed.merge(lane.lane.sealed);
+  lane_.first_sample_count += std::exchange(lane.lane.first_sample_count, 0);
+  metrics_.samples_appended.add(std::exchange(lane.appended, 0));
+  min_time_.store(std::min(min_time(), lane.oldest), std::memory_order_relaxed);
+  max_time_.store(std::max(max_time(), lane.newest), std::memory_order_relaxed);
 }
 
 void Head::replay_metadata(std::span<const RefMetadata> metadata) {
@@ -347,11 +377,11 @@ Status Head::snapshot(std::vector<Capture>& captures,
     std::uint64_t first_samples = 0;
     {
       MutexLock lock(commit_mutex_);
-      first_samples = first_sample_count_;
+      first_samples = lane_.first_sample_count;
     }
     TRY(find_slots());
     MutexLock lock(commit_mutex_);
-    if (first_samples != first_sample_count_) continue;
+    if (first_samples != lane_.first_sample_count) continue;
     for (Capture& one : captures) capture(one);
     return {};
   }
@@ -407,7 +437,7 @@ void Head::freeze_before(Timestamp end) {
       const SeriesRecord& record = table_.record(slot);
       if (!record.has_open_chunk() || record.chunk.t >= end.ms) continue;
       shard.hold(slot);
-      seal(slot);
+      seal(slot, lane_);
     }
   }
 }
@@ -441,9 +471,9 @@ void Head::truncate_before(Timestamp end) {
   auto next = std::make_shared<HeadGeneration>(table_, end.ms);
   std::shared_ptr<HeadGeneration> ended;
   MutexLock lock(commit_mutex_);
-  auto windows = sealed_.take_before(end.ms);
+  auto windows = lane_.sealed.take_before(end.ms);
   for (const auto& window : windows) metrics_.chunks_removed.add(window->chunk_count());
-  const std::int64_t oldest = std::min(oldest_open, sealed_.oldest_start(range_ms_));
+  const std::int64_t oldest = std::min(oldest_open, lane_.sealed.oldest_start(range_ms_));
   min_time_.store(std::max(oldest, end.ms), std::memory_order_relaxed);
   MutexLock generation_lock(generation_mutex_);
   ended = std::exchange(generation_, next);
@@ -459,7 +489,7 @@ bool Head::has_series(SeriesRef ref) const {
 std::size_t Head::bytes() {
   const std::size_t table_bytes = table_.bytes();
   MutexLock lock(commit_mutex_);
-  return table_bytes + open_.bytes() + sealed_.bytes();
+  return table_bytes + open_.bytes() + lane_.sealed.bytes();
 }
 
 }  // namespace tarsier::tsdb

@@ -102,15 +102,24 @@ class Head final {
   /// Whether this is news about the series' metric.
   bool is_new_metadata(std::string_view metric, const Metadata& metadata) const;
 
-  // Replay, on one thread, before anything else.
+  // Replay, on one thread but for replay_run, before anything else.
 
   /// Nothing older than `time` is taken, now or later: blocks have it.
   void set_min_valid_time(Timestamp time);
   /// Returns how many could not be taken (labels that are none, a number out of range): their
   /// samples will be unknown.
   std::size_t replay_series(std::span<const RefSeries> series);
-  /// Unknown series and samples that do not fit are dropped, as they were when first appended.
-  void replay_samples(std::span<const RefSample> samples) EXCLUDES_LOCK(commit_mutex_);
+  /// The slot of the series, which the log has mentioned; SeriesRefs::kNone if it is unknown.
+  Slot replay_slot(SeriesRef ref) {
+    note_replayed(ref);
+    return table_.find(ref);
+  }
+  struct ReplayLane;
+  /// Samples of one series, in log order. What does not fit is dropped, as it was when first
+  /// appended. Any number of threads at once, each with a lane and with slots of its own.
+  void replay_run(Slot slot, std::span<const Sample> samples, ReplayLane& lane);
+  /// Takes over what the lane has. REQUIRES: nobody uses it.
+  void merge_lane(ReplayLane& lane) EXCLUDES_LOCK(commit_mutex_);
   void replay_metadata(std::span<const RefMetadata> metadata);
   void finish_replay();
 
@@ -168,6 +177,13 @@ class Head final {
   std::size_t bytes() EXCLUDES_LOCK(commit_mutex_);
 
  private:
+  /// What one thread that appends has for itself.
+  struct Lane {
+    OpenChunks::Lane cells;
+    SealedChunks sealed;
+    std::uint64_t first_sample_count = 0;  ///< Series that got their first.
+  };
+
   static constexpr std::size_t kShardCount = 64;
   static constexpr std::size_t kShardSlots = 256;
   class ShardLock;
@@ -181,8 +197,10 @@ class Head final {
   void apply(std::span<const Slot> slots, std::span<const RefSample> samples,
              std::vector<LateRefusal>* refused) REQUIRES_LOCK(commit_mutex_);
   /// kAppended, or why the sample does not fit.
-  AppendOutcome append_to(Slot slot, Sample sample) REQUIRES_LOCK(commit_mutex_);
-  void seal(Slot slot) REQUIRES_LOCK(commit_mutex_);
+  AppendOutcome append_to(Slot slot, Sample sample, Lane& lane);
+  /// The same for several in a row; what does not fit is passed over. Returns how many did.
+  std::size_t append_run(Slot slot, std::span<const Sample> samples, Lane& lane);
+  void seal(Slot slot, Lane& lane);
   void apply_metadata(const RefMetadata& metadata) EXCLUDES_LOCK(metadata_mutex_);
   void capture(Capture& capture) const REQUIRES_LOCK(commit_mutex_);
 
@@ -199,9 +217,7 @@ class Head final {
   mutable Mutex commit_mutex_;
   mutable std::array<Mutex, kShardCount> shards_;
   OpenChunks open_;  // Changed under the commit lock and a shard lock.
-  SealedChunks sealed_ GUARDED_BY(commit_mutex_);
-  std::uint64_t first_sample_count_ GUARDED_BY(commit_mutex_) =
-      0;  ///< Series that got their first.
+  Lane lane_ GUARDED_BY(commit_mutex_);
 
   std::uint64_t newest_replayed_ref_ = 0;
 
@@ -215,6 +231,14 @@ class Head final {
 
   mutable Mutex generation_mutex_;
   std::shared_ptr<HeadGeneration> generation_ GUARDED_BY(generation_mutex_);
+};
+
+/// What one of several threads that replay has for itself.
+struct Head::ReplayLane {
+  Lane lane;
+  std::int64_t oldest = INT64_MAX;
+  std::int64_t newest = INT64_MIN;
+  std::uint64_t appended = 0;
 };
 
 }  // namespace tarsier::tsdb

@@ -3,13 +3,15 @@
 #include <optional>
 
 #include "tsdb/head/replay_ahead.h"
+#include "tsdb/head/replay_router.h"
 #include "tsdb/wal/log_reader.h"
 #include "tsdb/wal/repair.h"
 
 namespace tarsier::tsdb {
 namespace {
 
-void replay_record(const DecodedRecord& record, Head& head, ReplayStatistics& statistics) {
+void replay_record(const DecodedRecord& record, Head& head, ReplayRouter& router,
+                   ReplayStatistics& statistics) {
   ++statistics.record_count;
   switch (record.type) {
     case RecordType::kSeries:
@@ -18,7 +20,7 @@ void replay_record(const DecodedRecord& record, Head& head, ReplayStatistics& st
     case RecordType::kSamples:
     case RecordType::kSamplesV2:
       statistics.sample_count += record.samples.size();
-      head.replay_samples(record.samples);
+      router.add(record.samples);
       return;
     case RecordType::kMetadata: head.replay_metadata(record.metadata); return;
     default: ++statistics.skipped_record_count; return;
@@ -29,14 +31,18 @@ void replay_record(const DecodedRecord& record, Head& head, ReplayStatistics& st
 Result<std::optional<LogDamage>> replay_once(FileSystem& files, const std::string& wal_directory,
                                              ThreadPool* pool, Head& head,
                                              ReplayStatistics& statistics) {
-  ReplayAhead ahead(TRY(LogReader::open(files, wal_directory)), pool);
+  // Applying is more work than reading: with one helper it is the better use of it.
+  const bool has_many_threads = pool != nullptr && pool->thread_count() > 1;
+  ReplayAhead ahead(TRY(LogReader::open(files, wal_directory)), has_many_threads ? pool : nullptr);
+  ReplayRouter router(head, pool);
   for (bool is_last = false; !is_last;) {
     const ReplayBatch& batch = ahead.next();
     for (std::size_t i = 0; i < batch.count; ++i) {
-      replay_record(batch.records[i], head, statistics);
+      replay_record(batch.records[i], head, router, statistics);
     }
     is_last = batch.is_last;
   }
+  router.drain();
   return ahead.outcome();
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/mutex.h"
 #include "tsdb/chunk/xor_chunk.h"
 #include "tsdb/head/paged_array.h"
 
@@ -12,7 +13,8 @@ namespace tarsier::tsdb {
 
 /// The bytes of the chunks samples are being appended to, in linked cells of one cache line each: a
 /// chunk grows without being moved, an append touches one cell, and there is one size, so nothing
-/// is lost to fragmentation however series grow in step. Callers serialise changes; reading a chunk
+/// is lost to fragmentation however series grow in step. Cells are handed out by lanes, one for
+/// each thread that appends; a chunk may be begun in one lane and freed in another. Reading a chunk
 /// excludes changes to that chunk.
 class OpenChunks final {
  public:
@@ -25,20 +27,36 @@ class OpenChunks final {
     Cell last = 0;
   };
 
+  /// Free cells in one thread's hands.
+  class Lane final {
+   private:
+    friend class OpenChunks;
+    Cell fresh_ = 0;  // From here to fresh_end_ never used.
+    Cell fresh_end_ = 0;
+    Cell free_ = kNone;  // First of a list linked by `next`.
+  };
+
   /// A new chunk: its first cell, with the (unwritten) count.
-  Place begin();
+  Place begin(Lane& lane);
   /// The last byte written. REQUIRES: byte_count > 0 is what the chunk has.
   std::byte last_byte(Cell last, std::size_t byte_count) const {
     return cells_[last].data[(byte_count - 1) % kCellDataBytes];
   }
   /// Writes `tail`; `byte_count` is what the chunk had before. Returns the last cell.
-  Cell write(Cell last, std::size_t byte_count, const XorTail& tail);
+  Cell write(Lane& lane, Cell last, std::size_t byte_count, const XorTail& tail);
+  /// The same for several samples.
+  Cell write(Lane& lane, Cell last, std::size_t byte_count, const XorTails& tails);
   /// Copies the chunk, `out.size()` bytes, with its count.
   void copy(Cell first, std::uint16_t sample_count, std::span<std::byte> out) const;
-  void free(Place place);
+  void free(Lane& lane, Place place);
+  /// Gives `to` what `from` has; `from` is empty then.
+  void merge(Lane& to, Lane& from);
 
   void prefetch(Cell cell) const { __builtin_prefetch(&cells_[cell], 1); }
-  std::size_t bytes() const { return cells_.bytes(); }
+  std::size_t bytes() const EXCLUDES_LOCK(mutex_) {
+    MutexLock lock(mutex_);
+    return cells_.bytes();
+  }
 
  private:
   struct alignas(64) CellData {
@@ -47,12 +65,15 @@ class OpenChunks final {
   };
   static_assert(sizeof(CellData) == 64);
 
-  Cell allocate();
+  static constexpr Cell kNone = ~Cell{0};
+  static constexpr std::size_t kFreshCells = 256;  // What a lane takes at a time.
+
+  Cell allocate(Lane& lane);
+  void take_fresh(Lane& lane) EXCLUDES_LOCK(mutex_);
 
   PagedArray<CellData, 1024, std::size_t{1} << 18> cells_;
-  std::size_t used_ = 0;
-  Cell free_ = kNone;  // First of a list linked by `next`.
-  static constexpr Cell kNone = ~Cell{0};
+  mutable Mutex mutex_;  // Growing; a leaf.
+  std::size_t used_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace tarsier::tsdb

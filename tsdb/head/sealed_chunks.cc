@@ -1,6 +1,8 @@
 #include "tsdb/head/sealed_chunks.h"
 
 #include <cstddef>
+#include <iterator>
+#include <utility>
 
 #include "base/check.h"
 #include "tsdb/chunk/xor_chunk.h"
@@ -28,10 +30,27 @@ SealedChunk* SealedWindow::allocate(std::size_t size) {
   return new (at) SealedChunk;
 }
 
+void SealedWindow::merge(SealedWindow& other) {
+  // Their last page may be half full; ours stays the one that is filled.
+  const auto at = pages_.empty() ? pages_.end() : std::prev(pages_.end());
+  if (pages_.empty()) used_ = kPageBytes;
+  pages_.insert(at, std::make_move_iterator(other.pages_.begin()),
+                std::make_move_iterator(other.pages_.end()));
+  other.pages_.clear();
+  other.used_ = kPageBytes;
+  bytes_ += std::exchange(other.bytes_, 0);
+  chunk_count_ += std::exchange(other.chunk_count_, 0);
+}
+
 SealedWindow& SealedChunks::window(std::int64_t window_end) {
   std::unique_ptr<SealedWindow>& window = windows_[window_end];
   if (window == nullptr) window = std::make_unique<SealedWindow>();
   return *window;
+}
+
+void SealedChunks::merge(SealedChunks& other) {
+  for (const auto& [end, theirs] : other.windows_) window(end).merge(*theirs);
+  other.windows_.clear();
 }
 
 std::vector<std::unique_ptr<SealedWindow>> SealedChunks::take_before(std::int64_t time) {

@@ -33,6 +33,8 @@ class SealedWindow final {
  public:
   /// Memory for a chunk of `size` bytes; its header is left to the caller.
   SealedChunk* allocate(std::size_t size);
+  /// Takes over the memory of `other`, which is empty then.
+  void merge(SealedWindow& other);
   std::size_t bytes() const { return bytes_; }
   std::size_t chunk_count() const { return chunk_count_; }
 
@@ -48,6 +50,8 @@ class SealedWindow final {
 class SealedChunks final {
  public:
   SealedWindow& window(std::int64_t window_end);
+  /// Takes over everything of `other`; its chunks stay where they are.
+  void merge(SealedChunks& other);
   /// Takes out the windows that end at or before `time`, for whoever knows when they may be freed.
   std::vector<std::unique_ptr<SealedWindow>> take_before(std::int64_t time);
   /// Where the oldest window begins, given the length of windows; INT64_MAX if there is none.

@@ -1,0 +1,181 @@
+// Loads a fleet straight into a database, ends without closing it, opens it again in a process of
+// its own, and prints what memory and time that took:
+//
+//   cmake --preset bench && cmake --build --preset bench --target head_figures
+//   build/bench/tests/bench/head_figures --directory /var/tmp/head --series 100000 --samples 240
+//
+// `--phase load|open|reopen` runs one part alone: `open` is what a start after kill -9 does,
+// `close` opens and closes cleanly. Memory is anonymous (RssAnon), CPU is of the process.
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/posix_file.h"
+#include "base/thread_pool.h"
+#include "tests/support/fleet.h"
+#include "tsdb/db.h"
+
+namespace tarsier::bench {
+namespace {
+
+struct Settings {
+  std::string directory = "/var/tmp/tarsier-head";
+  std::size_t series = 100'000;
+  std::size_t samples = 240;
+  std::string phase = "all";
+};
+
+/// What a start has to say, indented.
+class PrintingLogger final : public Logger {
+ public:
+  PrintingLogger() : Logger(LogLevel::kInfo) {}
+
+ private:
+  void write(LogLevel, std::string_view line) override { fmt::print("  {}\n", line); }
+};
+
+double seconds(clockid_t clock) {
+  timespec t{};
+  ::clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+}
+
+double anonymous_bytes() {
+  std::ifstream in("/proc/self/status");
+  double sum = 0;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("RssAnon:") || line.starts_with("RssShmem:")) {
+      sum += std::strtod(line.c_str() + line.find(':') + 1, nullptr) * 1024;
+    }
+  }
+  return sum;
+}
+
+/// What passed between two moments.
+class Meter final {
+ public:
+  void print(std::string_view what, std::size_t series, double samples) const {
+    const double wall = seconds(CLOCK_MONOTONIC) - wall_;
+    const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_;
+    fmt::print(
+        "{:22} {:8.3f} s wall {:8.3f} s CPU {:7.1f} ns CPU/sample {:9.1f} MB {:7.1f} B/series\n",
+        what, wall, cpu, samples > 0 ? cpu / samples * 1e9 : 0.0, anonymous_bytes() / 1e6,
+        anonymous_bytes() / static_cast<double>(series));
+    std::fflush(stdout);
+  }
+
+ private:
+  double wall_ = seconds(CLOCK_MONOTONIC);
+  double cpu_ = seconds(CLOCK_PROCESS_CPUTIME_ID);
+};
+
+constexpr std::size_t kBatch = 2'000;
+
+void load(const Settings& settings, tsdb::Db& db) {
+  testing::Fleet fleet({.series_count = settings.series});
+  std::vector<tsdb::SeriesRef> refs(fleet.size());
+  std::vector<tsdb::AppendOutcome> outcomes(kBatch);
+  const double fleet_bytes = anonymous_bytes();
+  fmt::print("{:22} {:9.1f} MB\n", "the fleet itself", fleet_bytes / 1e6);
+  std::thread sync([&] {
+    while (db.sync_due()) {
+    }
+  });
+  Meter all;
+  for (std::size_t scrape = 0; scrape < settings.samples; ++scrape) {
+    fleet.step();
+    for (std::size_t begin = 0; begin < fleet.size(); begin += kBatch) {
+      const std::size_t count = std::min(kBatch, fleet.size() - begin);
+      for (;;) {
+        const auto appender = db.appender();
+        for (std::size_t i = begin; i < begin + count && scrape == 0; ++i) {
+          refs[i] = appender->resolve(fleet.labels(i)).value();
+        }
+        appender->append_batch(std::span(refs).subspan(begin, count),
+                               fleet.samples().subspan(begin, count),
+                               std::span(outcomes).first(count));
+        if (appender->commit().ok()) break;
+        ::usleep(2000);  // The log waits for the disk.
+      }
+    }
+    if (scrape == 0) all.print("series created", settings.series, 0);
+  }
+  all.print("loaded (with fleet)", settings.series,
+            static_cast<double>(settings.series * settings.samples));
+  fmt::print("{:22} {:9.1f} B/series\n", "of the database alone",
+             (anonymous_bytes() - fleet_bytes) / static_cast<double>(settings.series));
+  db.interrupt_sync();
+  sync.join();
+}
+
+void run(const Settings& settings, const std::string& phase) {
+  const auto files = make_posix_file_system();
+  ThreadPool pool({.thread_count = std::max(1u, std::thread::hardware_concurrency() - 1)});
+  PrintingLogger log;
+  tsdb::Options options;
+  options.wal_sync = tsdb::WalSync::kNone;
+  if (phase == "load") std::filesystem::remove_all(settings.directory);
+  const Meter meter;
+  auto db = tsdb::Db::open(*files, settings.directory, options, log, &pool).value();
+  if (phase != "load") {
+    meter.print("opened", settings.series, static_cast<double>(settings.series * settings.samples));
+    const Meter again;
+    const auto statistics = db->head_statistics(10);
+    again.print("statistics", settings.series, 0);
+    fmt::print("{:22} {} series, {} chunks\n", "head", statistics.series_count,
+               statistics.chunk_count);
+  } else {
+    load(settings, *db);
+  }
+  if (phase == "close") {
+    const Meter closing;
+    CHECK(db->close().ok());
+    closing.print("closed", settings.series, 0);
+  }
+  std::fflush(stdout);
+  ::_exit(0);  // What kill -9 leaves.
+}
+
+void run_alone(const Settings& settings, const std::string& phase) {
+  const pid_t child = ::fork();
+  if (child == 0) run(settings, phase);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+}
+
+int run_all(int argc, char** argv) {
+  Settings settings;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string_view name = argv[i];
+    const std::string value = argv[i + 1];
+    if (name == "--directory") settings.directory = value;
+    if (name == "--series") settings.series = std::stoul(value);
+    if (name == "--samples") settings.samples = std::stoul(value);
+    if (name == "--phase") settings.phase = value;
+  }
+  for (const char* phase : {"load", "open", "close", "reopen"}) {
+    if (settings.phase == "all" || settings.phase == phase) run_alone(settings, phase);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace tarsier::bench
+
+int main(int argc, char** argv) { return tarsier::bench::run_all(argc, argv); }

@@ -1,0 +1,133 @@
+#include "tsdb/head/replay_router.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+namespace tarsier::tsdb {
+namespace {
+
+/// Slots of one part: their records and the ends of their chunks fit a second-level cache.
+constexpr std::size_t kPartSlots = 512;
+/// Samples of a round: tens of bytes each, twice, and enough that handing over costs nothing.
+constexpr std::size_t kRoundSamples = std::size_t{1} << 20;
+
+/// A sample with the place it goes to.
+struct Routed {
+  Sample sample;
+  Slot slot;
+};
+
+/// Puts the samples of a part into runs of one series each, in log order within a series.
+class Sorter final {
+ public:
+  void apply(std::span<const Routed> samples, Slot first, Head& head, Head::ReplayLane& lane) {
+    ends_.fill(0);
+    for (const Routed& one : samples) ++ends_[one.slot - first];
+    std::uint32_t begin = 0;
+    for (std::uint32_t& end : ends_) begin += std::exchange(end, begin);
+    sorted_.resize(std::max(sorted_.size(), samples.size()));
+    for (const Routed& one : samples) sorted_[ends_[one.slot - first]++] = one.sample;
+    begin = 0;
+    for (Slot i = 0; i < kPartSlots; ++i) {
+      if (ends_[i] == begin) continue;
+      head.replay_run(first + i, std::span(sorted_).subspan(begin, ends_[i] - begin), lane);
+      begin = ends_[i];
+    }
+  }
+
+ private:
+  std::array<std::uint32_t, kPartSlots> ends_;  // Of the runs, once sorted.
+  std::vector<Sample> sorted_;
+};
+
+}  // namespace
+
+struct ReplayRouter::Round {
+  std::vector<std::vector<Routed>> parts;
+  std::size_t sample_count = 0;
+
+  std::atomic<std::size_t> next{0};
+  Mutex mutex;
+  CondVar all_done;
+  std::size_t done GUARDED_BY(mutex) = 0;  // Of parts.
+
+  void run(Head& head, Head::ReplayLane& lane) {
+    std::size_t finished = 0;
+    Sorter sorter;
+    for (std::size_t i = next.fetch_add(1); i < parts.size(); i = next.fetch_add(1)) {
+      sorter.apply(parts[i], static_cast<Slot>(i * kPartSlots), head, lane);
+      parts[i].clear();
+      ++finished;
+    }
+    if (finished == 0) return;
+    MutexLock lock(mutex);
+    done += finished;
+    if (done == parts.size()) all_done.notify_all();
+  }
+};
+
+ReplayRouter::ReplayRouter(Head& head, ThreadPool* pool)
+    : head_(head), pool_(pool), filling_(std::make_shared<Round>()) {
+  const std::size_t lane_count = 1 + (pool == nullptr ? 0 : pool->thread_count());
+  for (std::size_t i = 0; i < lane_count; ++i) {
+    lanes_.push_back(std::make_unique<Head::ReplayLane>());
+  }
+}
+
+ReplayRouter::~ReplayRouter() { drain(); }
+
+void ReplayRouter::add(std::span<const RefSample> samples) {
+  for (const RefSample& sample : samples) {
+    const Slot slot = head_.replay_slot(sample.ref);
+    if (slot == SeriesRefs::kNone) continue;
+    const std::size_t part = slot / kPartSlots;
+    if (part >= filling_->parts.size()) filling_->parts.resize(part + 1);
+    filling_->parts[part].push_back({{sample.t, sample.v}, slot});
+  }
+  filling_->sample_count += samples.size();
+  if (filling_->sample_count >= kRoundSamples) start();
+}
+
+/// Has the threads of the pool begin with what was gathered, when they are done with the round
+/// before.
+void ReplayRouter::start() {
+  std::shared_ptr<Round> spare = running_;
+  wait();
+  running_ = std::exchange(filling_, nullptr);
+  for (std::size_t i = 1; i < lanes_.size(); ++i) {
+    // A thread that comes too late finds nothing left, and touches nothing but the round.
+    const bool taken = pool_->try_submit(
+        [round = running_, &head = head_, lane = lanes_[i].get()] { round->run(head, *lane); });
+    if (!taken) break;
+  }
+  if (spare != nullptr && spare.use_count() == 1) {
+    spare->sample_count = 0;
+    spare->next.store(0);
+    MutexLock lock(spare->mutex);
+    spare->done = 0;
+    filling_ = std::move(spare);
+  } else {
+    filling_ = std::make_shared<Round>();
+  }
+}
+
+void ReplayRouter::wait() {
+  if (running_ == nullptr) return;
+  running_->run(head_, *lanes_[0]);
+  {
+    MutexLock lock(running_->mutex);
+    while (running_->done < running_->parts.size()) running_->all_done.wait(running_->mutex);
+  }
+  running_.reset();
+}
+
+void ReplayRouter::drain() {
+  if (filling_->sample_count > 0) start();
+  wait();
+  for (const auto& lane : lanes_) head_.merge_lane(*lane);
+}
+
+}  // namespace tarsier::tsdb
