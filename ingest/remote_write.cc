@@ -357,7 +357,8 @@ void RemoteWriteReceiver::Impl::count_refused(AppendOutcome outcome) {
     case AppendOutcome::kTooOld: metrics.samples_too_old.add(); break;
     case AppendOutcome::kAppended:
     case AppendOutcome::kIgnored:
-    case AppendOutcome::kUnknownSeries: break;
+    case AppendOutcome::kUnknownSeries:
+    case AppendOutcome::kInvalid: break;
   }
 }
 

@@ -222,6 +222,7 @@ void ScrapePass::settle(const Pending& pending, tsdb::AppendOutcome outcome) {
     case tsdb::AppendOutcome::kOutOfOrder: ++totals_.out_of_order; break;
     case tsdb::AppendOutcome::kOutOfBounds:
     case tsdb::AppendOutcome::kTooOld:
+    case tsdb::AppendOutcome::kInvalid:  // Of histograms only.
     case tsdb::AppendOutcome::kUnknownSeries: ++totals_.out_of_bounds; break;
   }
   note_refused(lines_[pending.line].sample.section);

@@ -11,8 +11,19 @@ std::string_view append_outcome_text(AppendOutcome outcome) {
     case AppendOutcome::kOutOfBounds: return "out of bounds";
     case AppendOutcome::kTooOld: return "too old sample";
     case AppendOutcome::kUnknownSeries: return "unknown series reference";
+    case AppendOutcome::kInvalid: return "invalid histogram";
   }
   return "unknown";
+}
+
+std::string_view exemplar_outcome_text(AppendOutcome outcome) {
+  switch (outcome) {
+    case AppendOutcome::kDuplicate: return "duplicate exemplar";
+    case AppendOutcome::kOutOfOrder: return "out of order exemplar";
+    case AppendOutcome::kUnknownSeries: return "unknown series for exemplar";
+    case AppendOutcome::kInvalid: return "invalid exemplar";
+    default: return append_outcome_text(outcome);
+  }
 }
 
 std::string_view metric_type_name(MetricType type) {

@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "tsdb/exemplar.h"
+#include "tsdb/histogram.h"
 #include "tsdb/labels.h"
 #include "tsdb/sample.h"
 
@@ -27,7 +29,7 @@ struct LogPosition {
   auto operator<=>(const LogPosition&) const = default;
 };
 
-/// What became of one sample.
+/// What became of one sample, histogram or exemplar.
 enum class AppendOutcome : unsigned char {
   kAppended,
   kIgnored,        ///< Same time and same bits as the newest sample: already there.
@@ -36,10 +38,13 @@ enum class AppendOutcome : unsigned char {
   kOutOfBounds,    ///< Older than the head accepts.
   kTooOld,         ///< Outside the out-of-order window.
   kUnknownSeries,  ///< The reference is not, or no longer, in the head.
+  kInvalid,        ///< A histogram or exemplar that is none: validate_for_storage() says why.
 };
 
 /// The text clients of Prometheus know ("out of order sample", ...).
 std::string_view append_outcome_text(AppendOutcome outcome);
+/// The same for exemplars ("out of order exemplar", ...).
+std::string_view exemplar_outcome_text(AppendOutcome outcome);
 
 enum class MetricType : unsigned char {  // Stored in the WAL: never renumber.
   kUnknown = 0,
@@ -64,7 +69,7 @@ struct Metadata {
 /// A sample that was queued and is not stored: another appender wrote to the series first.
 struct LateRefusal {
   SeriesRef series;
-  Sample sample;
+  Sample sample;  ///< Of a histogram its time and sum.
   AppendOutcome outcome =
       AppendOutcome::kOutOfOrder;  ///< A refusal: neither kAppended nor kIgnored.
 };
@@ -88,6 +93,23 @@ class Appender {
   /// look-ups are prefetched. REQUIRES: three equal sizes.
   virtual void append_batch(std::span<const SeriesRef> series, std::span<const Sample> samples,
                             std::span<AppendOutcome> outcomes) = 0;
+  /// Queues one native histogram; rules and outcomes are those of float samples, of which the
+  /// series may have others. Resolutions beyond kExponentialSchemaMax are reduced to it. An
+  /// appender that stores floats only, like the default, says kInvalid.
+  virtual AppendOutcome append_histogram(SeriesRef /*series*/, Timestamp /*t*/,
+                                         IntegerHistogram /*histogram*/) {
+    return AppendOutcome::kInvalid;
+  }
+  virtual AppendOutcome append_float_histogram(SeriesRef /*series*/, Timestamp /*t*/,
+                                               FloatHistogram /*histogram*/) {
+    return AppendOutcome::kInvalid;
+  }
+  /// Queues one exemplar. kIgnored: it is the series' newest already, or exemplars are not stored.
+  /// kOutOfOrder: older than the newest; at the same time, a smaller value or smaller labels.
+  /// Exemplars are never a reason to refuse a batch.
+  virtual AppendOutcome append_exemplar(SeriesRef /*series*/, const Exemplar& /*exemplar*/) {
+    return AppendOutcome::kIgnored;
+  }
   virtual void set_metadata(SeriesRef series, const Metadata& metadata) = 0;
   /// The labels of a series, for messages; empty if unknown.
   virtual Labels labels_of(SeriesRef series) const = 0;

@@ -1,5 +1,9 @@
 #include "tsdb/histogram.h"
 
+#include <algorithm>
+#include <bit>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "base/check.h"
@@ -176,6 +180,157 @@ Status validate(const FloatHistogram& histogram) {
         fmt::format("histogram's zero bucket count is negative: {}", histogram.zero_count));
   }
   return {};
+}
+
+namespace {
+
+/// How a histogram's buckets are told apart from their encoding: counts each for itself.
+std::vector<std::uint64_t> absolute_counts(const std::vector<std::int64_t>& deltas) {
+  std::vector<std::uint64_t> counts;
+  counts.reserve(deltas.size());
+  std::uint64_t count = 0;
+  for (const std::int64_t delta : deltas)
+    counts.push_back(count += static_cast<std::uint64_t>(delta));
+  return counts;
+}
+const std::vector<double>& absolute_counts(const std::vector<double>& counts) { return counts; }
+
+void store_counts(const std::vector<std::uint64_t>& counts, std::vector<std::int64_t>& deltas) {
+  deltas.clear();
+  std::uint64_t last = 0;
+  for (const std::uint64_t count : counts) {
+    deltas.push_back(static_cast<std::int64_t>(count - last));
+    last = count;
+  }
+}
+void store_counts(const std::vector<double>& counts, std::vector<double>& out) { out = counts; }
+
+/// Merges buckets so that each power of two has 2^`steps` times fewer of them.
+template <typename Stored>
+void reduce_side(std::int32_t steps, std::vector<BucketSpan>& spans, std::vector<Stored>& stored) {
+  auto counts = absolute_counts(stored);
+  decltype(counts) merged;
+  std::vector<BucketSpan> merged_spans;
+  std::int64_t index = 0;
+  std::int64_t last = 0;  // Index of the newest merged bucket.
+  std::size_t i = 0;
+  for (const BucketSpan& span : spans) {
+    index += span.offset;
+    for (std::uint32_t k = 0; k < span.length; ++k, ++index, ++i) {
+      const std::int64_t target = ((index - 1) >> steps) + 1;
+      if (!merged.empty() && target == last) {
+        merged.back() += counts[i];
+        continue;
+      }
+      if (!merged.empty() && target == last + 1) {
+        ++merged_spans.back().length;
+      } else {
+        const std::int64_t end = merged.empty() ? 0 : last + 1;
+        merged_spans.push_back({static_cast<std::int32_t>(target - end), 1});
+      }
+      merged.push_back(counts[i]);
+      last = target;
+    }
+  }
+  spans = std::move(merged_spans);
+  store_counts(merged, stored);
+}
+
+Status check_limits(const BucketLayout& layout, std::size_t buckets) {
+  if (!layout.is_custom() && layout.schema < kExponentialSchemaMin) {
+    return invalid(
+        fmt::format("histogram has an invalid schema, which must be between -4 and 8 for "
+                    "exponential buckets, or -53 for custom buckets: got schema {}",
+                    layout.schema));
+  }
+  if (buckets > kHistogramBucketsMax || layout.custom_bounds.size() > kHistogramBucketsMax) {
+    return invalid(fmt::format("histogram has {} buckets and {} bounds, limit is {}", buckets,
+                               layout.custom_bounds.size(), kHistogramBucketsMax));
+  }
+  if (layout.positive_spans.size() + layout.negative_spans.size() > kHistogramBucketsMax) {
+    return invalid("histogram has too many spans");
+  }
+  return {};
+}
+
+bool is_same_bits(double a, double b) {
+  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+}
+bool is_same_number(std::uint64_t a, std::uint64_t b) { return a == b; }
+bool is_same_number(double a, double b) { return is_same_bits(a, b); }
+bool is_same_buckets(const std::vector<std::int64_t>& a, const std::vector<std::int64_t>& b) {
+  return a == b;
+}
+bool is_same_buckets(const std::vector<double>& a, const std::vector<double>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), is_same_bits);
+}
+
+const auto& positive_of(const IntegerHistogram& histogram) { return histogram.positive_deltas; }
+const auto& positive_of(const FloatHistogram& histogram) { return histogram.positive_counts; }
+const auto& negative_of(const IntegerHistogram& histogram) { return histogram.negative_deltas; }
+const auto& negative_of(const FloatHistogram& histogram) { return histogram.negative_counts; }
+
+template <typename Histogram>
+bool is_same_kind(const Histogram& a, const Histogram& b) {
+  if (!is_same_bits(a.sum, b.sum)) return false;
+  if (a.is_stale()) return true;
+  return a.layout == b.layout && is_same_number(a.count, b.count) &&
+         is_same_number(a.zero_count, b.zero_count) &&
+         is_same_buckets(positive_of(a), positive_of(b)) &&
+         is_same_buckets(negative_of(a), negative_of(b));
+}
+
+template <typename Histogram>
+Status validate_any(const Histogram& histogram) {
+  if (histogram.is_stale()) return {};
+  TRY(validate(histogram));
+  return check_limits(histogram.layout,
+                      positive_of(histogram).size() + negative_of(histogram).size());
+}
+
+}  // namespace
+
+Status validate_for_storage(const IntegerHistogram& histogram) { return validate_any(histogram); }
+Status validate_for_storage(const FloatHistogram& histogram) { return validate_any(histogram); }
+
+Status prepare_for_storage(IntegerHistogram& histogram) {
+  TRY(validate_for_storage(histogram));
+  BucketLayout& layout = histogram.layout;
+  if (histogram.is_stale() || layout.schema <= kExponentialSchemaMax) return {};
+  const std::int32_t steps = layout.schema - kExponentialSchemaMax;
+  reduce_side(steps, layout.positive_spans, histogram.positive_deltas);
+  reduce_side(steps, layout.negative_spans, histogram.negative_deltas);
+  layout.schema = kExponentialSchemaMax;
+  return {};
+}
+
+Status prepare_for_storage(FloatHistogram& histogram) {
+  TRY(validate_for_storage(histogram));
+  BucketLayout& layout = histogram.layout;
+  if (histogram.is_stale() || layout.schema <= kExponentialSchemaMax) return {};
+  const std::int32_t steps = layout.schema - kExponentialSchemaMax;
+  reduce_side(steps, layout.positive_spans, histogram.positive_counts);
+  reduce_side(steps, layout.negative_spans, histogram.negative_counts);
+  layout.schema = kExponentialSchemaMax;
+  return {};
+}
+
+const BucketLayout& layout_of(const AnyHistogram& histogram) {
+  return std::visit([](const auto& one) -> const BucketLayout& { return one.layout; }, histogram);
+}
+double sum_of(const AnyHistogram& histogram) {
+  return std::visit([](const auto& one) { return one.sum; }, histogram);
+}
+CounterResetHint hint_of(const AnyHistogram& histogram) {
+  return std::visit([](const auto& one) { return one.hint; }, histogram);
+}
+
+bool is_same(const AnyHistogram& a, const AnyHistogram& b) {
+  if (a.index() != b.index()) return false;
+  if (const auto* integers = std::get_if<IntegerHistogram>(&a)) {
+    return is_same_kind(*integers, std::get<IntegerHistogram>(b));
+  }
+  return is_same_kind(std::get<FloatHistogram>(a), std::get<FloatHistogram>(b));
 }
 
 void HistogramColumns::clear() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
@@ -90,6 +91,25 @@ FloatHistogram to_float(const IntegerHistogram& histogram);
 /// kExponentialSchemaMax pass: whoever ingests reduces them first.
 Status validate(const IntegerHistogram& histogram);
 Status validate(const FloatHistogram& histogram);
+
+/// Buckets of one histogram, both signs together, that storage takes: what schema 8 has for values
+/// between 1e-75 and 1e75.
+inline constexpr std::size_t kHistogramBucketsMax = std::size_t{1} << 17;
+
+/// What an appender asks of a histogram: valid, of a resolution that can be stored or reduced to
+/// one, and not too big. kInvalid says what is wrong. `prepare_for_storage` also reduces it.
+Status validate_for_storage(const IntegerHistogram& histogram);
+Status validate_for_storage(const FloatHistogram& histogram);
+Status prepare_for_storage(IntegerHistogram& histogram);
+Status prepare_for_storage(FloatHistogram& histogram);
+
+/// A histogram sample's value, of whichever kind.
+using AnyHistogram = std::variant<IntegerHistogram, FloatHistogram>;
+const BucketLayout& layout_of(const AnyHistogram& histogram);
+double sum_of(const AnyHistogram& histogram);
+CounterResetHint hint_of(const AnyHistogram& histogram);
+/// The same contents, NaN like itself. Hints do not count, nor anything but the sum of stale ones.
+bool is_same(const AnyHistogram& a, const AnyHistogram& b);
 
 /// Histogram samples of one series as columns, in strictly increasing time order, read as floats
 /// whatever they are stored as. No allocation per sample: bucket counts lie one after the other in

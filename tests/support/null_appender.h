@@ -22,6 +22,17 @@ class NullAppender final : public tsdb::Appender {
                     std::span<tsdb::AppendOutcome> outcomes) override {
     std::fill(outcomes.begin(), outcomes.end(), tsdb::AppendOutcome::kAppended);
   }
+  tsdb::AppendOutcome append_histogram(tsdb::SeriesRef, Timestamp,
+                                       tsdb::IntegerHistogram) override {
+    return tsdb::AppendOutcome::kAppended;
+  }
+  tsdb::AppendOutcome append_float_histogram(tsdb::SeriesRef, Timestamp,
+                                             tsdb::FloatHistogram) override {
+    return tsdb::AppendOutcome::kAppended;
+  }
+  tsdb::AppendOutcome append_exemplar(tsdb::SeriesRef, const tsdb::Exemplar&) override {
+    return tsdb::AppendOutcome::kAppended;
+  }
   void set_metadata(tsdb::SeriesRef, const tsdb::Metadata&) override {}
   tsdb::Labels labels_of(tsdb::SeriesRef) const override { return {}; }
   Result<tsdb::LogPosition> commit() override { return tsdb::LogPosition{}; }

@@ -1,5 +1,7 @@
 #include "tests/support/table_appender.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -33,6 +35,10 @@ class TableAppender final : public tsdb::Appender {
     std::vector<tsdb::Sample>& pending = pending_[series.value];
     const std::vector<tsdb::Sample>& stored = found->second.samples;
     if (sample.t < head_.oldest_allowed) return AppendOutcome::kOutOfBounds;
+    if (sample.t <= newest_histogram(series.value)) {
+      return sample.t == newest_histogram(series.value) ? AppendOutcome::kDuplicate
+                                                        : AppendOutcome::kOutOfOrder;
+    }
     if (!pending.empty() || !stored.empty()) {
       const tsdb::Sample newest = pending.empty() ? stored.back() : pending.back();
       if (sample == newest) return AppendOutcome::kIgnored;
@@ -47,6 +53,30 @@ class TableAppender final : public tsdb::Appender {
                     std::span<AppendOutcome> outcomes) override {
     CHECK(series.size() == samples.size() && samples.size() == outcomes.size());
     for (std::size_t i = 0; i < series.size(); ++i) outcomes[i] = append(series[i], samples[i]);
+  }
+
+  AppendOutcome append_histogram(SeriesRef series, Timestamp t,
+                                 tsdb::IntegerHistogram histogram) override {
+    return queue(series, t, std::move(histogram));
+  }
+  AppendOutcome append_float_histogram(SeriesRef series, Timestamp t,
+                                       tsdb::FloatHistogram histogram) override {
+    return queue(series, t, std::move(histogram));
+  }
+
+  AppendOutcome append_exemplar(SeriesRef series, const tsdb::Exemplar& exemplar) override {
+    const auto found = head_.series_.find(series.value);
+    if (found == head_.series_.end()) return AppendOutcome::kUnknownSeries;
+    if (!tsdb::validate_for_storage(exemplar).ok()) return AppendOutcome::kInvalid;
+    std::vector<tsdb::Exemplar>& pending = pending_exemplars_[series.value];
+    const std::vector<tsdb::Exemplar>& stored = found->second.exemplars;
+    if (!pending.empty() || !stored.empty()) {
+      const tsdb::Exemplar& newest = pending.empty() ? stored.back() : pending.back();
+      if (exemplar == newest) return AppendOutcome::kIgnored;
+      if (exemplar.t < newest.t) return AppendOutcome::kOutOfOrder;
+    }
+    pending.push_back(exemplar);
+    return AppendOutcome::kAppended;
   }
 
   void set_metadata(SeriesRef series, const tsdb::Metadata& metadata) override {
@@ -74,19 +104,70 @@ class TableAppender final : public tsdb::Appender {
         }
       }
     }
-    pending_.clear();
+    for (auto& [number, histograms] : pending_histograms_) {
+      auto& stored = head_.series_[number].histograms;
+      std::move(histograms.begin(), histograms.end(), std::back_inserter(stored));
+    }
+    for (auto& [number, exemplars] : pending_exemplars_) {
+      auto& stored = head_.series_[number].exemplars;
+      std::move(exemplars.begin(), exemplars.end(), std::back_inserter(stored));
+    }
+    clear();
     return tsdb::LogPosition{++head_.commit_count};
   }
 
   std::span<const tsdb::LateRefusal> refused_at_commit() const override { return refused_; }
   void rollback() override {
-    pending_.clear();
+    clear();
     refused_.clear();
   }
 
  private:
+  using Histograms = std::vector<std::pair<Timestamp, tsdb::AnyHistogram>>;
+
+  void clear() {
+    pending_.clear();
+    pending_histograms_.clear();
+    pending_exemplars_.clear();
+  }
+
+  Timestamp newest_histogram(std::uint64_t number) const {
+    const auto pending = pending_histograms_.find(number);
+    if (pending != pending_histograms_.end() && !pending->second.empty()) {
+      return pending->second.back().first;
+    }
+    const Histograms& stored = head_.series_.at(number).histograms;
+    return stored.empty() ? kMinTimestamp : stored.back().first;
+  }
+
+  AppendOutcome queue(SeriesRef series, Timestamp t, auto histogram) {
+    const auto found = head_.series_.find(series.value);
+    if (found == head_.series_.end()) return AppendOutcome::kUnknownSeries;
+    if (!prepare_for_storage(histogram).ok()) return AppendOutcome::kInvalid;
+    if (t < head_.oldest_allowed) return AppendOutcome::kOutOfBounds;
+    Histograms& pending = pending_histograms_[series.value];
+    const Histograms& stored = found->second.histograms;
+    if (!pending.empty() || !stored.empty()) {
+      const auto& newest = pending.empty() ? stored.back() : pending.back();
+      if (t == newest.first) {
+        return is_same(newest.second, histogram) ? AppendOutcome::kIgnored
+                                                 : AppendOutcome::kDuplicate;
+      }
+      if (t < newest.first) return AppendOutcome::kOutOfOrder;
+    }
+    const std::vector<tsdb::Sample>& floats =
+        pending_[series.value].empty() ? found->second.samples : pending_[series.value];
+    if (!floats.empty() && t <= floats.back().t) {
+      return t == floats.back().t ? AppendOutcome::kDuplicate : AppendOutcome::kOutOfOrder;
+    }
+    pending.emplace_back(t, std::move(histogram));
+    return AppendOutcome::kAppended;
+  }
+
   TableHead& head_;
   std::map<std::uint64_t, std::vector<tsdb::Sample>> pending_;
+  std::map<std::uint64_t, Histograms> pending_histograms_;
+  std::map<std::uint64_t, std::vector<tsdb::Exemplar>> pending_exemplars_;
   std::vector<tsdb::LateRefusal> refused_;
 };
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tsdb/appender.h"
@@ -18,6 +19,8 @@ class TableHead final {
   struct Series {
     tsdb::Labels labels;
     std::vector<tsdb::Sample> samples;
+    std::vector<std::pair<Timestamp, tsdb::AnyHistogram>> histograms;
+    std::vector<tsdb::Exemplar> exemplars;
     tsdb::Metadata metadata;
   };
 

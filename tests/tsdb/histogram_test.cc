@@ -4,7 +4,10 @@
 
 #include <limits>
 
+#include <string>
+
 #include "tests/support/table_storage.h"
+#include "tsdb/exemplar.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -118,6 +121,51 @@ TEST(TableStorage, GivesBothKindsOfSamples) {
   EXPECT_EQ(floats.size(), 1U);
   ASSERT_EQ(histograms.size(), 1U);
   EXPECT_EQ(histograms.times_ms[0], 2);
+}
+
+TEST(StoredHistogram, IsReducedToTheFinestResolutionThatCanBeStored) {
+  IntegerHistogram histogram;
+  histogram.layout.schema = 10;  // Four buckets of it are one of schema 8.
+  histogram.layout.positive_spans = {{-3, 5}, {3, 1}};
+  histogram.positive_deltas = {1, 1, 0, 2, -1, 4};  // 1 2 2 4 | 3 ... 7 at -3..0, 1, 5.
+  histogram.count = 19;
+  ASSERT_TRUE(prepare_for_storage(histogram).ok());
+  EXPECT_EQ(histogram.layout.schema, 8);
+  EXPECT_EQ(histogram.layout.positive_spans, (std::vector<BucketSpan>{{0, 3}}));
+  EXPECT_EQ(histogram.positive_deltas, (std::vector<std::int64_t>{9, -6, 4}));
+  EXPECT_TRUE(validate(histogram).ok());
+
+  FloatHistogram floats;
+  floats.layout.schema = 9;
+  floats.layout.negative_spans = {{1, 3}};
+  floats.negative_counts = {1, 2, 4};
+  ASSERT_TRUE(prepare_for_storage(floats).ok());
+  EXPECT_EQ(floats.layout.negative_spans, (std::vector<BucketSpan>{{1, 2}}));
+  EXPECT_EQ(floats.negative_counts, (std::vector<double>{3, 4}));
+}
+
+TEST(StoredHistogram, RefusesResolutionsNobodyCanStore) {
+  IntegerHistogram histogram;
+  histogram.layout.schema = -5;
+  EXPECT_FALSE(validate_for_storage(histogram).ok());
+  histogram.layout.schema = 53;
+  EXPECT_FALSE(validate_for_storage(histogram).ok());
+  histogram.sum = stale_marker();
+  EXPECT_TRUE(validate_for_storage(histogram).ok()) << "of a stale one only the sum counts";
+}
+
+TEST(Exemplar, HasLabelsOfLimitedLength) {
+  Exemplar exemplar;
+  const std::string umlauts = [] {
+    std::string text;
+    for (int i = 0; i < 126; ++i) text += "\xc3\xa4";
+    return text;
+  }();
+  exemplar.labels = Labels::from_views({{"id", umlauts}});
+  EXPECT_TRUE(validate_for_storage(exemplar).ok());
+  exemplar.labels = Labels::from_views({{"ids", umlauts}});
+  EXPECT_EQ(validate_for_storage(exemplar).message(),
+            "label length for exemplar exceeds maximum of 128 UTF-8 characters");
 }
 
 }  // namespace
