@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tsdb/block/chunk_files.h"
 #include "tsdb/head/head_appender.h"
 
 namespace tarsier::tsdb {
@@ -283,15 +284,15 @@ std::size_t Head::append_run(Slot slot, std::span<const Sample> samples, Lane& l
 void Head::seal(Slot slot, Lane& lane) {
   SeriesRecord& record = table_.record(slot);
   SeriesInfo& info = table_.info(slot);
-  const std::size_t size = record.chunk.byte_count();
-  SealedChunk* const sealed = lane.sealed.window(window_end(record.chunk_start)).allocate(size);
+  NewSealedChunk chunk;
+  chunk.header = {info.ref, Timestamp{record.chunk_start}, Timestamp{record.chunk.t},
+                  static_cast<std::uint8_t>(ChunkEncoding::kXor), false};
+  chunk.size = record.chunk.byte_count();
+  chunk.sample_count = record.chunk.sample_count;
+  const auto [sealed, data] = lane.sealed.window(window_end(record.chunk_start)).allocate(chunk);
   sealed->previous = info.newest_sealed;
   sealed->previous_max_t = info.newest_sealed_max_t;
-  sealed->max_t = record.chunk.t;
-  sealed->size = static_cast<std::uint16_t>(size);
-  sealed->sample_count = record.chunk.sample_count;
-  open_.copy(record.place.first, record.chunk.sample_count,
-             {reinterpret_cast<std::byte*>(sealed) + SealedChunk::kHeaderBytes, size});
+  open_.copy(record.place.first, record.chunk.sample_count, data);
   open_.free(lane.cells, record.place);
   info.newest_sealed = sealed;
   info.newest_sealed_max_t = sealed->max_t;
