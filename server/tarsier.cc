@@ -125,6 +125,7 @@ Status Tarsier::Impl::listen() {
                   scheduler.post([this, done = std::move(done)] { done(reload_now()); });
                 },
             .quit = quit,
+            .maintain = [this](std::function<void()> task) { maintenance.post(std::move(task)); },
             .external = external});
   add_routes(*router, *doors);
   http = TRY(HttpServer::listen(

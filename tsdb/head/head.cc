@@ -350,7 +350,10 @@ void Head::replay_metadata(std::span<const RefMetadata> metadata) {
   }
 }
 
-void Head::finish_replay() { table_.finish_restore(newest_replayed_ref_); }
+void Head::finish_replay() {
+  table_.finish_restore(newest_replayed_ref_);
+  publish(std::exchange(replayed_tombstones_, {}));
+}
 
 // --- Reading
 
@@ -407,6 +410,7 @@ void Head::find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const {
     if (record.has_open_chunk() && record.chunk_start <= range.max.ms &&
         record.chunk.t >= range.min.ms) {
       out.open_bytes = record.chunk.byte_count();
+      out.open_range = {Timestamp{record.chunk_start}, Timestamp{record.chunk.t}};
       open_.copy(record.place.first, record.chunk.sample_count,
                  std::span(out.open).first(out.open_bytes));
     }
