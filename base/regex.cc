@@ -51,8 +51,10 @@ bool Regex::full_match(std::string_view text, std::vector<std::string_view>& gro
   return true;
 }
 
-std::string Regex::expand(std::string_view replacement,
-                          const std::vector<std::string_view>& groups) const {
+namespace {
+
+std::string expand_groups(std::string_view replacement, const std::vector<std::string_view>& groups,
+                          const std::map<std::string, int>& names) {
   const auto is_word = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
   };
@@ -61,8 +63,7 @@ std::string Regex::expand(std::string_view replacement,
     std::size_t index = groups.size();
     if (numeric && name.size() < 6) {
       index = std::stoul(std::string(name));
-    } else if (const auto found = compiled_->names.find(std::string(name));
-               found != compiled_->names.end()) {
+    } else if (const auto found = names.find(std::string(name)); found != names.end()) {
       index = static_cast<std::size_t>(found->second);
     }
     return index < groups.size() ? groups[index] : std::string_view();
@@ -94,10 +95,76 @@ std::string Regex::expand(std::string_view replacement,
   return out;
 }
 
+}  // namespace
+
+std::string Regex::expand(std::string_view replacement,
+                          const std::vector<std::string_view>& groups) const {
+  return expand_groups(replacement, groups, compiled_->names);
+}
+
 const std::string& Regex::pattern() const { return compiled_->pattern; }
 
 std::size_t Regex::group_count() const {
   return static_cast<std::size_t>(compiled_->regex.NumberOfCapturingGroups());
+}
+
+struct SearchRegex::Compiled {
+  Compiled(std::string_view pattern, const RE2::Options& options)
+      : regex(re2::StringPiece(pattern.data(), pattern.size()), options),
+        names(regex.ok() ? regex.NamedCapturingGroups() : std::map<std::string, int>()) {}
+
+  RE2 regex;
+  std::map<std::string, int> names;
+};
+
+Result<SearchRegex> SearchRegex::compile(std::string_view pattern) {
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(16 << 20);
+  auto compiled = std::make_shared<Compiled>(pattern, options);
+  if (!compiled->regex.ok()) {
+    return invalid("error parsing regexp: " + compiled->regex.error() + ": `" +
+                   std::string(pattern) + "`");
+  }
+  return SearchRegex(std::move(compiled));
+}
+
+bool SearchRegex::search(std::string_view text) const {
+  return compiled_->regex.Match({text.data(), text.size()}, 0, text.size(), RE2::UNANCHORED,
+                                nullptr, 0);
+}
+
+std::string SearchRegex::replace_all(std::string_view text, std::string_view replacement) const {
+  std::string out;
+  std::vector<re2::StringPiece> pieces(
+      static_cast<std::size_t>(compiled_->regex.NumberOfCapturingGroups()) + 1);
+  std::vector<std::string_view> groups(pieces.size());
+  std::size_t from = 0;    // Where the next match may begin.
+  std::size_t copied = 0;  // What is in `out` already.
+  std::size_t last_end = std::string_view::npos;
+  while (from <= text.size() &&
+         compiled_->regex.Match({text.data(), text.size()}, from, text.size(), RE2::UNANCHORED,
+                                pieces.data(), static_cast<int>(pieces.size()))) {
+    const auto begin = static_cast<std::size_t>(pieces[0].data() - text.data());
+    const std::size_t end = begin + pieces[0].size();
+    // An empty match right behind the one before is not one.
+    if (begin != end || begin != last_end) {
+      for (std::size_t i = 0; i < pieces.size(); ++i) {
+        groups[i] = {pieces[i].data(), pieces[i].size()};
+      }
+      out += text.substr(copied, begin - copied);
+      out += expand_groups(replacement, groups, compiled_->names);
+      copied = end;
+      last_end = end;
+    }
+    from = end;
+    if (begin != end) continue;
+    // Go on behind the next character.
+    do {
+      ++from;
+    } while (from < text.size() && (static_cast<unsigned char>(text[from]) & 0xc0) == 0x80);
+  }
+  return out + std::string(text.substr(copied));
 }
 
 }  // namespace tarsier

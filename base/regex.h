@@ -33,4 +33,21 @@ class Regex final {
   std::shared_ptr<const Compiled> compiled_;
 };
 
+/// A compiled regular expression in RE2 syntax that may match anywhere, as Go's regexp package does
+/// by default: `.` stops at newlines. Immutable, cheap to copy; any number of threads.
+class SearchRegex final {
+ public:
+  /// kInvalid with RE2's text and the pattern when it does not compile or is too large.
+  static Result<SearchRegex> compile(std::string_view pattern);
+
+  bool search(std::string_view text) const;
+  /// Every match replaced by the expansion of `replacement`, which is as in Regex::expand.
+  std::string replace_all(std::string_view text, std::string_view replacement) const;
+
+ private:
+  struct Compiled;
+  explicit SearchRegex(std::shared_ptr<const Compiled> compiled) : compiled_(std::move(compiled)) {}
+  std::shared_ptr<const Compiled> compiled_;
+};
+
 }  // namespace tarsier

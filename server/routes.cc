@@ -9,7 +9,6 @@
 #include "ingest/remote_write.h"
 #include "query/api.h"
 #include "query/parse.h"
-#include "server/admin_api.h"
 #include "server/clock.h"
 #include "server/flags.h"
 #include "server/http_answer.h"
@@ -262,7 +261,6 @@ void add_routes(Router& router, const Doors& doors) {
   add_targets(router, doors);
   add_status(router, doors);
   add_write(router, doors);
-  add_admin_routes(router, doors);
 }
 
 }  // namespace tarsier::server
