@@ -84,6 +84,9 @@ class FileSystem {
   virtual Status create_directories(const std::string& directory) = 0;
   /// Renames a file or directory, replacing a file (not a directory) of the new name.
   virtual Status rename(const std::string& from, const std::string& to) = 0;
+  /// Gives a file a second name, which must be free. kUnavailable where there are no such names:
+  /// then only a copy helps.
+  virtual Status link_file(const std::string& from, const std::string& to) = 0;
   /// Removes one file. kNotFound if it is not there.
   virtual Status remove_file(const std::string& path) = 0;
   /// Removes a file or a directory with everything in it; nothing there is success.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/cancel.h"
+#include "base/http_client_config.h"
 #include "base/result.h"
 #include "base/time.h"
 
@@ -76,6 +77,9 @@ struct HttpFetch {
   Duration timeout = seconds(10);
   std::uint64_t body_size_max = 0;  ///< 0 is no limit. Counted after decompression.
   bool follow_redirects = true;
+  /// Credentials, trust, proxy and further headers; null: none of it. `follow_redirects` above
+  /// decides, not the one in here.
+  std::shared_ptr<const HttpClientConfig> config;
 };
 
 /// The second of the three seams: requests to others. Answers come on the client's own threads.

@@ -213,6 +213,14 @@ class PosixFileSystem final : public FileSystem {
                                                    : errno_status(from + " to " + to, "rename");
   }
 
+  Status link_file(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) == 0) return {};
+    const bool has_no_links =
+        errno == EXDEV || errno == EPERM || errno == EMLINK || errno == EOPNOTSUPP;
+    Status status = errno_status(from + " to " + to, "link");
+    return has_no_links ? unavailable(status.message()) : status;
+  }
+
   Status remove_file(const std::string& path) override {
     return ::unlink(path.c_str()) == 0 ? Status() : errno_status(path, "unlink");
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/http.h"
+#include "base/http_client_config.h"
 #include "base/time.h"
 #include "ingest/relabel.h"
 
@@ -55,9 +56,7 @@ struct ScrapeConfig {
   /// The parser for answers without a usable Content-Type; without it such a scrape fails.
   std::optional<ScrapeProtocol> fallback_scrape_protocol;
   bool enable_compression = true;
-  bool follow_redirects = true;
-  /// Sent as they are with every request: the ready-made Authorization and `http_headers`.
-  HttpHeaders headers;
+  HttpClientConfig http;
 
   // What becomes of the samples.
 

@@ -29,9 +29,8 @@ bool keeps_caches(ScrapeConfig a, ScrapeConfig b) {
     config->scrape_interval = {};
     config->scrape_timeout = {};
     config->sample_limit = 0;
-    config->headers.clear();
+    config->http = HttpClientConfig();
     config->enable_compression = true;
-    config->follow_redirects = true;
   }
   return a == b;
 }
@@ -51,7 +50,9 @@ ScrapeLoop::ScrapeLoop(ScrapeContext& context, std::shared_ptr<const ScrapeConfi
       metadata_(std::make_shared<const std::vector<FamilyMetadata>>()) {}
 
 HttpFetch ScrapeLoop::request() const {
-  return scrape_request(*config_, *scraped_target_, context_.user_agent);
+  HttpFetch fetch = scrape_request(*config_, *scraped_target_, context_.user_agent);
+  fetch.config = std::shared_ptr<const HttpClientConfig>(config_, &config_->http);
+  return fetch;
 }
 
 void ScrapeLoop::finish(Timestamp time, std::int64_t started_ns,

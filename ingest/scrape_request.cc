@@ -76,8 +76,7 @@ HttpFetch scrape_request(const ScrapeConfig& config, const Target& target,
   fetch.timeout = target.timeout;
   // A body of exactly the limit is too long as well, which only check_scrape_answer() can tell.
   fetch.body_size_max = config.body_size_limit;
-  fetch.follow_redirects = config.follow_redirects;
-  fetch.headers = config.headers;
+  fetch.follow_redirects = config.http.follow_redirects;
   fetch.headers.emplace_back("Accept",
                              accept_header(config.scrape_protocols, config.name_escaping));
   fetch.headers.emplace_back("Accept-Encoding", config.enable_compression ? "gzip" : "identity");

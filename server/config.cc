@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/duration.h"
-#include "server/base64.h"
+#include "server/config_http_client.h"
 #include "server/yaml.h"
 
 namespace tarsier::server {
@@ -93,37 +93,112 @@ void render_global(Emitter& out, const GlobalConfig& global) {
   }
 }
 
-void render_headers(Emitter& out, const HttpHeaders& headers) {
-  bool has_others = false;
-  for (const auto& [name, value] : headers) {
-    if (name != "Authorization") {
-      has_others = true;
-      continue;
-    }
-    const std::size_t blank = std::min(value.find(' '), value.size());
-    const std::string type = value.substr(0, blank);
-    if (type != "Basic") {
-      out.line(1, "authorization:");
-      out.field(2, "type", type);
-      out.field(2, "credentials", kSecret);
-      continue;
-    }
-    const std::string pair =
-        decode_base64(std::string_view(value).substr(std::min(blank + 1, value.size())))
-            .value_or("");
+/// What it holds, masked, or the file it is in.
+void render_secret(Emitter& out, int depth, std::string_view name, const TextOrFile& secret) {
+  if (!secret.text.empty()) out.field(depth, name, kSecret);
+  if (!secret.file.empty()) out.field(depth, fmt::format("{}_file", name), secret.file);
+}
+
+void render_text(Emitter& out, int depth, std::string_view name, const std::string& text) {
+  if (!text.empty()) out.field(depth, name, text);
+}
+
+void render_credentials(Emitter& out, const HttpCredentials& credentials) {
+  if (credentials.kind == HttpCredentials::Kind::kBasic) {
     out.line(1, "basic_auth:");
-    out.field(2, "username", pair.substr(0, pair.find(':')));
-    out.field(2, "password", kSecret);
+    render_text(out, 2, "username", credentials.user.text);
+    render_text(out, 2, "username_file", credentials.user.file);
+    render_secret(out, 2, "password", credentials.secret);
   }
-  if (!has_others) return;
-  out.line(1, "http_headers:");
+  if (credentials.kind == HttpCredentials::Kind::kAuthorization) {
+    out.line(1, "authorization:");
+    out.field(2, "type", credentials.scheme);
+    render_secret(out, 2, "credentials", credentials.secret);
+  }
+}
+
+void render_tls(Emitter& out, int depth, const TlsClientConfig& tls) {
+  if (tls == TlsClientConfig()) return;
+  out.line(depth, "tls_config:");
+  render_text(out, depth + 1, "ca", tls.ca.text);
+  render_text(out, depth + 1, "ca_file", tls.ca.file);
+  render_text(out, depth + 1, "cert", tls.certificate.text);
+  render_text(out, depth + 1, "cert_file", tls.certificate.file);
+  render_secret(out, depth + 1, "key", tls.key);
+  render_text(out, depth + 1, "server_name", tls.server_name);
+  out.field(depth + 1, "insecure_skip_verify", tls.insecure_skip_verify);
+  out.field(depth + 1, "min_version", tls_version_name(tls.version_min));
+  out.field(depth + 1, "max_version", tls_version_name(tls.version_max));
+}
+
+/// Without a password the URL may hold.
+std::string masked_url(const std::string& text) {
+  const std::size_t at = text.rfind('@');
+  const std::size_t scheme = text.find("://");
+  if (at == std::string::npos || scheme == std::string::npos || at < scheme) return text;
+  const std::size_t colon = text.find(':', scheme + 3);
+  if (colon > at) return text;
+  return text.substr(0, colon + 1) + "xxxxx" + text.substr(at);
+}
+
+void render_proxy(Emitter& out, int depth, const ProxyConfig& proxy) {
+  if (!proxy.url.empty()) out.field(depth, "proxy_url", masked_url(proxy.url));
+  render_text(out, depth, "no_proxy", proxy.no_proxy);
+  if (proxy.from_environment) out.field(depth, "proxy_from_environment", true);
+  if (proxy.connect_headers.empty()) return;
+  out.line(depth, "proxy_connect_header:");
   std::string last;
-  for (const auto& [name, value] : headers) {
-    if (name == "Authorization" || name == last) continue;
-    out.line(2, yaml_scalar(name) + ":");
-    out.list(3, "secrets", {std::string(kSecret)});
+  for (const auto& [name, value] : proxy.connect_headers) {
+    if (name != last) out.line(depth + 1, yaml_scalar(name) + ":");
+    out.line(depth + 1, "- " + std::string(kSecret));
     last = name;
   }
+}
+
+void render_oauth2(Emitter& out, const OAuth2Config& oauth2) {
+  out.line(1, "oauth2:");
+  out.field(2, "client_id", oauth2.client_id);
+  render_secret(out, 2, "client_secret", oauth2.client_secret);
+  if (!oauth2.scopes.empty()) out.list(2, "scopes", oauth2.scopes);
+  out.field(2, "token_url", masked_url(oauth2.token_url));
+  out.labels(2, "endpoint_params", oauth2.endpoint_parameters);
+  render_tls(out, 2, oauth2.tls);
+  render_proxy(out, 2, oauth2.proxy);
+}
+
+void render_http_headers(Emitter& out, const std::vector<ConfiguredHeader>& headers) {
+  if (headers.empty()) return;
+  out.line(1, "http_headers:");
+  // Headers of one name stand together: values, then secrets, then files.
+  for (std::size_t i = 0; i < headers.size();) {
+    const std::string& name = headers[i].name;
+    std::vector<std::string> values;
+    std::vector<std::string> secrets;
+    std::vector<std::string> files;
+    for (; i < headers.size() && headers[i].name == name; ++i) {
+      if (!headers[i].value.file.empty()) {
+        files.push_back(headers[i].value.file);
+      } else if (headers[i].is_secret) {
+        secrets.emplace_back(kSecret);
+      } else {
+        values.push_back(headers[i].value.text);
+      }
+    }
+    out.line(2, yaml_scalar(name) + ":");
+    if (!values.empty()) out.list(3, "values", values);
+    if (!secrets.empty()) out.list(3, "secrets", secrets);
+    if (!files.empty()) out.list(3, "files", files);
+  }
+}
+
+void render_http_client(Emitter& out, const HttpClientConfig& http) {
+  render_credentials(out, http.credentials);
+  if (http.oauth2) render_oauth2(out, *http.oauth2);
+  render_tls(out, 1, http.tls);
+  render_proxy(out, 1, http.proxy);
+  render_http_headers(out, http.headers);
+  out.field(1, "follow_redirects", http.follow_redirects);
+  out.field(1, "enable_http2", http.enable_http2);
 }
 
 void render_relabel(Emitter& out, std::string_view name,
@@ -179,8 +254,7 @@ void render_job(Emitter& out, const ingest::ScrapeConfig& job) {
   if (job.extra_scrape_metrics) out.field(1, "extra_scrape_metrics", true);
   out.field(1, "metric_name_validation_scheme", name_validation_name(job.name_validation));
   out.field(1, "metric_name_escaping_scheme", name_escaping_name(job.name_escaping));
-  render_headers(out, job.headers);
-  out.field(1, "follow_redirects", job.follow_redirects);
+  render_http_client(out, job.http);
   render_relabel(out, "relabel_configs", job.relabel_rules);
   render_relabel(out, "metric_relabel_configs", job.metric_relabel_rules);
   if (job.static_configs.empty()) return;

@@ -10,38 +10,34 @@
 #include "base/ascii.h"
 #include "base/file.h"
 #include "base/quote.h"
-#include "server/base64.h"
 #include "server/config_fields.h"
+#include "server/url.h"
 
 namespace tarsier::server {
 namespace {
 
-constexpr std::size_t kCredentialsBytesMax = 1 << 20;
+constexpr std::array<std::pair<std::string_view, TlsVersion>, 4> kTlsVersions = {
+    {{"TLS10", TlsVersion::k10},
+     {"TLS11", TlsVersion::k11},
+     {"TLS12", TlsVersion::k12},
+     {"TLS13", TlsVersion::k13}}};
 
-/// What the file of a secret or a header holds, without blanks around it. Nothing, and a warning at
-/// `at`, when it cannot be read: then requests fail, not the configuration.
-std::optional<std::string> read_value_file(std::string path, const YamlNode& at,
-                                           const ConfigSources& sources, Problems& problems) {
-  if (!sources.files) return std::nullopt;
-  if (!path.starts_with('/')) path = join_path(parent_path(sources.file), path);
-  const Result<std::string> contents = read_file(*sources.files, path, kCredentialsBytesMax);
-  if (contents.ok()) return std::string(trimmed(*contents));
-  problems.warn(at, contents.status().message());
-  return std::nullopt;
-}
-
-/// `name` or the contents of the file `name_file`.
-std::string read_secret(MapReader& map, const std::string& name, const ConfigSources& sources) {
-  std::string secret;
-  std::string path;
-  map.read(name, secret);
-  map.read(name + "_file", path);
-  if (path.empty()) return secret;
-  return read_value_file(path, *map.find(name + "_file"), sources, map.problems()).value_or(secret);
+/// `name` or `name_file`, not both.
+Result<TextOrFile> read_text_or_file(MapReader& map, const std::string& name,
+                                     const ConfigSources& sources) {
+  TextOrFile out;
+  map.read(name, out.text);
+  map.read(name + "_file", out.file);
+  if (!out.text.empty() && !out.file.empty()) {
+    return invalid_at(*map.find(name),
+                      fmt::format("at most one of {} and {}_file must be configured", name, name));
+  }
+  out.file = resolve_path(out.file, sources);
+  return out;
 }
 
 bool is_reserved_header(std::string_view name) {
-  static constexpr std::array<std::string_view, 16> kReserved = {
+  static constexpr std::array<std::string_view, 18> kReserved = {
       "authorization",
       "host",
       "content-encoding",
@@ -57,12 +53,23 @@ bool is_reserved_header(std::string_view name) {
       "x-prometheus-remote-write-version",
       "x-prometheus-remote-read-version",
       "x-prometheus-scrape-timeout-seconds",
-      "x-amz-date"};
-  const std::string lower = ascii_lower(name);
-  return std::find(kReserved.begin(), kReserved.end(), lower) != kReserved.end();
+      "x-amz-date",
+      "x-amz-security-token",
+      "x-amz-content-sha256"};
+  return std::find(kReserved.begin(), kReserved.end(), ascii_lower(name)) != kReserved.end();
 }
 
-Status read_http_headers(MapReader& map, const ConfigSources& sources, HttpHeaders& headers) {
+/// A line break in a header would end it and begin another one.
+Status check_line_breaks(const YamlNode& at, std::string_view name, std::string_view value) {
+  if (name.find_first_of("\r\n") == std::string_view::npos &&
+      value.find_first_of("\r\n") == std::string_view::npos) {
+    return {};
+  }
+  return invalid_at(at, fmt::format("header {} has a line break", quote(name)));
+}
+
+Status read_http_headers(MapReader& map, const ConfigSources& sources,
+                         std::vector<ConfiguredHeader>& headers) {
   const YamlNode* node = map.find("http_headers");
   if (!node) return {};
   MapReader reader(*node, map.path_of("http_headers"), map.problems());
@@ -74,16 +81,22 @@ Status read_http_headers(MapReader& map, const ConfigSources& sources, HttpHeade
     MapReader header(value, fmt::format("{}.{}", map.path_of("http_headers"), key.text),
                      map.problems());
     std::vector<std::string> values;
+    std::vector<std::string> secrets;
     std::vector<std::string> files;
-    for (const char* name : {"values", "secrets"}) {
-      header.read(name, values);
-      for (const std::string& text : values) headers.emplace_back(key.text, text);
-      values.clear();
-    }
+    header.read("values", values);
+    header.read("secrets", secrets);
     header.read("files", files);
+    for (const std::string& text : values) {
+      TRY(check_line_breaks(key, key.text, text));
+      headers.push_back({.name = key.text, .value = {.text = text, .file = {}}});
+    }
+    for (const std::string& text : secrets) {
+      TRY(check_line_breaks(key, key.text, text));
+      headers.push_back({.name = key.text, .value = {.text = text, .file = {}}, .is_secret = true});
+    }
     for (const std::string& path : files) {
-      auto text = read_value_file(path, key, sources, map.problems());
-      if (text) headers.emplace_back(key.text, std::move(*text));
+      headers.push_back(
+          {.name = key.text, .value = {.text = {}, .file = resolve_path(path, sources)}});
     }
     header.finish();
   }
@@ -91,75 +104,197 @@ Status read_http_headers(MapReader& map, const ConfigSources& sources, HttpHeade
   return {};
 }
 
-/// A line break in a header would end it and begin another one.
-Status check_line_breaks(const YamlNode& at, const HttpHeaders& headers) {
-  for (const auto& [name, value] : headers) {
-    if ((name + value).find_first_of("\r\n") != std::string::npos) {
-      return invalid_at(at, fmt::format("header {} has a line break", quote(name)));
+Result<ProxyConfig> read_proxy(MapReader& map) {
+  ProxyConfig proxy;
+  map.read("proxy_url", proxy.url);
+  map.read("no_proxy", proxy.no_proxy);
+  map.read("proxy_from_environment", proxy.from_environment);
+  if (const YamlNode* node = map.find("proxy_connect_header")) {
+    MapReader reader(*node, map.path_of("proxy_connect_header"), map.problems());
+    for (const auto& [key, value] : node->entries) {
+      std::vector<std::string> values;
+      reader.read(key.text, values);
+      for (std::string& text : values) {
+        TRY(check_line_breaks(key, key.text, text));
+        proxy.connect_headers.emplace_back(key.text, std::move(text));
+      }
+    }
+    reader.finish();
+    if (proxy.url.empty() && !proxy.from_environment) {
+      return invalid_at(*node,
+                        "if proxy_connect_header is configured, proxy_url or "
+                        "proxy_from_environment must also be configured");
     }
   }
-  return {};
+  if (proxy.from_environment && !proxy.url.empty()) {
+    return invalid_at(*map.find("proxy_url"),
+                      "if proxy_from_environment is configured, proxy_url must not be configured");
+  }
+  if (proxy.from_environment && !proxy.no_proxy.empty()) {
+    return invalid_at(*map.find("no_proxy"),
+                      "if proxy_from_environment is configured, no_proxy must not be configured");
+  }
+  if (!proxy.no_proxy.empty() && proxy.url.empty()) {
+    return invalid_at(*map.find("no_proxy"),
+                      "if no_proxy is configured, proxy_url must also be configured");
+  }
+  if (!proxy.url.empty()) {
+    const Result<Url> url = parse_url(proxy.url);
+    if (!url.ok()) return invalid_at(*map.find("proxy_url"), url.status().message());
+    if (url->scheme != "http") {
+      return invalid_at(*map.find("proxy_url"),
+                        fmt::format("proxies are spoken to by http, not {}", url->scheme));
+    }
+  }
+  return proxy;
 }
 
-/// At most one way to say who we are, as an Authorization header.
-Status read_credentials(MapReader& map, const ConfigSources& sources, HttpHeaders& headers) {
+Result<OAuth2Config> read_oauth2(const YamlNode& node, const std::string& path,
+                                 const ConfigSources& sources, Problems& problems) {
+  MapReader map(node, path, problems);
+  OAuth2Config out;
+  std::string grant_type = "client_credentials";
+  map.read("grant_type", grant_type);
+  if (grant_type != "client_credentials") {
+    return invalid_at(*map.find("grant_type"),
+                      fmt::format("oauth2 grant type {} is not supported, only client_credentials",
+                                  quote(grant_type)));
+  }
+  map.read("client_id", out.client_id);
+  out.client_secret = TRY(read_text_or_file(map, "client_secret", sources));
+  map.read("scopes", out.scopes);
+  map.read("token_url", out.token_url);
+  if (out.client_id.empty()) return invalid_at(node, "oauth2 client_id must be configured");
+  if (out.token_url.empty()) return invalid_at(node, "oauth2 token_url must be configured");
+  if (const YamlNode* parameters = map.find("endpoint_params")) {
+    MapReader reader(*parameters, map.path_of("endpoint_params"), problems);
+    for (const auto& [key, value] : parameters->entries) {
+      std::string text;
+      reader.read(key.text, text);
+      out.endpoint_parameters.emplace_back(key.text, std::move(text));
+    }
+    reader.finish();
+  }
+  out.tls = TRY(read_tls_client(map, "tls_config", sources));
+  out.proxy = TRY(read_proxy(map));
+  map.finish();
+  return out;
+}
+
+/// At most one way to say who we are.
+Status read_credentials(MapReader& map, const ConfigSources& sources, HttpClientConfig& out) {
   const YamlNode* basic = map.find("basic_auth");
   const YamlNode* authorization = map.find("authorization");
+  const YamlNode* oauth2 = map.find("oauth2");
   const bool has_bearer = map.has("bearer_token") || map.has("bearer_token_file");
   if (map.has("bearer_token") && map.has("bearer_token_file")) {
     return invalid_at(*map.find("bearer_token"),
                       "at most one of bearer_token & bearer_token_file must be configured");
   }
-  if ((basic ? 1 : 0) + (authorization ? 1 : 0) + (has_bearer ? 1 : 0) > 1) {
+  if ((basic ? 1 : 0) + (authorization ? 1 : 0) + (has_bearer ? 1 : 0) + (oauth2 ? 1 : 0) > 1) {
     return invalid_at(map.node(),
                       "at most one of basic_auth, oauth2 & authorization must be configured");
   }
+  HttpCredentials& credentials = out.credentials;
   if (basic) {
     MapReader reader(*basic, map.path_of("basic_auth"), map.problems());
-    const std::string user = read_secret(reader, "username", sources);
-    const std::string password = read_secret(reader, "password", sources);
+    credentials.kind = HttpCredentials::Kind::kBasic;
+    credentials.user = TRY(read_text_or_file(reader, "username", sources));
+    credentials.secret = TRY(read_text_or_file(reader, "password", sources));
     reader.finish();
-    headers.emplace_back("Authorization", "Basic " + encode_base64(user + ":" + password));
   }
   if (authorization) {
     MapReader reader(*authorization, map.path_of("authorization"), map.problems());
-    std::string type = "Bearer";
-    reader.read("type", type);
-    if (type == "basic" || type == "Basic") {
+    credentials.kind = HttpCredentials::Kind::kAuthorization;
+    credentials.scheme = "Bearer";
+    reader.read("type", credentials.scheme);
+    if (ascii_lower(credentials.scheme) == "basic") {
       return invalid_at(*authorization,
                         R"(authorization type cannot be set to "basic", use "basic_auth" instead)");
     }
-    const std::string credentials = read_secret(reader, "credentials", sources);
+    credentials.secret = TRY(read_text_or_file(reader, "credentials", sources));
     reader.finish();
-    headers.emplace_back("Authorization", type + " " + credentials);
   }
   if (has_bearer) {
-    headers.emplace_back("Authorization", "Bearer " + read_secret(map, "bearer_token", sources));
+    credentials.kind = HttpCredentials::Kind::kAuthorization;
+    credentials.scheme = "Bearer";
+    credentials.secret = TRY(read_text_or_file(map, "bearer_token", sources));
+  }
+  if (oauth2) {
+    out.oauth2 = TRY(read_oauth2(*oauth2, map.path_of("oauth2"), sources, map.problems()));
+  }
+  for (const std::string* text : {&credentials.scheme, &credentials.secret.text}) {
+    TRY(check_line_breaks(map.node(), "Authorization", *text));
   }
   return {};
 }
 
 }  // namespace
 
-Status read_http_client(MapReader& map, const ConfigSources& sources, HttpHeaders& headers,
-                        bool& follow_redirects) {
-  TRY(read_credentials(map, sources, headers));
-  map.read("follow_redirects", follow_redirects);
-  bool ignored = true;
-  map.read("enable_http2", ignored);  // We speak HTTP/1.1, which every server does.
-  // Ignoring these would send requests elsewhere or in the open.
-  for (const char* name : {"oauth2", "proxy_url", "no_proxy", "proxy_connect_header"}) {
-    if (const YamlNode* node = map.find(name)) {
-      return invalid_at(*node, fmt::format("{} is not supported by this version", name));
-    }
+std::string resolve_path(const std::string& path, const ConfigSources& sources) {
+  if (path.empty() || path.starts_with('/')) return path;
+  return join_path(parent_path(sources.file), path);
+}
+
+Result<TlsVersion> parse_tls_version(std::string_view text) {
+  for (const auto& [name, version] : kTlsVersions) {
+    if (name == text) return version;
   }
-  bool proxy_from_environment = false;
-  map.read("proxy_from_environment", proxy_from_environment);
-  if (proxy_from_environment) map.ignore("proxy_from_environment", kNotYet);
-  map.ignore("tls_config", "has no effect without https");
-  TRY(read_http_headers(map, sources, headers));
-  const YamlNode* custom = map.find("http_headers");
-  return check_line_breaks(custom ? *custom : map.node(), headers);
+  return invalid(fmt::format("unknown TLS version: {}", text));
+}
+
+std::string_view tls_version_name(TlsVersion version) {
+  return kTlsVersions[static_cast<std::size_t>(version)].first;
+}
+
+Result<TlsClientConfig> read_tls_client(MapReader& map, std::string_view name,
+                                        const ConfigSources& sources) {
+  TlsClientConfig out;
+  const YamlNode* node = map.find(name);
+  if (!node) return out;
+  MapReader reader(*node, map.path_of(name), map.problems());
+  out.ca = TRY(read_text_or_file(reader, "ca", sources));
+  out.certificate = TRY(read_text_or_file(reader, "cert", sources));
+  out.key = TRY(read_text_or_file(reader, "key", sources));
+  if (out.certificate.is_set() && !out.key.is_set()) {
+    return invalid_at(*node,
+                      "exactly one of key or key_file must be configured when a client "
+                      "certificate is configured");
+  }
+  if (out.key.is_set() && !out.certificate.is_set()) {
+    return invalid_at(*node,
+                      "exactly one of cert or cert_file must be configured when a client key is "
+                      "configured");
+  }
+  reader.read("server_name", out.server_name);
+  reader.read("insecure_skip_verify", out.insecure_skip_verify);
+  for (const auto& [field, version] :
+       {std::pair{"min_version", &out.version_min}, std::pair{"max_version", &out.version_max}}) {
+    std::string text;
+    reader.read(field, text);
+    if (text.empty()) continue;
+    Result<TlsVersion> parsed = parse_tls_version(text);
+    if (!parsed.ok()) return invalid_at(*reader.find(field), parsed.status().message());
+    *version = *parsed;
+  }
+  if (out.version_max < out.version_min) {
+    return invalid_at(*node,
+                      "tls_config.max_version must be greater than or equal to "
+                      "tls_config.min_version if both are specified");
+  }
+  reader.finish();
+  return out;
+}
+
+Result<HttpClientConfig> read_http_client(MapReader& map, const ConfigSources& sources) {
+  HttpClientConfig out;
+  TRY(read_credentials(map, sources, out));
+  map.read("follow_redirects", out.follow_redirects);
+  map.read("enable_http2", out.enable_http2);
+  out.tls = TRY(read_tls_client(map, "tls_config", sources));
+  out.proxy = TRY(read_proxy(map));
+  TRY(read_http_headers(map, sources, out.headers));
+  return out;
 }
 
 }  // namespace tarsier::server

@@ -134,10 +134,7 @@ Status read_params(MapReader& map, ingest::ScrapeConfig& job) {
 Status read_location(MapReader& map, ingest::ScrapeConfig& job) {
   map.read("metrics_path", job.metrics_path);
   map.read("scheme", job.scheme);
-  if (job.scheme == "https") {
-    return invalid_at(*map.find("scheme"), "scheme https is not supported by this version");
-  }
-  if (job.scheme != "http") {
+  if (job.scheme != "http" && job.scheme != "https") {
     return invalid_at(*map.find("scheme"), fmt::format("unsupported scheme {}", quote(job.scheme)));
   }
   return read_params(map, job);
@@ -218,7 +215,7 @@ Result<ingest::ScrapeConfig> read_job(const YamlNode& node, const std::string& p
   ignore_native_histograms(map);
   TRY(read_job_protocols(map, global, job));
   TRY(read_job_names(map, global, job));
-  TRY(read_http_client(map, sources, job.headers, job.follow_redirects));
+  job.http = TRY(read_http_client(map, sources));
   job.static_configs = TRY(read_static_configs(map, job.name_validation));
   refuse_discovery(map);
   job.relabel_rules = TRY(read_relabel(map, "relabel_configs", "target", job.name_validation));

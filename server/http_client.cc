@@ -17,8 +17,12 @@
 
 #include "base/ascii.h"
 #include "base/compression.h"
+#include "server/authorizing_client.h"
 #include "server/base64.h"
 #include "server/clock.h"
+#include "server/http_link.h"
+#include "server/proxy.h"
+#include "server/tls.h"
 #include "server/url.h"
 
 // Everything but fetch() itself happens on one thread, so nothing is locked. A Fetch is one request
@@ -34,25 +38,10 @@ namespace http = boost::beast::http;
 using Tcp = net::ip::tcp;
 using boost::system::error_code;
 
-constexpr std::size_t kReadBufferBytes = 64 << 10;
-
-struct Link {
-  explicit Link(net::io_context& context) : socket(context) { buffer.reserve(kReadBufferBytes); }
-  Tcp::socket socket;
-  boost::beast::flat_buffer buffer;
-  std::int64_t idle_since_ns = 0;
-};
-
-std::string error_text(const error_code& error) {
-  // Go's words, which users of Prometheus know from the targets page.
-  if (error == net::error::connection_refused) return "connect: connection refused";
-  if (error == net::error::host_unreachable) return "connect: no route to host";
-  if (error == net::error::network_unreachable) return "connect: network is unreachable";
-  if (error == net::error::connection_reset) return "read: connection reset by peer";
-  if (error == http::error::end_of_stream || error == net::error::eof) return "EOF";
-  if (error == http::error::partial_message) return "unexpected EOF";
-  return error.message();
-}
+// Idle connections of hosts nobody asks any more are closed at most this long after their time.
+constexpr auto kSweepEvery = std::chrono::seconds(15);
+// Contexts of configurations that a reload took away are forgotten beyond this many.
+constexpr std::size_t kTlsContextsMax = 64;
 
 std::string_view header_of(const http::response<http::string_body>& message, http::field name) {
   const auto found = message.find(name);
@@ -67,19 +56,38 @@ bool is_redirect(int status) {
 
 struct TcpHttpClient::Impl {
   class Fetch;
+  /// Who may share a connection: the same server, asked in the same way.
+  using PoolKey = std::pair<std::string, const HttpClientConfig*>;
+  struct CachedTls {
+    TlsClientConfig config;
+    TlsMaterial material;
+    TlsContext context;
+  };
 
   explicit Impl(HttpClientOptions o)
-      : options(std::move(o)), context(1), guard(context.get_executor()), resolver(context) {}
+      : options(std::move(o)),
+        context(1),
+        guard(context.get_executor()),
+        resolver(context),
+        sweeper(context) {}
 
-  std::unique_ptr<Link> take_idle(const std::string& origin);
-  void keep_idle(const std::string& origin, std::unique_ptr<Link> link);
+  std::unique_ptr<HttpLink> take_idle(const PoolKey& key);
+  void keep_idle(const PoolKey& key, std::unique_ptr<HttpLink> link);
+  void sweep();
+  std::int64_t oldest_idle_ns() const {
+    return monotonic_ns() - options.idle_timeout.ms * 1'000'000;
+  }
+  Result<std::string> read_text(const TextOrFile& value) const;
+  Result<TlsContext> tls_context(const TlsClientConfig& config);
 
   const HttpClientOptions options;
   std::unordered_set<Fetch*> running;
   net::io_context context;
   net::executor_work_guard<net::io_context::executor_type> guard;
   Tcp::resolver resolver;
-  std::map<std::string, std::deque<std::unique_ptr<Link>>> idle;
+  net::steady_timer sweeper;
+  std::map<PoolKey, std::deque<std::unique_ptr<HttpLink>>> idle;
+  std::vector<CachedTls> tls_contexts;
   bool stopping = false;
   std::thread thread;
 };
@@ -103,7 +111,7 @@ class TcpHttpClient::Impl::Fetch final : public std::enable_shared_from_this<Fet
  private:
   void go_to(Result<Url> url);
   void connect();
-  void connect_to(const Tcp::resolver::results_type& endpoints);
+  Result<HttpLinkTarget> link_target();
   void write();
   void read();
   void on_answer(error_code error);
@@ -116,13 +124,23 @@ class TcpHttpClient::Impl::Fetch final : public std::enable_shared_from_this<Fet
   std::uint64_t body_size_max() const {
     return request_.body_size_max > 0 ? request_.body_size_max : client_.options.body_size_max;
   }
+  /// The config, if it matters to a connection.
+  std::shared_ptr<const HttpClientConfig> way() const {
+    const auto& config = request_.config;
+    const bool matters =
+        config && (!(config->tls == TlsClientConfig()) || !(config->proxy == ProxyConfig()));
+    return matters ? config : nullptr;
+  }
+  Impl::PoolKey pool_key() const { return {url_.origin(), way().get()}; }
 
   Impl& client_;
   HttpFetch request_;
   Done done_;
   net::steady_timer timer_;
   Url url_;
-  std::unique_ptr<Link> link_;
+  std::optional<Url> proxy_;
+  std::shared_ptr<HttpLinkOpening> opening_;
+  std::unique_ptr<HttpLink> link_;
   bool link_is_reused_ = false;
   int redirects_ = 0;
   std::string wire_;
@@ -139,52 +157,57 @@ void TcpHttpClient::Impl::Fetch::start() {
 
 void TcpHttpClient::Impl::Fetch::go_to(Result<Url> url) {
   if (!url.ok()) return finish(std::move(url).status());
-  if (url->scheme != "http") {
-    return finish(invalid(fmt::format("{}: https is not supported", url->origin())));
-  }
   url_ = std::move(*url);
-  link_ = client_.take_idle(url_.origin());
+  proxy_.reset();
+  if (request_.config) {
+    Result<std::optional<Url>> proxy =
+        proxy_for(request_.config->proxy, url_, client_.options.environment);
+    if (!proxy.ok()) return finish(std::move(proxy).status());
+    proxy_ = std::move(*proxy);
+  }
+  link_ = client_.take_idle(pool_key());
   link_is_reused_ = link_ != nullptr;
   link_is_reused_ ? write() : connect();
 }
 
-void TcpHttpClient::Impl::Fetch::connect() {
-  link_ = std::make_unique<Link>(client_.context);
-  error_code not_an_address;
-  const net::ip::address address = net::ip::make_address(url_.host, not_an_address);
-  if (!not_an_address) {
-    const Tcp::endpoint endpoint(address, url_.port);
-    return connect_to(Tcp::resolver::results_type::create(endpoint, url_.host, ""));
-  }
-  client_.resolver.async_resolve(
-      url_.host, std::to_string(url_.port),
-      [self = shared_from_this()](error_code error, const Tcp::resolver::results_type& found) {
-        if (!self->done_) return;
-        if (error) {
-          return self->finish(unavailable(
-              fmt::format("dial tcp: lookup {}: {}", self->url_.host, error.message())));
-        }
-        self->connect_to(found);
-      });
+Result<HttpLinkTarget> TcpHttpClient::Impl::Fetch::link_target() {
+  HttpLinkTarget target{.url = url_, .proxy = proxy_};
+  const HttpClientConfig* const config = request_.config.get();
+  if (url_.scheme != "https") return target;
+  const TlsClientConfig tls = config ? config->tls : TlsClientConfig();
+  if (config) target.connect_headers = config->proxy.connect_headers;
+  target.tls = TRY(client_.tls_context(tls));
+  target.server_name = tls.server_name.empty() ? url_.host : tls.server_name;
+  target.verify = !tls.insecure_skip_verify;
+  return target;
 }
 
-void TcpHttpClient::Impl::Fetch::connect_to(const Tcp::resolver::results_type& endpoints) {
-  net::async_connect(link_->socket, endpoints,
-                     [self = shared_from_this()](error_code error, const Tcp::endpoint&) {
-                       if (!self->done_) return;
-                       if (error) {
-                         return self->fail(error,
-                                           fmt::format("dial tcp {}", self->endpoint_name()));
-                       }
-                       error_code ignored;
-                       self->link_->socket.set_option(Tcp::no_delay(true), ignored);
-                       self->write();
-                     });
+void TcpHttpClient::Impl::Fetch::connect() {
+  link_.reset();
+  Result<HttpLinkTarget> target = link_target();
+  if (!target.ok()) return finish(std::move(target).status());
+  opening_ = std::make_shared<HttpLinkOpening>(
+      client_.context, client_.resolver, std::move(*target),
+      [self = shared_from_this()](Result<std::unique_ptr<HttpLink>> link) {
+        self->opening_.reset();
+        if (!self->done_) return;
+        if (!link.ok()) return self->finish(std::move(link).status());
+        self->link_ = std::move(*link);
+        self->link_->config = self->way();
+        self->write();
+      });
+  opening_->start();
 }
 
 std::string TcpHttpClient::Impl::Fetch::render() const {
-  std::string out =
-      fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request_.method, url_.target, url_.authority());
+  // A proxy for plain requests wants to know where they go; a tunnel does not care.
+  const bool is_absolute = proxy_ && url_.scheme == "http";
+  std::string out = fmt::format("{} {}{} HTTP/1.1\r\nHost: {}\r\n", request_.method,
+                                is_absolute ? "http://" + url_.authority() : std::string(),
+                                url_.target, url_.authority());
+  if (is_absolute && !proxy_->user_info.empty()) {
+    out += fmt::format("Proxy-Authorization: Basic {}\r\n", encode_base64(proxy_->user_info));
+  }
   bool has_agent = false;
   bool has_authorization = false;
   for (const auto& [name, value] : request_.headers) {
@@ -205,7 +228,7 @@ std::string TcpHttpClient::Impl::Fetch::render() const {
 void TcpHttpClient::Impl::Fetch::write() {
   wire_ = render();
   const std::array<net::const_buffer, 2> parts = {net::buffer(wire_), net::buffer(request_.body)};
-  net::async_write(link_->socket, parts,
+  net::async_write(link_->stream, parts,
                    [self = shared_from_this()](error_code error, std::size_t) {
                      if (!self->done_) return;
                      if (!error) return self->read();
@@ -221,7 +244,7 @@ void TcpHttpClient::Impl::Fetch::read() {
   // apart.
   parser_->body_limit(body_size_max() + 1);
   if (request_.method == "HEAD") parser_->skip(true);
-  http::async_read(link_->socket, link_->buffer, *parser_,
+  http::async_read(link_->stream, link_->buffer, *parser_,
                    [self = shared_from_this()](error_code error, std::size_t) {
                      if (self->done_) self->on_answer(error);
                    });
@@ -230,7 +253,9 @@ void TcpHttpClient::Impl::Fetch::read() {
 /// A kept connection may have been closed by the other side while it was idle: try a new one, once.
 bool TcpHttpClient::Impl::Fetch::send_again(error_code error) {
   const bool was_closed = error == http::error::end_of_stream || error == net::error::eof ||
-                          error == net::error::connection_reset || error == net::error::broken_pipe;
+                          error == net::error::connection_reset ||
+                          error == net::error::broken_pipe ||
+                          error == net::ssl::error::stream_truncated;
   if (!link_is_reused_ || !was_closed) return false;
   link_is_reused_ = false;
   connect();
@@ -247,7 +272,7 @@ void TcpHttpClient::Impl::Fetch::on_answer(error_code error) {
   }
   http::response<http::string_body> message = parser_->release();
   if (message.keep_alive() && !message.need_eof()) {
-    client_.keep_idle(url_.origin(), std::move(link_));
+    client_.keep_idle(pool_key(), std::move(link_));
   }
   link_.reset();
   const bool is_get = request_.method == "GET" || request_.method == "HEAD";
@@ -275,13 +300,14 @@ Result<HttpResponse> TcpHttpClient::Impl::Fetch::take_response(
   HttpResponse response;
   response.status = static_cast<int>(message.result_int());
   response.content_type = header_of(message, http::field::content_type);
-  const bool is_gzip =
-      equal_ignoring_case(header_of(message, http::field::content_encoding), "gzip");
+  const std::string_view encoding = header_of(message, http::field::content_encoding);
   for (const auto& field : message) {
     response.headers.emplace_back(field.name_string(), field.value());
   }
-  if (is_gzip && !message.body().empty()) {
+  if (equal_ignoring_case(encoding, "gzip") && !message.body().empty()) {
     TRY(gzip_decompress(as_bytes(message.body()), body_size_max(), response.body));
+  } else if (equal_ignoring_case(encoding, "zstd") && !message.body().empty()) {
+    TRY(zstd_decompress(as_bytes(message.body()), body_size_max(), response.body));
   } else {
     response.body = std::move(message.body());
   }
@@ -292,7 +318,7 @@ Result<HttpResponse> TcpHttpClient::Impl::Fetch::take_response(
 }
 
 void TcpHttpClient::Impl::Fetch::fail(const error_code& error, std::string_view doing) {
-  const std::string text = fmt::format("{}: {}", doing, error_text(error));
+  const std::string text = fmt::format("{}: {}", doing, link_error_text(error));
   const bool is_http =
       error.category() == http::make_error_code(http::error::bad_method).category();
   const bool ended = error == http::error::end_of_stream || error == http::error::partial_message;
@@ -304,15 +330,16 @@ void TcpHttpClient::Impl::Fetch::finish(Result<HttpResponse> outcome) {
   const Done done = std::exchange(done_, nullptr);
   timer_.cancel();
   error_code ignored;
-  if (link_) link_->socket.close(ignored);
+  if (opening_) std::exchange(opening_, nullptr)->cancel();
+  if (link_) link_->stream.socket().close(ignored);
   done(std::move(outcome));
 }
 
-std::unique_ptr<Link> TcpHttpClient::Impl::take_idle(const std::string& origin) {
-  const auto found = idle.find(origin);
+std::unique_ptr<HttpLink> TcpHttpClient::Impl::take_idle(const PoolKey& key) {
+  const auto found = idle.find(key);
   if (found == idle.end()) return nullptr;
-  const std::int64_t oldest_ns = monotonic_ns() - options.idle_timeout.ms * 1'000'000;
-  std::unique_ptr<Link> link;
+  const std::int64_t oldest_ns = oldest_idle_ns();
+  std::unique_ptr<HttpLink> link;
   while (!link && !found->second.empty()) {
     if (found->second.back()->idle_since_ns >= oldest_ns) link = std::move(found->second.back());
     found->second.pop_back();
@@ -321,18 +348,63 @@ std::unique_ptr<Link> TcpHttpClient::Impl::take_idle(const std::string& origin) 
   return link;
 }
 
-void TcpHttpClient::Impl::keep_idle(const std::string& origin, std::unique_ptr<Link> link) {
+void TcpHttpClient::Impl::keep_idle(const PoolKey& key, std::unique_ptr<HttpLink> link) {
   if (stopping || link->buffer.size() > 0) return;
   link->idle_since_ns = monotonic_ns();
-  std::deque<std::unique_ptr<Link>>& links = idle[origin];
+  std::deque<std::unique_ptr<HttpLink>>& links = idle[key];
   links.push_back(std::move(link));
   if (links.size() > options.idle_connections_per_host_max) links.pop_front();
+}
+
+void TcpHttpClient::Impl::sweep() {
+  const std::int64_t oldest_ns = oldest_idle_ns();
+  for (auto pool = idle.begin(); pool != idle.end();) {
+    auto& links = pool->second;
+    while (!links.empty() && links.front()->idle_since_ns < oldest_ns) links.pop_front();
+    pool = links.empty() ? idle.erase(pool) : std::next(pool);
+  }
+  sweeper.expires_after(kSweepEvery);
+  sweeper.async_wait([this](error_code error) {
+    if (!error && !stopping) sweep();
+  });
+}
+
+Result<std::string> TcpHttpClient::Impl::read_text(const TextOrFile& value) const {
+  if (!value.file.empty() && !options.files) {
+    return unavailable(fmt::format("{}: there are no files", value.file));
+  }
+  return value.file.empty() ? Result<std::string>(value.text) : text_of(value, *options.files);
+}
+
+/// Files are compared, not trusted: a rotated certificate counts from the next connection on.
+Result<TlsContext> TcpHttpClient::Impl::tls_context(const TlsClientConfig& config) {
+  const auto prefixed = [](Result<std::string> text) -> Result<std::string> {
+    if (!text.ok()) return std::move(text).status().with_prefix("tls");
+    return text;
+  };
+  TlsMaterial material;
+  material.ca = TRY(prefixed(read_text(config.ca)));
+  material.certificate = TRY(prefixed(read_text(config.certificate)));
+  material.key = TRY(prefixed(read_text(config.key)));
+  for (CachedTls& cached : tls_contexts) {
+    if (!(cached.config == config)) continue;
+    if (!(cached.material == material)) {
+      cached.context = TRY(make_tls_client_context(config, material));
+      cached.material = std::move(material);
+    }
+    return cached.context;
+  }
+  if (tls_contexts.size() >= kTlsContextsMax) tls_contexts.erase(tls_contexts.begin());
+  TlsContext made = TRY(make_tls_client_context(config, material));
+  tls_contexts.push_back({config, std::move(material), made});
+  return made;
 }
 
 TcpHttpClient::TcpHttpClient(HttpClientOptions options)
     : impl_(std::make_unique<Impl>(std::move(options))) {
   impl_->thread = std::thread([impl = impl_.get()] {
     ::pthread_setname_np(::pthread_self(), "http-client");
+    impl->sweep();
     impl->context.run();
   });
 }
@@ -344,6 +416,7 @@ TcpHttpClient::~TcpHttpClient() {
     for (Impl::Fetch* fetch : impl->running) held.push_back(fetch->shared_from_this());
     for (const auto& fetch : held) fetch->cancel();
     impl->resolver.cancel();
+    impl->sweeper.cancel();
     impl->idle.clear();
     impl->guard.reset();
   });

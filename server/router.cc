@@ -135,7 +135,7 @@ HttpDecision Router::decide(const HttpRequest& request) const {
 void Router::serve(Entry& entry, HttpRequest request, HttpResponder respond) const {
   request.path.erase(0, options_.prefix.size());
   request.raw_path.erase(0, options_.prefix.size());
-  if (request.method == "POST" && is_form(request)) {
+  if ((request.method == "POST" || request.method == "PUT") && is_form(request)) {
     std::vector<std::pair<std::string, std::string>> form = parse_form(request.body);
     form.insert(form.end(), request.url_parameters.begin(), request.url_parameters.end());
     request.parameters = std::move(form);

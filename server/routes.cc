@@ -9,6 +9,7 @@
 #include "ingest/remote_write.h"
 #include "query/api.h"
 #include "query/parse.h"
+#include "server/admin_api.h"
 #include "server/clock.h"
 #include "server/flags.h"
 #include "server/http_answer.h"
@@ -261,6 +262,7 @@ void add_routes(Router& router, const Doors& doors) {
   add_targets(router, doors);
   add_status(router, doors);
   add_write(router, doors);
+  add_admin_routes(router, doors);
 }
 
 }  // namespace tarsier::server

@@ -32,6 +32,8 @@ struct Doors {
   /// Reads the configuration again and tells how it went, later and on another thread.
   std::function<void(std::function<void(Status)>)> reload;
   std::function<void()> quit;
+  /// Runs a task on the thread that maintains storage, after what it is doing now.
+  std::function<void(std::function<void()>)> maintain;
 
   ThreadPool* query_pool = nullptr;
   tsdb::Db* db = nullptr;

@@ -16,6 +16,7 @@
 #include "ingest/remote_write.h"
 #include "ingest/scrape_manager.h"
 #include "query/api.h"
+#include "server/authorizing_client.h"
 #include "server/clock.h"
 #include "server/flags.h"
 #include "server/http_client.h"
@@ -89,7 +90,8 @@ struct Tarsier::Impl {
   std::unique_ptr<tsdb::Db> db;
   std::thread sync_thread;
   std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
-  std::unique_ptr<HttpClient> client;
+  std::unique_ptr<TcpHttpClient> network;
+  std::unique_ptr<HttpClient> client;  // For everybody; sends through `network`.
   std::unique_ptr<ingest::ScrapeManager> scrapes;
   std::unique_ptr<query::Engine> engine;
   std::unique_ptr<query::Api> query_api;
@@ -125,6 +127,7 @@ Status Tarsier::Impl::listen() {
                   scheduler.post([this, done = std::move(done)] { done(reload_now()); });
                 },
             .quit = quit,
+            .maintain = [this](std::function<void()> task) { maintenance.post(std::move(task)); },
             .external = external});
   add_routes(*router, *doors);
   http = TRY(HttpServer::listen(
@@ -175,8 +178,11 @@ void Tarsier::Impl::start_rooms() {
                             }},
       ingest::RemoteWriteOptions{.name_validation = current->global.name_validation},
       draw_hash_key(), log);
-  client = std::make_unique<TcpHttpClient>(
-      HttpClientOptions{.user_agent = fmt::format("Tarsier/{}", version())});
+  network = std::make_unique<TcpHttpClient>(
+      HttpClientOptions{.user_agent = fmt::format("Tarsier/{}", version()),
+                        .files = files.get(),
+                        .environment = environment_variable});
+  client = std::make_unique<AuthorizingHttpClient>(*network, *files, monotonic_ns);
   scrapes = std::make_unique<ingest::ScrapeManager>(
       ingest::ScrapeDoor{.client = *client,
                          .make_appender = [this] { return db->appender(); },
@@ -268,6 +274,7 @@ void Tarsier::Impl::stop() {
   maintenance.stop();
   query_pool.reset();
   if (scrapes) scrapes->stop();
+  network.reset();  // Tells everybody who still waits.
   client.reset();
   scrapes.reset();
   // Writers that still wait are answered by the last sync; then nobody needs the listener.

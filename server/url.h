@@ -32,6 +32,9 @@ Result<Url> resolve_url(const Url& base, std::string_view location);
 /// `%41` to `A`; nothing when a `%` is not followed by two hex digits.
 std::optional<std::string> percent_decode(std::string_view text);
 
+/// For a form or a query: unreserved characters stay, a blank becomes `+`, the rest `%41`.
+std::string form_encoded(std::string_view text);
+
 /// `a=1&b=x+y` in order, decoded; pairs that do not decode are skipped.
 std::vector<std::pair<std::string, std::string>> parse_form(std::string_view text);
 

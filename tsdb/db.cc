@@ -7,8 +7,10 @@
 
 #include "base/check.h"
 #include "base/keyed_hash.h"
+#include "tsdb/block/block_deletion.h"
 #include "tsdb/block/block_querier.h"
 #include "tsdb/block/block_set.h"
+#include "tsdb/block/snapshot.h"
 #include "tsdb/compaction/block_compaction.h"
 #include "tsdb/head/head.h"
 #include "tsdb/head/head_cutter.h"
@@ -137,6 +139,7 @@ Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
     // A querier takes the head first and then the blocks, so at every moment it finds the samples
     // in one of them, or in both.
     head->truncate_before(end);
+    head->forget_deletions_before(end);
     begun_cut.reset();
     done = Cut::kTruncated;
   }
@@ -253,6 +256,46 @@ Timestamp Db::run_due(Timestamp now) {
   const auto compacted = impl_->compaction->run_due(now, impl_->next_ulid(now));
   // One group at a time, so that the head is cut in between.
   return compacted == BlockCompaction::Outcome::kDone ? now : now + kMaintenanceInterval;
+}
+
+Result<LogPosition> Db::delete_series(const std::vector<Matcher>& matchers, TimeRange range) {
+  if (range.min > range.max) return LogPosition{};
+  const auto generation = impl_->head->generation();
+  const std::vector<Slot> slots = TRY(select_slots(*generation, matchers));
+  const LogPosition position = TRY(impl_->head->delete_samples(slots, range));
+  const auto blocks = impl_->blocks->blocks();
+  Status first_error;
+  for (const auto& block : *blocks) {
+    Result<std::optional<Tombstones>> more = delete_in_block(*block, matchers, range);
+    Status outcome = more.status();
+    if (more.ok() && *more) {
+      outcome = impl_->blocks->set_tombstones(block->meta().ulid, std::move(**more));
+    }
+    // The other blocks can do what they are asked.
+    if (first_error.ok() && !outcome.ok()) {
+      first_error = std::move(outcome).with_prefix("block " + block->meta().ulid.to_string());
+    }
+  }
+  TRY(std::move(first_error));
+  return position;
+}
+
+Status Db::clean_tombstones(Timestamp now) {
+  return impl_->compaction->clean_tombstones([&] { return impl_->next_ulid(now); });
+}
+
+Result<std::string> Db::snapshot(Timestamp now, SnapshotScope scope) {
+  SnapshotRequest request;
+  request.name = snapshot_name(now, draw_hash_key().words[0]);
+  if (scope == SnapshotScope::kEverything) {
+    request.copy_head = [&](const std::string& directory) {
+      return copy_head(*impl_->head, impl_->files, directory, impl_->next_ulid(now),
+                       impl_->options.chunk_segment_bytes)
+          .status();
+    };
+  }
+  TRY(write_snapshot(impl_->files, impl_->directory, *impl_->blocks->blocks(), request));
+  return request.name;
 }
 
 void Db::interrupt_maintenance() { impl_->compaction->cancel(); }

@@ -48,12 +48,13 @@ struct BlockSummary {
 
 /// One data directory: write-ahead log, head and blocks, byte-compatible with Prometheus
 /// (FORMAT.md). Opened by `server`, which also drives it: `sync_due` on a thread of its own,
-/// `run_due` on the maintenance thread. Appenders and queriers come from any thread and must all be gone
-/// before it is destroyed. A data directory is used by one process at a time (`lock`).
+/// `run_due` on the maintenance thread. Appenders and queriers come from any thread and must all be
+/// gone before it is destroyed. A data directory is used by one process at a time (`lock`).
 class Db final : public Queryable {
  public:
   /// Takes the lock, removes unfinished work, opens the blocks (a damaged one is moved aside
-  /// and reported, the rest serves), replays the log (a torn tail is repaired and reported). `pool` may be null.
+  /// and reported, the rest serves), replays the log (a torn tail is repaired and reported). `pool`
+  /// may be null.
   static Result<std::unique_ptr<Db>> open(FileSystem& files, const std::string& directory,
                                           const Options& options, Logger& log, ThreadPool* pool);
   ~Db() override;
@@ -61,27 +62,45 @@ class Db final : public Queryable {
   std::unique_ptr<Appender> appender();
   Result<std::unique_ptr<Querier>> querier(TimeRange range) override;
 
-  /// Calls `done` once everything up to `position` is as durable as `Options::wal_sync` demands, or with the error
-  /// that stopped the log. `done` runs on the thread that drives `sync_due`, or at once on the caller's.
+  /// Calls `done` once everything up to `position` is as durable as `Options::wal_sync` demands, or
+  /// with the error that stopped the log. `done` runs on the thread that drives `sync_due`, or at
+  /// once on the caller's.
   void when_synced(LogPosition position, std::function<void(Status)> done);
 
-  /// Writes and syncs what is waiting. Blocks until there is something to do, or until `interrupt_sync`. Runs in a loop on one
-  /// thread; returns false once the database is closing.
+  /// Writes and syncs what is waiting. Blocks until there is something to do, or until
+  /// `interrupt_sync`. Runs in a loop on one thread; returns false once the database is closing.
   bool sync_due();
-  /// Makes the current and every later `sync_due` return false after it has written what was waiting.
+  /// Makes the current and every later `sync_due` return false after it has written what was
+  /// waiting.
   void interrupt_sync();
 
-  /// Cuts due blocks from the head, trims the log, looks for blocks that appeared, applies retention, compacts
-  /// one group of blocks. Errors are reported and tried again. Says when to call again.
+  /// Cuts due blocks from the head, trims the log, looks for blocks that appeared, applies
+  /// retention, compacts one group of blocks. Errors are reported and tried again. Says when to
+  /// call again.
   Timestamp run_due(Timestamp now);
-  /// Makes a running `run_due` give up what may take minutes (compaction), and later ones not begin it. From any thread.
+  /// Makes a running `run_due` give up what may take minutes (compaction), and later ones not begin
+  /// it. From any thread.
   void interrupt_maintenance();
+  // Administration: on the thread of run_due, while appends and queries go on.
+
+  /// Deletes the samples within `range` that every series passing all `matchers` has now. Gone for
+  /// every querier made from now on; lasting once the log is synced up to the position. After an
+  /// error some of them may be gone.
+  Result<LogPosition> delete_series(const std::vector<Matcher>& matchers, TimeRange range);
+  /// Writes every block with deleted samples anew, without them.
+  Status clean_tombstones(Timestamp now);
+  enum class SnapshotScope : unsigned char { kEverything, kBlocksOnly };
+  /// Puts the blocks, and the head as one more, into `snapshots/<name>`, and returns the name. The
+  /// files of blocks are shared, so it costs no space while they live.
+  Result<std::string> snapshot(Timestamp now, SnapshotScope scope);
+
   /// Stops the log cleanly: everything written and synced. Call after the last appender is gone.
   Status close();
 
   HeadStatistics head_statistics(std::size_t limit) const;
   std::vector<BlockSummary> blocks() const;
-  /// Metadata of the head's series by metric name, for /api/v1/metadata: name, then every distinct entry.
+  /// Metadata of the head's series by metric name, for /api/v1/metadata: name, then every distinct
+  /// entry.
   std::vector<std::pair<std::string, Metadata>> metadata() const;
   /// Milliseconds since epoch of the oldest sample anywhere; kMaxTimestamp when empty.
   Timestamp oldest_time() const;

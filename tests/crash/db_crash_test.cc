@@ -1,5 +1,6 @@
-// Cuts the power, or kills the process, at a random operation of a random life of a database, as
-// often as there are seeds, and compares what the next start finds with a model.
+// Cuts the power, or kills the process, at a random operation of a random life of a database
+// (appends, deletions, cuts, compactions, snapshots), as often as there are seeds, and compares
+// what the next start finds with a model.
 
 #include <algorithm>
 #include <cstdlib>
@@ -7,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,8 @@ constexpr std::int64_t kRangeMs = 1000;
 struct Commit {
   std::map<std::string, Sample> samples;  ///< By series.
   bool is_acknowledged = false;
+  std::set<std::string> deleted;   ///< Series whose sample is gone for good.
+  std::set<std::string> doubtful;  ///< Those deleted by a call that nobody acknowledged.
 };
 
 /// All series by name, with their samples by time.
@@ -36,6 +40,8 @@ struct Totals {
   std::uint64_t commits = 0;
   std::uint64_t acknowledged = 0;
   std::uint64_t survived = 0;
+  std::uint64_t deletions = 0;
+  std::uint64_t acknowledged_deletions = 0;
   std::uint64_t crashes = 0;
   std::uint64_t crashes_in_recovery = 0;
   std::uint64_t blocks = 0;
@@ -63,6 +69,11 @@ class Life final {
     for (int step = 0; step < step_count && !disk_->power_is_cut(); ++step) {
       commit();
       if (chance(3)) db_->sync_due();
+      if (chance(12)) erase();
+      if (chance(40)) static_cast<void>(db_->clean_tombstones(Timestamp{now_ms_}));
+      if (chance(60)) {
+        static_cast<void>(db_->snapshot(Timestamp{now_ms_}, Db::SnapshotScope::kEverything));
+      }
       if (chance(8)) {
         while (db_->run_due(Timestamp{now_ms_}) <= Timestamp{now_ms_}) {
         }
@@ -112,21 +123,30 @@ class Life final {
     for (std::size_t i = 0; i < commits_.size(); ++i) {
       const Commit& commit = commits_[i];
       std::size_t present = 0;
+      std::size_t expected = 0;
       for (const auto& [name, sample] : commit.samples) {
+        const bool is_deleted = commit.deleted.contains(name);
+        const bool is_certain = !is_deleted && !commit.doubtful.contains(name);
+        if (is_certain) ++expected;
         const auto series = found.find(name);
         if (series == found.end()) continue;
         const auto at = series->second.find(sample.t.ms);
         if (at == series->second.end()) continue;
+        ASSERT_FALSE(is_deleted) << "commit " << i << ": " << name << " was deleted and is back";
         ASSERT_EQ(at->second, std::bit_cast<std::uint64_t>(sample.v)) << "commit " << i;
         series->second.erase(at);
-        ++present;
+        if (is_certain) ++present;
+      }
+      if (expected == 0) {  // What is left of it says nothing.
+        survivors.push_back(commit);
+        continue;
       }
       if (present == 0) {
         ASSERT_FALSE(commit.is_acknowledged) << "commit " << i << " was acknowledged and is lost";
         is_lost = true;
         continue;
       }
-      ASSERT_EQ(present, commit.samples.size()) << "commit " << i << " is there in part";
+      ASSERT_EQ(present, expected) << "commit " << i << " is there in part";
       ASSERT_FALSE(is_lost) << "commit " << i << " is there, one before it is not";
       survivors.push_back(commit);
       survivors.back().is_acknowledged = true;  // Once seen after a start, it may never go again.
@@ -175,6 +195,32 @@ class Life final {
       if (!status.ok()) return;
       commits_[index].is_acknowledged = true;
       ++totals_.acknowledged;
+    });
+  }
+
+  /// Deletes some time of a series or of all of them, also what blocks have.
+  void erase() {
+    const std::int64_t max = now_ms_ - static_cast<std::int64_t>(random_() % 4000);
+    const TimeRange range{Timestamp{max - static_cast<std::int64_t>(random_() % 3000)},
+                          Timestamp{max}};
+    const std::string name = chance(4) ? "" : "s" + std::to_string(random_() % 10);
+    std::vector<std::pair<std::size_t, std::string>> gone;
+    for (std::size_t i = 0; i < commits_.size(); ++i) {
+      for (const auto& [series, sample] : commits_[i].samples) {
+        if (!range.contains(sample.t) || (!name.empty() && series != name)) continue;
+        commits_[i].doubtful.insert(series);
+        gone.emplace_back(i, series);
+      }
+    }
+    const Matcher matcher =
+        name.empty() ? Matcher::equal("job", "j") : Matcher::equal("__name__", name);
+    const auto position = db_->delete_series({matcher}, range);
+    if (!position.ok()) return;
+    ++totals_.deletions;
+    db_->when_synced(*position, [this, gone = std::move(gone)](const Status& status) {
+      if (!status.ok()) return;
+      for (const auto& [commit, series] : gone) commits_[commit].deleted.insert(series);
+      ++totals_.acknowledged_deletions;
     });
   }
 
@@ -233,8 +279,9 @@ TEST(DbCrash, AcknowledgedMeansPresentAfterAnyCrash) {
   std::cout << count << " seeds, " << totals.crashes << " crashes, " << totals.crashes_in_recovery
             << " of them while recovering; " << totals.commits << " commits, "
             << totals.acknowledged << " acknowledged, " << totals.survived
-            << " seen after a start, " << totals.blocks << " blocks, " << totals.compacted_blocks
-            << " of them compacted\n";
+            << " seen after a start, " << totals.deletions << " deletions, "
+            << totals.acknowledged_deletions << " acknowledged, " << totals.blocks << " blocks, "
+            << totals.compacted_blocks << " of them compacted\n";
   EXPECT_TRUE(count < 100 || totals.compacted_blocks > 0);
 }
 

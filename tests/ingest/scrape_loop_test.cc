@@ -483,7 +483,7 @@ TEST_F(ScrapeLoopTest, MetadataOfAFailedScrapeIsToldAgain) {
 // The request.
 
 TEST_F(ScrapeLoopTest, AsksAsPrometheusAsks) {
-  config.headers = {{"Authorization", "Bearer x"}};
+  config.http.credentials = {.kind = HttpCredentials::Kind::kAuthorization, .scheme = "Bearer"};
   config.body_size_limit = 100;
   config.scrape_timeout = milliseconds(2500);
   const HttpFetch fetch = loop().request();
@@ -492,7 +492,6 @@ TEST_F(ScrapeLoopTest, AsksAsPrometheusAsks) {
   EXPECT_EQ(fetch.body_size_max, 100u);
   EXPECT_EQ(fetch.headers,
             (HttpHeaders{
-                {"Authorization", "Bearer x"},
                 {"Accept",
                  "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
                  "application/openmetrics-text;version=0.0.1;q=0.5,"
@@ -502,6 +501,8 @@ TEST_F(ScrapeLoopTest, AsksAsPrometheusAsks) {
                 {"User-Agent", "Prometheus/3.14.0"},
                 {"X-Prometheus-Scrape-Timeout-Seconds", "2.5"},
             }));
+  ASSERT_TRUE(fetch.config);
+  EXPECT_EQ(fetch.config->credentials.scheme, "Bearer");
 }
 
 }  // namespace

@@ -80,7 +80,9 @@ scrape_configs:
   EXPECT_TRUE(b.honor_labels);
   EXPECT_EQ(b.body_size_limit, 1'572'864u);
   EXPECT_EQ(b.name_escaping, ingest::NameEscaping::kUnderscores);
-  EXPECT_EQ(b.headers, (HttpHeaders{{"Authorization", "Basic dTpw"}}));
+  EXPECT_EQ(b.http.credentials.kind, HttpCredentials::Kind::kBasic);
+  EXPECT_EQ(b.http.credentials.user.text, "u");
+  EXPECT_EQ(b.http.credentials.secret.text, "p");
   EXPECT_EQ(b.metric_relabel_rules.size(), 1u);
 }
 
@@ -126,22 +128,60 @@ scrape_configs:
                 "line 7: alerting has no effect in this version"}));
 }
 
-TEST(Config, ReadsCredentialsFromFilesBesideIt) {
-  testing::TemporaryDirectory directory;
-  const std::unique_ptr<FileSystem> files = make_posix_file_system();
-  ASSERT_TRUE(write_file_atomically(*files, directory.path() + "/token", " s3cret\n").ok());
-  const ConfigSources from{.file = directory.path() + "/p.yml", .files = files.get()};
+TEST(Config, NamesCredentialFilesBesideItWithoutReadingThem) {
+  const ConfigSources from{.file = "/etc/p/p.yml", .files = nullptr};
   const Result<Config> config = parse_config(R"(
 scrape_configs:
 - job_name: a
   authorization: {credentials_file: token}
 - job_name: b
-  bearer_token_file: missing
+  bearer_token_file: /run/missing
 )",
                                              from);
   ASSERT_TRUE(config.ok()) << config.status().message();
-  EXPECT_EQ(config->scrape_configs[0].headers, (HttpHeaders{{"Authorization", "Bearer s3cret"}}));
-  EXPECT_EQ(config->warnings.size(), 1u);
+  EXPECT_EQ(config->scrape_configs[0].http.credentials.secret.file, "/etc/p/token");
+  EXPECT_EQ(config->scrape_configs[0].http.credentials.scheme, "Bearer");
+  EXPECT_EQ(config->scrape_configs[1].http.credentials.secret.file, "/run/missing");
+  EXPECT_TRUE(config->warnings.empty());
+}
+
+TEST(Config, ReadsHowRequestsAreSent) {
+  const ConfigSources from{.file = "/etc/p.yml", .files = nullptr};
+  const Result<Config> config = parse_config(R"(
+scrape_configs:
+- job_name: a
+  scheme: https
+  tls_config: {ca_file: ca.pem, cert_file: c.pem, key_file: k.pem, server_name: x.example,
+               insecure_skip_verify: true, min_version: TLS13}
+  proxy_url: http://u:hunter2@proxy:3128
+  no_proxy: 10.0.0.0/8,.internal
+  proxy_connect_header: {X-Way: [secret1]}
+  oauth2: {client_id: id, client_secret: hunter1, token_url: "https://t/token", scopes: [a, b],
+           endpoint_params: {audience: x}, tls_config: {ca_file: /ca2.pem}}
+  http_headers: {X-A: {values: [v1, v2], secrets: [hunter3], files: [f]}}
+  follow_redirects: false
+)",
+                                             from);
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  const HttpClientConfig& http = config->scrape_configs[0].http;
+  EXPECT_EQ(http.tls.ca.file, "/etc/ca.pem");
+  EXPECT_EQ(http.tls.server_name, "x.example");
+  EXPECT_TRUE(http.tls.insecure_skip_verify);
+  EXPECT_EQ(http.tls.version_min, TlsVersion::k13);
+  EXPECT_EQ(http.proxy.no_proxy, "10.0.0.0/8,.internal");
+  ASSERT_TRUE(http.oauth2);
+  EXPECT_EQ(http.oauth2->scopes, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(http.oauth2->tls.ca.file, "/ca2.pem");
+  EXPECT_EQ(http.headers.size(), 4u);
+  EXPECT_FALSE(http.follow_redirects);
+
+  const std::string text = render_config(*config);
+  for (const char* secret : {"hunter1", "hunter2", "hunter3", "secret1"}) {
+    EXPECT_EQ(text.find(secret), std::string::npos) << text;
+  }
+  const Result<Config> again = parse_config(text, from);
+  ASSERT_TRUE(again.ok()) << again.status().message() << "\n" << text;
+  EXPECT_EQ(render_config(*again), text);
 }
 
 TEST(Config, ReadsJobsFromFurtherFiles) {
@@ -229,15 +269,27 @@ TEST(Config, SaysWhatIsWrongAndWhere) {
        sense + "unknown relabel action \"nope\" (line 3, column 21)"},
       {"scrape_configs:\n- job_name: a\n  relabel_configs: [null]\n",
        sense + "empty or null target relabeling rule in scrape config (line 3, column 21)"},
-      {"scrape_configs:\n- job_name: a\n  scheme: https\n",
-       sense + "scheme https is not supported by this version (line 3, column 11)"},
+      {"scrape_configs:\n- job_name: a\n  scheme: ftp\n",
+       sense + "unsupported scheme \"ftp\" (line 3, column 11)"},
+      {"scrape_configs:\n- job_name: a\n  oauth2: {client_id: x}\n",
+       sense + "oauth2 token_url must be configured (line 3, column 11)"},
+      {"scrape_configs:\n- job_name: a\n  tls_config: {cert: x}\n",
+       sense + "exactly one of key or key_file must be configured when a client certificate is "
+               "configured (line 3, column 15)"},
+      {"scrape_configs:\n- job_name: a\n  tls_config: {min_version: TLS9}\n",
+       sense + "unknown TLS version: TLS9 (line 3, column 29)"},
+      {"scrape_configs:\n- job_name: a\n  proxy_url: http://x\n  proxy_from_environment: true\n",
+       sense + "if proxy_from_environment is configured, proxy_url must not be configured (line 3, "
+               "column 14)"},
+      {"scrape_configs:\n- job_name: a\n  proxy_url: socks5://x\n",
+       sense + "unsupported protocol scheme \"socks5\" (line 3, column 14)"},
       {"scrape_configs:\n- job_name: a\n  basic_auth: {username: u}\n  bearer_token: x\n",
        sense + "at most one of basic_auth, oauth2 & authorization must be configured (line 2, "
                "column 3)"},
       {"scrape_configs:\n- job_name: a\n  authorization: {credentials: \"x\\r\\nHost: evil\"}\n",
        sense + "header \"Authorization\" has a line break (line 2, column 3)"},
       {"scrape_configs:\n- job_name: a\n  http_headers: {X: {values: [\"x\\ny\"]}}\n",
-       sense + "header \"X\" has a line break (line 3, column 17)"},
+       sense + "header \"X\" has a line break (line 3, column 18)"},
       {"scrape_configs:\n- job_name: a\n  authorization: {type: basic}\n",
        sense + "authorization type cannot be set to \"basic\", use \"basic_auth\" instead (line 3, "
                "column 18)"},
@@ -315,6 +367,7 @@ scrape_configs:
       secrets:
       - <secret>
   follow_redirects: true
+  enable_http2: true
 )";
   EXPECT_EQ(render_config(*config), expected);
 }

@@ -139,7 +139,38 @@ TEST(HttpClient, SaysWhyThereIsNoConnection) {
   EXPECT_EQ(response.status().message(),
             "dial tcp " + url.substr(7, url.size() - 8) + ": connect: connection refused");
   EXPECT_EQ(fixture.fetch({.url = "nonsense"}).status().code(), Code::kInvalid);
-  EXPECT_EQ(fixture.fetch({.url = "https://127.0.0.1/"}).status().code(), Code::kInvalid);
+}
+
+TEST(HttpClient, SaysSoWhenAServerDoesNotEncrypt) {
+  Fixture fixture([](HttpRequest, HttpResponder respond) { respond({}); });
+  const auto response = fixture.fetch({.url = "https://" + fixture.url("/").substr(7)});
+  EXPECT_EQ(response.status().code(), Code::kUnavailable);
+  EXPECT_NE(response.status().message().find("http: server gave HTTP response to HTTPS client"),
+            std::string::npos)
+      << response.status().message();
+}
+
+TEST(HttpClient, AsksAProxyForPlainRequests) {
+  Fixture proxy([](HttpRequest request, HttpResponder respond) {
+    respond({.body = std::string(request.header("Host")) + " " + request.path + " " +
+                     std::string(request.header("Proxy-Authorization"))});
+  });
+  HttpClientConfig config;
+  config.proxy.url = "http://u:p@" + proxy.url("").substr(7);
+  HttpFetch request{.url = "http://nowhere.invalid:81/a?b"};
+  request.config = std::make_shared<const HttpClientConfig>(config);
+  const auto response = proxy.fetch(std::move(request));
+  ASSERT_TRUE(response.ok()) << response.status().message();
+  EXPECT_EQ(response->body, "nowhere.invalid:81 /a Basic dTpw");
+}
+
+TEST(HttpClient, SaysWhenAProxyRefusesToTunnel) {
+  Fixture proxy([](HttpRequest, HttpResponder respond) { respond({.status = 403}); });
+  HttpClientConfig config;
+  config.proxy.url = "http://" + proxy.url("").substr(7);
+  HttpFetch request{.url = "https://nowhere.invalid/"};
+  request.config = std::make_shared<const HttpClientConfig>(config);
+  EXPECT_EQ(proxy.fetch(std::move(request)).status().message(), "proxyconnect tcp: 403 Forbidden");
 }
 
 TEST(HttpClient, SendsAgainWhenAKeptConnectionWasClosed) {

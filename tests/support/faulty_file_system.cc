@@ -489,6 +489,22 @@ Status FaultyFileSystem::rename(const std::string& from, const std::string& to) 
   return disk_->end_operation();
 }
 
+Status FaultyFileSystem::link_file(const std::string& from, const std::string& to) {
+  const MutexLock lock(disk_->mutex);
+  TRY(disk_->need_power());
+  const InodeId inode = TRY(disk_->find_existing(from, false));
+  const Disk::Place target = TRY(disk_->find(to));
+  if (target.inode || target.name.empty()) return io_error("link " + to + ": File exists");
+  TRY(disk_->begin_operation());
+  disk_->inodes[target.directory].entries[target.name] = inode;
+  Change change;
+  change.directory = target.directory;
+  change.name = target.name;
+  change.inode = inode;
+  disk_->changes.push_back(std::move(change));
+  return disk_->end_operation();
+}
+
 Status FaultyFileSystem::remove_file(const std::string& path) {
   const MutexLock lock(disk_->mutex);
   TRY(disk_->need_power());

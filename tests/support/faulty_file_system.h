@@ -70,6 +70,7 @@ class FaultyFileSystem final : public FileSystem {
   bool exists(const std::string& path) override;
   Status create_directories(const std::string& directory) override;
   Status rename(const std::string& from, const std::string& to) override;
+  Status link_file(const std::string& from, const std::string& to) override;
   Status remove_file(const std::string& path) override;
   Status remove_all(const std::string& path) override;
   Status truncate(const std::string& path, std::uint64_t size) override;

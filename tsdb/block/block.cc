@@ -19,10 +19,24 @@ Result<std::shared_ptr<const Block>> Block::open(FileSystem& files, const std::s
   block->index_ = TRY(IndexReader::open(files, join_path(directory, kIndexFileName)));
   block->chunks_ = TRY(ChunkFilesReader::open(files, directory));
   block->tombstones_ = TRY(read_tombstones(files, directory));
-  // The two small files are what they would be if written now, near enough for retention by size.
-  block->size_bytes_ = block->index_->size_bytes() + block->chunks_->size_bytes() +
-                       format_block_meta(block->meta_).size() + block->tombstones_.encode().size();
+  block->measure();
   return std::shared_ptr<const Block>(std::move(block));
+}
+
+/// The two small files are what they would be if written now, near enough for retention by size.
+void Block::measure() {
+  size_bytes_ = index_->size_bytes() + chunks_->size_bytes() + format_block_meta(meta_).size() +
+                tombstones_.encode().size();
+}
+
+std::shared_ptr<const Block> Block::with(BlockMeta meta, Tombstones tombstones) const {
+  std::shared_ptr<Block> block(new Block());
+  block->meta_ = std::move(meta);
+  block->index_ = index_;
+  block->chunks_ = chunks_;
+  block->tombstones_ = std::move(tombstones);
+  block->measure();
+  return block;
 }
 
 }  // namespace tarsier::tsdb

@@ -24,6 +24,9 @@ class Block final {
   /// file is missing, kIo when the disk would not answer.
   static Result<std::shared_ptr<const Block>> open(FileSystem& files, const std::string& directory);
 
+  /// The same block, its meta.json and tombstones replaced: the files must say so already.
+  std::shared_ptr<const Block> with(BlockMeta meta, Tombstones tombstones) const;
+
   const BlockMeta& meta() const { return meta_; }
   /// Both ends inclusive.
   TimeRange range() const { return {meta_.min_time, meta_.max_time - milliseconds(1)}; }
@@ -43,9 +46,11 @@ class Block final {
  private:
   Block() = default;
 
+  void measure();
+
   BlockMeta meta_;
-  std::unique_ptr<IndexReader> index_;
-  std::unique_ptr<ChunkFilesReader> chunks_;
+  std::shared_ptr<const IndexReader> index_;
+  std::shared_ptr<const ChunkFilesReader> chunks_;
   Tombstones tombstones_;
   std::uint64_t size_bytes_ = 0;
   mutable std::atomic<std::uint64_t> skipped_chunk_count_{0};

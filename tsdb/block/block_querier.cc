@@ -128,6 +128,7 @@ class BlockQuerier final : public Querier {
       if (i % kCancelStride == 0) TRY(check_cancel(cancel));
       const Bytes series = TRY(block_->index().series(refs[i]));
       if (!TRY(block_->index().overlaps(series, wanted))) continue;
+      if (TRY(is_all_deleted(refs[i], series, wanted))) continue;
       refs[kept++] = refs[i];
       if (kept == hints.series_limit) break;
     }
@@ -165,6 +166,18 @@ class BlockQuerier final : public Querier {
 
  private:
   static constexpr std::size_t kCancelStride = 1024;
+
+  /// Whether none of the series' chunks in `wanted` has a sample left.
+  Result<bool> is_all_deleted(std::uint32_t ref, Bytes series, TimeRange wanted) const {
+    const std::span<const TimeRange> deleted = block_->tombstones().ranges(ref);
+    if (deleted.empty()) return false;
+    std::vector<ChunkMeta> metas;
+    TRY(block_->index().append_chunks(series, wanted, metas));
+    return std::all_of(metas.begin(), metas.end(), [&](const ChunkMeta& meta) {
+      return is_deleted(deleted,
+                        {std::max(meta.min_time, wanted.min), std::min(meta.max_time, wanted.max)});
+    });
+  }
 
   static std::vector<std::string> to_strings(const std::vector<std::string_view>& views) {
     return {views.begin(), views.end()};

@@ -159,11 +159,32 @@ Status BlockSet::mark(const Ulid& ulid, Mark mark) {
   if (block == list.end()) return not_found("no block " + ulid.to_string());
   BlockMeta meta = (*block)->meta();
   (mark == Mark::kDeletable ? meta.deletable : meta.compaction_failed) = true;
-  const std::string directory = join_path(data_directory_, ulid.to_string());
-  TRY(write_file_atomically(files_, join_path(directory, kMetaFileName), format_block_meta(meta)));
-  *block = TRY(Block::open(files_, directory));
+  TRY(write_meta(meta));
+  *block = (*block)->with(std::move(meta), (*block)->tombstones());
   publish(std::move(list));
   return {};
+}
+
+Status BlockSet::set_tombstones(const Ulid& ulid, Tombstones tombstones) {
+  BlockList list = *blocks();
+  const auto block = std::find_if(list.begin(), list.end(),
+                                  [&](const auto& one) { return one->meta().ulid == ulid; });
+  if (block == list.end()) return not_found("no block " + ulid.to_string());
+  BlockMeta meta = (*block)->meta();
+  meta.tombstone_count = tombstones.range_count();
+  const std::string directory = join_path(data_directory_, ulid.to_string());
+  TRY(write_file_atomically(files_, join_path(directory, kTombstonesFileName),
+                            tombstones.encode()));
+  TRY(write_meta(meta));
+  *block = (*block)->with(std::move(meta), std::move(tombstones));
+  publish(std::move(list));
+  return {};
+}
+
+Status BlockSet::write_meta(const BlockMeta& meta) {
+  const std::string directory = join_path(data_directory_, meta.ulid.to_string());
+  return write_file_atomically(files_, join_path(directory, kMetaFileName),
+                               format_block_meta(meta));
 }
 
 Status BlockSet::remove(const Ulid& ulid) {

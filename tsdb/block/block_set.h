@@ -56,6 +56,9 @@ class BlockSet final {
   /// Writes a mark into the block's meta.json and publishes the block with it. Fields of meta.json
   /// that we do not know are lost, as when Prometheus marks.
   Status mark(const Ulid& ulid, Mark mark);
+  /// Replaces what is deleted in a block: the tombstones file, then their number in meta.json, then
+  /// the published block. A crash in between leaves the old or the new tombstones.
+  Status set_tombstones(const Ulid& ulid, Tombstones tombstones);
   /// Deletes one block: under a temporary name first, so that a crash leaves no half of it.
   Status remove(const Ulid& ulid);
 
@@ -69,6 +72,7 @@ class BlockSet final {
   Status remove_temporary_directories();
   Status set_aside(const std::string& name, const Status& why);
   Status delete_directory(const std::string& name);
+  Status write_meta(const BlockMeta& meta);
   void publish(BlockList blocks);
 
   FileSystem& files_;

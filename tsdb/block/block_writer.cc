@@ -1,7 +1,8 @@
 #include "tsdb/block/block_writer.h"
 
+#include <algorithm>
+
 #include "base/check.h"
-#include "tsdb/block/tombstones.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -39,7 +40,12 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::create(FileSystem& files,
   return writer;
 }
 
-Status BlockWriter::add_series(const Labels& labels, std::span<const EncodedChunk> chunks) {
+void BlockWriter::extend_to(Timestamp max_time) {
+  meta_.max_time = std::max(meta_.max_time, max_time);
+}
+
+Status BlockWriter::add_series(const Labels& labels, std::span<const EncodedChunk> chunks,
+                               std::span<const TimeRange> deleted) {
   CHECK(!chunks.empty());
   CHECK(meta_.min_time <= chunks.front().min_time && chunks.back().max_time < meta_.max_time,
         "a chunk is outside the time of its block");
@@ -52,7 +58,12 @@ Status BlockWriter::add_series(const Labels& labels, std::span<const EncodedChun
     (chunk.chunk.encoding == ChunkEncoding::kXor ? meta_.float_sample_count
                                                  : meta_.histogram_sample_count) += samples;
   }
-  TRY(index_->add_series(labels, chunk_metas_));
+  const std::uint32_t ref = TRY(index_->add_series(labels, chunk_metas_));
+  const TimeRange held{chunks.front().min_time, chunks.back().max_time};
+  for (const TimeRange& gone : deleted) {
+    if (!gone.overlaps(held)) continue;
+    tombstones_.add(ref, {std::max(gone.min, held.min), std::min(gone.max, held.max)});
+  }
   ++meta_.series_count;
   meta_.chunk_count += chunks.size();
   return {};
@@ -65,10 +76,11 @@ Result<std::optional<BlockMeta>> BlockWriter::finish() {
 }
 
 Status BlockWriter::publish() {
+  meta_.tombstone_count = tombstones_.range_count();
   TRY(chunks_->finish());
   TRY(index_->finish());
   TRY(write_file_atomically(files_, join_path(temporary_, kTombstonesFileName),
-                            Tombstones().encode()));
+                            tombstones_.encode()));
   TRY(write_file_atomically(files_, join_path(temporary_, kMetaFileName),
                             format_block_meta(meta_)));
   TRY(files_.sync_directory(temporary_));

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "tsdb/block/block_meta.h"
 #include "tsdb/block/chunk_files.h"
+#include "tsdb/block/tombstones.h"
 #include "tsdb/index/index_writer.h"
 #include "tsdb/labels.h"
 
@@ -43,9 +44,13 @@ class BlockWriter final {
                                                      std::uint64_t segment_bytes_max);
   ~BlockWriter();
 
-  /// REQUIRES: labels greater than the ones before and made of known symbols; chunks in time order,
-  /// at least one, without overlap, within the block's time.
-  Status add_series(const Labels& labels, std::span<const EncodedChunk> chunks);
+  /// The block ends no earlier than this (exclusive).
+  void extend_to(Timestamp max_time);
+  /// `deleted` goes into the block's tombstones. REQUIRES: labels greater than the ones before and
+  /// made of known symbols; chunks in time order, at least one, without overlap, within the block's
+  /// time.
+  Status add_series(const Labels& labels, std::span<const EncodedChunk> chunks,
+                    std::span<const TimeRange> deleted = {});
 
   /// Syncs everything and publishes the block under its name. Without any series there is nothing
   /// to publish, and no value.
@@ -62,6 +67,7 @@ class BlockWriter final {
   std::unique_ptr<ChunkFilesWriter> chunks_;
   std::unique_ptr<IndexWriter> index_;
   std::vector<ChunkMeta> chunk_metas_;
+  Tombstones tombstones_;
   bool published_ = false;
 };
 

@@ -36,6 +36,13 @@ void Tombstones::add(std::uint64_t series_ref, TimeRange range) {
   ranges.insert(ranges.erase(first, last), range);
 }
 
+void Tombstones::remove_before(Timestamp t) {
+  for (auto& [ref, ranges] : by_series_) {
+    std::erase_if(ranges, [&](TimeRange range) { return range.max < t; });
+  }
+  std::erase_if(by_series_, [](const auto& entry) { return entry.second.empty(); });
+}
+
 std::size_t Tombstones::range_count() const {
   std::size_t count = 0;
   for (const auto& [ref, ranges] : by_series_) count += ranges.size();
@@ -101,6 +108,13 @@ Result<Tombstones> read_tombstones(FileSystem& files, const std::string& directo
   Result<Tombstones> tombstones = Tombstones::decode(as_bytes(*bytes));
   if (!tombstones.ok()) return std::move(tombstones).status().with_prefix(directory);
   return tombstones;
+}
+
+bool is_deleted(std::span<const TimeRange> deleted, TimeRange range) {
+  // Ranges never touch, so only one can hold all of it.
+  return std::any_of(deleted.begin(), deleted.end(), [&](TimeRange gone) {
+    return gone.min <= range.min && range.max <= gone.max;
+  });
 }
 
 void remove_deleted(std::span<const TimeRange> deleted, std::size_t from, SampleColumns& columns) {

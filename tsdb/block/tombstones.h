@@ -23,6 +23,8 @@ class Tombstones final {
  public:
   /// REQUIRES: range.min <= range.max.
   void add(std::uint64_t series_ref, TimeRange range);
+  /// Forgets what ends before `t`.
+  void remove_before(Timestamp t);
   bool empty() const { return by_series_.empty(); }
   std::size_t range_count() const;
   /// The deleted ranges of a series, ascending. The view lives until the next add.
@@ -39,6 +41,9 @@ class Tombstones final {
 
 /// Reads `<directory>/tombstones`; a missing file means none.
 Result<Tombstones> read_tombstones(FileSystem& files, const std::string& directory);
+
+/// Whether everything in `range` is in one of `deleted`.
+bool is_deleted(std::span<const TimeRange> deleted, TimeRange range);
 
 /// Removes the samples at positions >= `from` that lie in one of `deleted` (ascending).
 void remove_deleted(std::span<const TimeRange> deleted, std::size_t from, SampleColumns& columns);

@@ -78,6 +78,10 @@ Status BlockCompaction::compact(const BlockList& inputs, const Ulid& ulid) {
   const auto meta =
       TRY(compact_blocks(files_, data_directory_, inputs, ulid, segment_bytes_max_, &cancel_));
   if (!meta) {
+    if (holds_horizon(inputs)) {
+      return unavailable(
+          "no sample is left, but the newest block is needed to know where the log begins");
+    }
     // Marked first: should only some be gone when the power goes, the next start sees to the rest.
     for (const auto& input : inputs) {
       TRY(blocks_.mark(input->meta().ulid, BlockSet::Mark::kDeletable));
@@ -94,6 +98,26 @@ Status BlockCompaction::compact(const BlockList& inputs, const Ulid& ulid) {
                                  {"max_time", std::to_string(meta->max_time.ms)},
                                  {"series", std::to_string(meta->series_count)},
                                  {"samples", std::to_string(meta->sample_count)}});
+  return {};
+}
+
+/// Whether the log would be read again from an earlier time if these blocks went.
+bool BlockCompaction::holds_horizon(const BlockList& inputs) const {
+  return std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) {
+    return input->meta().is_complete() && input->meta().max_time >= blocks_.complete_until();
+  });
+}
+
+Status BlockCompaction::clean_tombstones(const std::function<Ulid()>& next_ulid) {
+  const double start = seconds_now();
+  const auto list = blocks_.blocks();
+  for (const auto& block : *list) {
+    if (block->tombstones().empty()) continue;
+    const Status status = compact({block}, next_ulid());
+    if (status.ok() || status.code() == Code::kUnavailable) continue;
+    return status;
+  }
+  metrics_.cleanup_seconds.observe(seconds_now() - start);
   return {};
 }
 
@@ -120,6 +144,10 @@ BlockCompaction::Outcome BlockCompaction::run_due(Timestamp now, const Ulid& uli
     return Outcome::kDone;
   }
   if (status.code() == Code::kCancelled) return Outcome::kCancelled;
+  if (status.code() == Code::kUnavailable) {
+    not_before_ = now + kPauseAfterFailure;
+    return Outcome::kNothingDue;
+  }
   metrics_.failed.add();
   log_.error("Compacting blocks failed",
              {{"ulids", names_of(inputs)}, {"error", status.message()}});
@@ -137,6 +165,9 @@ void BlockCompaction::collect(MetricWriter& out) const {
               static_cast<double>(metrics_.failed.value()));
   out.histogram("prometheus_tsdb_compaction_duration_seconds", "Duration of compaction runs",
                 metrics_.seconds);
+  out.histogram("prometheus_tsdb_tombstone_cleanup_seconds",
+                "The time taken to recompact blocks to remove tombstones.",
+                metrics_.cleanup_seconds);
 }
 
 }  // namespace tarsier::tsdb

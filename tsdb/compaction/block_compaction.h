@@ -1,6 +1,6 @@
 #pragma once
 
-#include <optional>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,6 +35,10 @@ class BlockCompaction final {
   /// when the disk fails, they are tried again later. When no sample is left, the inputs are marked
   /// deletable and go.
   Outcome run_due(Timestamp now, const Ulid& ulid);
+  /// Rewrites every block of which something is deleted. A block without any sample left goes too,
+  /// unless it is the newest complete one: it says up to where the log is in blocks. `next_ulid`
+  /// names the new blocks.
+  Status clean_tombstones(const std::function<Ulid()>& next_ulid);
   /// Makes a running and every later run_due give up soon.
   void cancel() { cancel_.cancel(); }
   void collect(MetricWriter& out) const;
@@ -44,6 +48,7 @@ class BlockCompaction final {
     Counter compactions;
     Counter failed;
     HistogramMetric seconds{{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192}};
+    HistogramMetric cleanup_seconds{{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
   };
   Metrics& metrics() { return metrics_; }
 
@@ -51,6 +56,7 @@ class BlockCompaction final {
   /// Blocks that are due together. Empty: none.
   BlockList plan() const;
   Status compact(const BlockList& inputs, const Ulid& ulid);
+  bool holds_horizon(const BlockList& inputs) const;
   Status check_room(const BlockList& inputs) const;
   void mark_failed(const BlockList& inputs);
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tsdb/block/chunk_files.h"
 #include "tsdb/head/head_appender.h"
 
 namespace tarsier::tsdb {
@@ -283,15 +284,15 @@ std::size_t Head::append_run(Slot slot, std::span<const Sample> samples, Lane& l
 void Head::seal(Slot slot, Lane& lane) {
   SeriesRecord& record = table_.record(slot);
   SeriesInfo& info = table_.info(slot);
-  const std::size_t size = record.chunk.byte_count();
-  SealedChunk* const sealed = lane.sealed.window(window_end(record.chunk_start)).allocate(size);
+  NewSealedChunk chunk;
+  chunk.header = {info.ref, Timestamp{record.chunk_start}, Timestamp{record.chunk.t},
+                  static_cast<std::uint8_t>(ChunkEncoding::kXor), false};
+  chunk.size = record.chunk.byte_count();
+  chunk.sample_count = record.chunk.sample_count;
+  const auto [sealed, data] = lane.sealed.window(window_end(record.chunk_start)).allocate(chunk);
   sealed->previous = info.newest_sealed;
   sealed->previous_max_t = info.newest_sealed_max_t;
-  sealed->max_t = record.chunk.t;
-  sealed->size = static_cast<std::uint16_t>(size);
-  sealed->sample_count = record.chunk.sample_count;
-  open_.copy(record.place.first, record.chunk.sample_count,
-             {reinterpret_cast<std::byte*>(sealed) + SealedChunk::kHeaderBytes, size});
+  open_.copy(record.place.first, record.chunk.sample_count, data);
   open_.free(lane.cells, record.place);
   info.newest_sealed = sealed;
   info.newest_sealed_max_t = sealed->max_t;
@@ -349,7 +350,10 @@ void Head::replay_metadata(std::span<const RefMetadata> metadata) {
   }
 }
 
-void Head::finish_replay() { table_.finish_restore(newest_replayed_ref_); }
+void Head::finish_replay() {
+  table_.finish_restore(newest_replayed_ref_);
+  publish(std::exchange(replayed_tombstones_, {}));
+}
 
 // --- Reading
 
@@ -406,6 +410,7 @@ void Head::find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const {
     if (record.has_open_chunk() && record.chunk_start <= range.max.ms &&
         record.chunk.t >= range.min.ms) {
       out.open_bytes = record.chunk.byte_count();
+      out.open_range = {Timestamp{record.chunk_start}, Timestamp{record.chunk.t}};
       open_.copy(record.place.first, record.chunk.sample_count,
                  std::span(out.open).first(out.open_bytes));
     }

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "tsdb/appender.h"
+#include "tsdb/block/tombstones.h"
 #include "tsdb/db.h"
 #include "tsdb/head/open_chunks.h"
 #include "tsdb/head/sealed_chunks.h"
@@ -121,6 +122,8 @@ class Head final {
   /// Takes over what the lane has. REQUIRES: nobody uses it.
   void merge_lane(ReplayLane& lane) EXCLUDES_LOCK(commit_mutex_);
   void replay_metadata(std::span<const RefMetadata> metadata);
+  /// Takes what came before in the log, and nothing that comes after.
+  void replay_tombstones(std::span<const RefTombstone> tombstones) EXCLUDES_LOCK(commit_mutex_);
   void finish_replay();
 
   // What readers do.
@@ -146,12 +149,23 @@ class Head final {
     std::vector<const SealedChunk*> sealed;  ///< Newest first.
     std::array<std::byte, 1088> open;        ///< A copy of the open chunk.
     std::size_t open_bytes = 0;              ///< 0: it has none of the range.
+    TimeRange open_range;                    ///< First and last sample of the open chunk.
   };
   /// REQUIRES: range.min is not before the caller's generation.
   void find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const;
 
+  /// What is deleted, by series reference. Never changes; a selection keeps the one of its moment.
+  std::shared_ptr<const Tombstones> tombstones() const EXCLUDES_LOCK(generation_mutex_);
+
   // Maintenance, from one thread.
 
+  /// Deletes the samples in `range` that the series of `slots` have now: logged, then gone for
+  /// every selection to come. Lasting once the log is synced up to the position. REQUIRES: the
+  /// caller holds a generation that has the slots.
+  Result<LogPosition> delete_samples(std::span<const Slot> slots, TimeRange range)
+      EXCLUDES_LOCK(commit_mutex_);
+  /// Deletions before `end` are nobody's business any more.
+  void forget_deletions_before(Timestamp end);
   bool is_empty() const { return min_time() > max_time(); }
   std::int64_t min_time() const { return min_time_.load(std::memory_order_relaxed); }
   std::int64_t max_time() const { return max_time_.load(std::memory_order_relaxed); }
@@ -229,8 +243,13 @@ class Head final {
   std::map<std::string, std::vector<MetadataEntry>, std::less<>> metadata_
       GUARDED_BY(metadata_mutex_);
 
+  void publish(Tombstones tombstones) EXCLUDES_LOCK(generation_mutex_);
+  Tombstones replayed_tombstones_;
+
   mutable Mutex generation_mutex_;
   std::shared_ptr<HeadGeneration> generation_ GUARDED_BY(generation_mutex_);
+  std::shared_ptr<const Tombstones> tombstones_ GUARDED_BY(generation_mutex_) =
+      std::make_shared<Tombstones>();
 };
 
 /// What one of several threads that replay has for itself.

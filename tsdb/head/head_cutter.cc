@@ -1,9 +1,9 @@
 #include "tsdb/head/head_cutter.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
-#include "base/check.h"
 #include "tsdb/block/block_writer.h"
 
 namespace tarsier::tsdb {
@@ -16,7 +16,16 @@ struct Content {
   std::int64_t min_time = INT64_MAX;
 };
 
-Content survey(Head& head, const HeadGeneration& generation, TimeRange range) {
+/// First and last sample of what was found, if anything was.
+std::optional<TimeRange> held_range(const Head::ChunksInRange& chunks) {
+  const bool has_open = chunks.open_bytes > 0;
+  if (chunks.sealed.empty()) return has_open ? std::optional(chunks.open_range) : std::nullopt;
+  return TimeRange{Timestamp{chunks.sealed.back()->min_t()},
+                   has_open ? chunks.open_range.max : Timestamp{chunks.sealed.front()->max_t}};
+}
+
+Content survey(Head& head, const HeadGeneration& generation, const Tombstones& tombstones,
+               TimeRange range) {
   SeriesTable& table = generation.table;
   Content content;
   {
@@ -28,8 +37,9 @@ Content survey(Head& head, const HeadGeneration& generation, TimeRange range) {
   Head::ChunksInRange chunks;
   std::erase_if(content.slots, [&](Slot slot) {
     head.find_chunks(slot, range, chunks);
-    if (chunks.sealed.empty()) return true;
-    content.min_time = std::min(content.min_time, chunks.sealed.back()->min_t());
+    const std::optional<TimeRange> held = held_range(chunks);
+    if (!held || is_deleted(tombstones.ranges(table.info(slot).ref), *held)) return true;
+    content.min_time = std::min(content.min_time, held->min.ms);
     for (const PairId pair : table.info(slot).pair_ids()) {
       if (pair >= seen.size()) seen.resize(std::max<std::size_t>(pair + 1, 2 * seen.size()));
       if (!seen[pair]) pairs.push_back(pair);
@@ -46,20 +56,20 @@ Content survey(Head& head, const HeadGeneration& generation, TimeRange range) {
   return content;
 }
 
-}  // namespace
-
-Result<std::optional<BlockMeta>> cut_block(Head& head, FileSystem& files,
-                                           const std::string& data_directory, Ulid ulid,
-                                           Timestamp end, std::uint64_t segment_bytes_max) {
+/// Writes what the head has in `range` into a block that ends at the end of the range or later.
+Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files,
+                                             const std::string& data_directory, Ulid ulid,
+                                             TimeRange range, std::uint64_t segment_bytes_max) {
+  const std::shared_ptr<const Tombstones> tombstones = head.tombstones();
   const std::shared_ptr<const HeadGeneration> generation = head.generation();
-  const TimeRange range{Timestamp{generation->min_time}, end - milliseconds(1)};
-  Content content = survey(head, *generation, range);
+  range.min = std::max(range.min, Timestamp{generation->min_time});
+  Content content = survey(head, *generation, *tombstones, range);
   if (content.slots.empty()) return std::optional<BlockMeta>();
 
   BlockMeta meta;
   meta.ulid = ulid;
   meta.min_time = Timestamp{content.min_time};
-  meta.max_time = end;
+  meta.max_time = range.max + milliseconds(1);
   meta.sources = {ulid};
   const auto writer = TRY(BlockWriter::create(files, data_directory, std::move(meta),
                                               std::move(content.symbols), segment_bytes_max));
@@ -67,16 +77,40 @@ Result<std::optional<BlockMeta>> cut_block(Head& head, FileSystem& files,
   std::vector<EncodedChunk> encoded;
   for (const Slot slot : content.slots) {
     head.find_chunks(slot, range, chunks);
-    CHECK(chunks.open_bytes == 0, "a frozen head has no open chunk before its end");
     encoded.clear();
     for (auto chunk = chunks.sealed.rbegin(); chunk != chunks.sealed.rend(); ++chunk) {
       encoded.push_back({Timestamp{(*chunk)->min_t()},
                          Timestamp{(*chunk)->max_t},
                          {ChunkEncoding::kXor, (*chunk)->bytes()}});
     }
-    TRY(writer->add_series(head.table().labels(slot), encoded));
+    if (chunks.open_bytes > 0) {
+      encoded.push_back({chunks.open_range.min,
+                         chunks.open_range.max,
+                         {ChunkEncoding::kXor, Bytes(chunks.open).first(chunks.open_bytes)}});
+    }
+    writer->extend_to(encoded.back().max_time + milliseconds(1));
+    TRY(writer->add_series(head.table().labels(slot), encoded,
+                           tombstones->ranges(head.table().info(slot).ref)));
   }
   return writer->finish();
+}
+
+}  // namespace
+
+Result<std::optional<BlockMeta>> cut_block(Head& head, FileSystem& files,
+                                           const std::string& data_directory, Ulid ulid,
+                                           Timestamp end, std::uint64_t segment_bytes_max) {
+  // Frozen: whatever is open begins at the end or behind it.
+  return write_block(head, files, data_directory, ulid, {kMinTimestamp, end - milliseconds(1)},
+                     segment_bytes_max);
+}
+
+Result<std::optional<BlockMeta>> copy_head(Head& head, FileSystem& files,
+                                           const std::string& data_directory, Ulid ulid,
+                                           std::uint64_t segment_bytes_max) {
+  if (head.is_empty()) return std::optional<BlockMeta>();
+  return write_block(head, files, data_directory, ulid, {kMinTimestamp, Timestamp{head.max_time()}},
+                     segment_bytes_max);
 }
 
 }  // namespace tarsier::tsdb

@@ -12,10 +12,16 @@
 namespace tarsier::tsdb {
 
 /// Writes everything the head has before `end` as a block of level 1: series in label order, chunks
-/// copied as they are. No value if there is nothing. Commits and queries go on meanwhile.
-/// REQUIRES: the head is frozen before `end`.
+/// copied as they are, what is deleted of them in the block's tombstones. No value if there is
+/// nothing. Commits and queries go on meanwhile. REQUIRES: the head is frozen before `end`.
 Result<std::optional<BlockMeta>> cut_block(Head& head, FileSystem& files,
                                            const std::string& data_directory, Ulid ulid,
                                            Timestamp end, std::uint64_t segment_bytes_max);
+
+/// The same with all the head has, open chunks included, and the head as it was. Each series is
+/// copied at a moment of its own.
+Result<std::optional<BlockMeta>> copy_head(Head& head, FileSystem& files,
+                                           const std::string& data_directory, Ulid ulid,
+                                           std::uint64_t segment_bytes_max);
 
 }  // namespace tarsier::tsdb

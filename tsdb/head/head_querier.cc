@@ -73,9 +73,11 @@ class HeadPostingsSource final {
 class HeadSeriesSet final : public SeriesSet {
  public:
   HeadSeriesSet(const Head& head, std::shared_ptr<const HeadGeneration> generation,
-                std::vector<Slot> slots, std::vector<Head::Newest> newest)
+                std::shared_ptr<const Tombstones> tombstones, std::vector<Slot> slots,
+                std::vector<Head::Newest> newest)
       : head_(head),
         generation_(std::move(generation)),
+        tombstones_(std::move(tombstones)),
         slots_(std::move(slots)),
         newest_(std::move(newest)) {}
 
@@ -88,20 +90,24 @@ class HeadSeriesSet final : public SeriesSet {
   Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
     range = visible(i, range);
     if (range.min > range.max) return {};
+    const std::size_t begin = out.size();
     Head::ChunksInRange chunks;
     head_.find_chunks(slots_[i], range, chunks);
     for (auto chunk = chunks.sealed.rbegin(); chunk != chunks.sealed.rend(); ++chunk) {
       TRY(decode_xor_chunk((*chunk)->bytes(), range, out));
     }
-    if (chunks.open_bytes == 0) return {};
-    return decode_xor_chunk(Bytes(chunks.open).first(chunks.open_bytes), range, out);
+    if (chunks.open_bytes > 0) {
+      TRY(decode_xor_chunk(Bytes(chunks.open).first(chunks.open_bytes), range, out));
+    }
+    remove_deleted(deleted(i), begin, out);
+    return {};
   }
 
   Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const override {
     const Head::Newest newest = newest_[i];
     range = visible(i, range);
     if (range.min > range.max) return std::optional<Sample>();
-    if (range.max.ms == newest.t) {
+    if (range.max.ms == newest.t && !is_deleted(deleted(i), {range.max, range.max})) {
       return std::optional<Sample>({Timestamp{newest.t}, std::bit_cast<double>(newest.value_bits)});
     }
     Head::ChunksInRange chunks;
@@ -109,10 +115,12 @@ class HeadSeriesSet final : public SeriesSet {
     SampleColumns out;
     if (chunks.open_bytes > 0) {
       TRY(decode_xor_chunk(Bytes(chunks.open).first(chunks.open_bytes), range, out));
+      remove_deleted(deleted(i), 0, out);
     }
     for (const SealedChunk* chunk : chunks.sealed) {
       if (out.size() > 0) break;
       TRY(decode_xor_chunk(chunk->bytes(), range, out));
+      remove_deleted(deleted(i), 0, out);
     }
     if (out.size() == 0) return std::optional<Sample>();
     return std::optional<Sample>({Timestamp{out.times_ms.back()}, out.values.back()});
@@ -123,9 +131,14 @@ class HeadSeriesSet final : public SeriesSet {
     return {std::max(range.min, Timestamp{generation_->min_time}),
             std::min(range.max, Timestamp{newest_[i].t})};
   }
+  std::span<const TimeRange> deleted(std::size_t i) const {
+    if (tombstones_->empty()) return {};
+    return tombstones_->ranges(head_.table().info(slots_[i]).ref);
+  }
 
   const Head& head_;
   const std::shared_ptr<const HeadGeneration> generation_;
+  const std::shared_ptr<const Tombstones> tombstones_;
   const std::vector<Slot> slots_;  // In label order.
   const std::vector<Head::Newest> newest_;
 };
@@ -133,7 +146,10 @@ class HeadSeriesSet final : public SeriesSet {
 class HeadQuerier final : public Querier {
  public:
   HeadQuerier(const Head& head, TimeRange range)
-      : head_(head), generation_(head.generation()), range_(range) {}
+      : head_(head),
+        tombstones_(head.tombstones()),
+        generation_(head.generation()),
+        range_(range) {}
 
   Result<std::unique_ptr<SeriesSet>> select(const std::vector<Matcher>& matchers,
                                             const SelectHints& hints,
@@ -149,8 +165,9 @@ class HeadQuerier final : public Querier {
     TRY(head_.snapshot(captures, find_slots));
     std::vector<std::unique_ptr<SeriesSet>> sets;
     for (Head::Capture& capture : captures) {
-      sets.push_back(std::make_unique<HeadSeriesSet>(head_, generation_, std::move(capture.slots),
-                                                     std::move(capture.newest)));
+      drop_deleted(capture);
+      sets.push_back(std::make_unique<HeadSeriesSet>(
+          head_, generation_, tombstones_, std::move(capture.slots), std::move(capture.newest)));
     }
     return sets;
   }
@@ -188,6 +205,22 @@ class HeadQuerier final : public Querier {
   }
 
  private:
+  /// Takes out the series of which nothing is left.
+  void drop_deleted(Head::Capture& capture) const {
+    if (tombstones_->empty()) return;
+    const std::int64_t oldest = std::max(capture.min_time, head_.min_time());
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < capture.slots.size(); ++i) {
+      const auto deleted = tombstones_->ranges(head_.table().info(capture.slots[i]).ref);
+      const TimeRange visible{Timestamp{oldest}, Timestamp{capture.newest[i].t}};
+      if (is_deleted(deleted, visible)) continue;
+      capture.slots[kept] = capture.slots[i];
+      capture.newest[kept++] = capture.newest[i];
+    }
+    capture.slots.resize(kept);
+    capture.newest.resize(kept);
+  }
+
   HeadPostingsSource source() const { return {generation_->table, *generation_->postings}; }
 
   Status find_slots(const std::vector<SelectRequest>& requests, const CancelToken* cancel,
@@ -209,10 +242,13 @@ class HeadQuerier final : public Querier {
     const std::vector<SelectRequest> requests = {{matchers, {}}};
     const auto find_slots = [&] { return this->find_slots(requests, nullptr, captures); };
     TRY(head_.snapshot(captures, find_slots));
+    drop_deleted(captures[0]);
     return std::move(captures[0].slots);
   }
 
   const Head& head_;
+  // Taken before the generation: a truncation in between forgets what only the older one needs.
+  const std::shared_ptr<const Tombstones> tombstones_;
   const std::shared_ptr<const HeadGeneration> generation_;
   const TimeRange range_;
 };
@@ -221,6 +257,12 @@ class HeadQuerier final : public Querier {
 
 std::unique_ptr<Querier> make_head_querier(const Head& head, TimeRange range) {
   return std::make_unique<HeadQuerier>(head, range);
+}
+
+Result<std::vector<Slot>> select_slots(const HeadGeneration& generation,
+                                       const std::vector<Matcher>& matchers) {
+  HeadPostingsSource postings(generation.table, *generation.postings);
+  return select_postings(postings, matchers, nullptr);
 }
 
 }  // namespace tarsier::tsdb

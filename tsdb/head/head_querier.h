@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "tsdb/head/head.h"
+#include "tsdb/matcher.h"
 #include "tsdb/querier.h"
 
 namespace tarsier::tsdb {
@@ -12,5 +13,8 @@ namespace tarsier::tsdb {
 /// newest time of each selected series, all under one hold of the commit lock, is a snapshot of
 /// whole commits. Selections made together are of one moment (docs/decisions/0004).
 std::unique_ptr<Querier> make_head_querier(const Head& head, TimeRange range);
+/// The slots of `generation` that pass all `matchers`, with or without samples.
+Result<std::vector<Slot>> select_slots(const HeadGeneration& generation,
+                                       const std::vector<Matcher>& matchers);
 
 }  // namespace tarsier::tsdb

@@ -23,6 +23,7 @@ void replay_record(const DecodedRecord& record, Head& head, ReplayRouter& router
       router.add(record.samples);
       return;
     case RecordType::kMetadata: head.replay_metadata(record.metadata); return;
+    case RecordType::kTombstones: head.replay_tombstones(record.tombstones); return;
     default: ++statistics.skipped_record_count; return;
   }
 }

@@ -18,6 +18,7 @@ Status decode(Bytes record, DecodedRecord& out) {
     case RecordType::kSamples:
     case RecordType::kSamplesV2: return decode_samples(record, out.samples);
     case RecordType::kMetadata: return decode_metadata(record, out.metadata);
+    case RecordType::kTombstones: return decode_tombstones(record, out.tombstones);
     default: return {};
   }
 }

@@ -20,6 +20,7 @@ struct DecodedRecord {
   std::vector<RefSeries> series;
   std::vector<RefSample> samples;
   std::vector<RefMetadata> metadata;
+  std::vector<RefTombstone> tombstones;
 };
 
 /// Records in log order: enough that handing them over costs nothing.

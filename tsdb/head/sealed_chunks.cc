@@ -1,45 +1,117 @@
 #include "tsdb/head/sealed_chunks.h"
 
-#include <cstddef>
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include <sys/mman.h>
+
 #include "base/check.h"
-#include "tsdb/chunk/xor_chunk.h"
 
 namespace tarsier::tsdb {
 
 std::int64_t SealedChunk::min_t() const {
-  return ByteReader(bytes().subspan(kXorHeaderBytes)).varint();
+  if (span_ms != kLongSpan) return max_t - std::int64_t{span_ms};
+  // Series, times, encoding and length stand in front of the data.
+  const Bytes chunk = bytes();
+  const std::byte* const entry = chunk.data() - uvarint_bytes(size) - kHeadChunkFixedBytes;
+  return static_cast<std::int64_t>(load_be<std::uint64_t>(entry + 8));
 }
 
-SealedChunk* SealedWindow::allocate(std::size_t size) {
-  static_assert(offsetof(SealedChunk, sample_count) + sizeof(std::uint16_t) ==
-                SealedChunk::kHeaderBytes);
-  CHECK(size <= 0xffff);
-  const std::size_t whole = (SealedChunk::kHeaderBytes + size + 7) / 8 * 8;
-  if (used_ + whole > kPageBytes) {
-    CHECK(whole <= kPageBytes);
-    pages_.push_back(std::make_unique_for_overwrite<std::byte[]>(kPageBytes));
+std::uint8_t SealedChunk::encoding() const {
+  const Bytes chunk = bytes();
+  const auto stored = static_cast<unsigned>(*(chunk.data() - uvarint_bytes(size) - 1));
+  return static_cast<std::uint8_t>(stored & ~unsigned{kOutOfOrderFlag});
+}
+
+StagedPage::StagedPage()
+    : memory_(static_cast<std::byte*>(
+          ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {
+  CHECK(static_cast<void*>(memory_) != MAP_FAILED, "out of memory");
+}
+
+StagedPage::~StagedPage() { ::munmap(memory_, kBytes); }
+
+SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* data) {
+  CHECK(chunk.size <= 0xffff);
+  if (used_ == kPageChunks) {
+    pages_.push_back(std::make_unique_for_overwrite<SealedChunk[]>(kPageChunks));
     bytes_ += kPageBytes;
     used_ = 0;
   }
-  std::byte* const at = pages_.back().get() + used_;
-  used_ += whole;
+  SealedChunk* const made = &pages_.back()[used_++];
   ++chunk_count_;
-  return new (at) SealedChunk;
+  made->previous = nullptr;
+  made->previous_max_t = INT64_MIN;
+  made->max_t = chunk.header.max_time.ms;
+  // Unsigned, as foreign times may be far apart.
+  const std::uint64_t span = static_cast<std::uint64_t>(chunk.header.max_time.ms) -
+                             static_cast<std::uint64_t>(chunk.header.min_time.ms);
+  made->span_ms = static_cast<std::uint32_t>(std::min<std::uint64_t>(span, SealedChunk::kLongSpan));
+  made->size = static_cast<std::uint16_t>(chunk.size);
+  made->sample_count = chunk.sample_count;
+  made->data.store(data, std::memory_order_release);
+  return made;
+}
+
+SealedWindow::Allocated SealedWindow::allocate(const NewSealedChunk& chunk) {
+  const std::size_t whole = head_chunk_entry_bytes(chunk.size);
+  CHECK(whole <= StagedPage::kBytes);
+  if (staged_.empty() || staged_.back()->is_closed || staged_.back()->room() < whole) {
+    staged_.push_back(std::make_unique<StagedPage>());
+  }
+  StagedPage& page = *staged_.back();
+  std::byte* const data = write_head_chunk_header(chunk.header, chunk.size, page.allocate(whole));
+  staged_bytes_ += whole;
+  SealedChunk* const made = make(chunk, data);
+  page.chunks.push_back(made);
+  return {made, {data, chunk.size}};
+}
+
+SealedChunk* SealedWindow::adopt(const NewSealedChunk& chunk, const std::byte* data) {
+  return make(chunk, data);
 }
 
 void SealedWindow::merge(SealedWindow& other) {
-  // Their last page may be half full; ours stays the one that is filled.
+  // The last pages of both may be half full; ours stay the ones that are filled.
   const auto at = pages_.empty() ? pages_.end() : std::prev(pages_.end());
-  if (pages_.empty()) used_ = kPageBytes;
+  if (pages_.empty()) used_ = kPageChunks;
   pages_.insert(at, std::make_move_iterator(other.pages_.begin()),
                 std::make_move_iterator(other.pages_.end()));
   other.pages_.clear();
-  other.used_ = kPageBytes;
+  other.used_ = kPageChunks;
+  const auto staged_at = staged_.empty() ? staged_.end() : std::prev(staged_.end());
+  staged_.insert(staged_at, std::make_move_iterator(other.staged_.begin()),
+                 std::make_move_iterator(other.staged_.end()));
+  other.staged_.clear();
   bytes_ += std::exchange(other.bytes_, 0);
+  staged_bytes_ += std::exchange(other.staged_bytes_, 0);
   chunk_count_ += std::exchange(other.chunk_count_, 0);
+}
+
+void SealedWindow::close_pages(LogPosition logged_before) {
+  for (const auto& page : staged_) {
+    if (std::exchange(page->is_closed, true)) continue;
+    page->logged_before = logged_before;
+  }
+}
+
+void SealedWindow::find_pages(LogPosition safe, std::vector<StagedPage*>& out) const {
+  for (const auto& page : staged_) {
+    // Only from the front: files hold the chunks of a series in order of time.
+    if (!page->is_closed || page->logged_before > safe) return;
+    out.push_back(page.get());
+  }
+}
+
+void SealedWindow::take_pages(std::span<StagedPage* const> pages,
+                              std::vector<std::unique_ptr<StagedPage>>& out) {
+  for (auto& page : staged_) {
+    if (std::find(pages.begin(), pages.end(), page.get()) == pages.end()) continue;
+    staged_bytes_ -= page->entries().size();
+    out.push_back(std::move(page));
+  }
+  std::erase(staged_, nullptr);
 }
 
 SealedWindow& SealedChunks::window(std::int64_t window_end) {
@@ -77,6 +149,12 @@ std::size_t SealedChunks::chunk_count() const {
   std::size_t sum = 0;
   for (const auto& [end, window] : windows_) sum += window->chunk_count();
   return sum;
+}
+
+std::vector<SealedWindow*> SealedChunks::windows() const {
+  std::vector<SealedWindow*> out;
+  for (const auto& [end, window] : windows_) out.push_back(window.get());
+  return out;
 }
 
 }  // namespace tarsier::tsdb

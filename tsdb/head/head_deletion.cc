@@ -1,0 +1,78 @@
+// Deleting samples that the head holds: they stay where they are, and every reader passes over them
+// until the block they are cut into is compacted.
+
+#include <algorithm>
+#include <utility>
+
+#include "tsdb/head/head.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+/// One record of the log, and one hold of the commit lock: some 100 us.
+constexpr std::size_t kSeriesPerRecord = 4096;
+
+}  // namespace
+
+std::shared_ptr<const Tombstones> Head::tombstones() const {
+  MutexLock lock(generation_mutex_);
+  return tombstones_;
+}
+
+void Head::publish(Tombstones tombstones) {
+  auto next = std::make_shared<const Tombstones>(std::move(tombstones));
+  MutexLock lock(generation_mutex_);
+  tombstones_.swap(next);
+}
+
+Result<LogPosition> Head::delete_samples(std::span<const Slot> slots, TimeRange range) {
+  const Timestamp head_min{generation()->min_time};
+  Tombstones next = *tombstones();
+  LogPosition position;
+  std::vector<RefTombstone> gone;
+  std::string plain;
+  EncodedRecord record;
+  for (; !slots.empty(); slots = slots.subspan(std::min(slots.size(), kSeriesPerRecord))) {
+    gone.clear();
+    MutexLock lock(commit_mutex_);
+    for (const Slot slot : slots.first(std::min(slots.size(), kSeriesPerRecord))) {
+      const std::int64_t newest = table_.record(slot).chunk.t;
+      if (newest == kNoSample || newest < range.min.ms) continue;
+      // Only what is there: the series may go on within `range`.
+      const Timestamp max = std::min(range.max, Timestamp{newest});
+      const SeriesRef ref{table_.info(slot).ref};
+      gone.push_back({ref, range.min, max});
+      if (max >= head_min) next.add(ref.value, {range.min, max});
+    }
+    if (gone.empty() || log_ == nullptr) continue;
+    // Also what only blocks hold: should the block be lost, its samples come back from the log.
+    plain.clear();
+    encode_tombstones(gone, plain);
+    record.encode(as_bytes(plain), log_->compression());
+    position = TRY(log_->append(record));
+  }
+  publish(std::move(next));
+  return position;
+}
+
+void Head::forget_deletions_before(Timestamp end) {
+  Tombstones next = *tombstones();
+  if (next.empty()) return;
+  next.remove_before(end);
+  publish(std::move(next));
+}
+
+void Head::replay_tombstones(std::span<const RefTombstone> tombstones) {
+  MutexLock lock(commit_mutex_);
+  for (const RefTombstone& one : tombstones) {
+    note_replayed(one.ref);
+    const Slot slot = table_.find(one.ref);
+    if (slot == SeriesRefs::kNone) continue;
+    // One over all time says that the series left the head: what it had is in a block.
+    const Timestamp max = std::min(one.max, Timestamp{table_.record(slot).chunk.t});
+    if (max.ms == kNoSample || max < one.min) continue;
+    replayed_tombstones_.add(table_.info(slot).ref, {one.min, max});
+  }
+}
+
+}  // namespace tarsier::tsdb
