@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <ctime>
+#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/ascii.h"
 #include "base/compression.h"
+#include "base/gzip_stream.h"
 
 namespace tarsier::server {
 namespace {
@@ -18,6 +20,32 @@ bool has_header(const HttpResponse& response, std::string_view name) {
   return std::any_of(response.headers.begin(), response.headers.end(),
                      [&](const auto& header) { return header.first == name; });
 }
+
+/// Another body's pieces, compressed where they are made.
+class GzippedBody final : public BodyStream, public std::enable_shared_from_this<GzippedBody> {
+ public:
+  GzippedBody(std::string first, std::shared_ptr<BodyStream> rest)
+      : first_(std::move(first)), rest_(std::move(rest)) {}
+
+  void next(std::function<void(Result<std::string>)> done) override {
+    if (ended_) return done(std::string());
+    if (!first_.empty()) {
+      const std::string first = std::exchange(first_, {});
+      return done(gzip_.compress(as_bytes(first)));
+    }
+    rest_->next([self = shared_from_this(), done = std::move(done)](Result<std::string> piece) {
+      if (!piece.ok()) return done(std::move(piece));
+      self->ended_ = piece->empty();
+      done(self->ended_ ? self->gzip_.finish() : self->gzip_.compress(as_bytes(*piece)));
+    });
+  }
+
+ private:
+  std::string first_;
+  const std::shared_ptr<BodyStream> rest_;
+  GzipStream gzip_;
+  bool ended_ = false;
+};
 
 }  // namespace
 
@@ -32,14 +60,17 @@ HttpResponse text_response(int status, std::string body) {
 bool status_has_body(int status) { return status != 204 && status != 304; }
 
 std::string render_head(const HttpResponse& response, std::string_view date,
-                        Persistence persistence) {
+                        Persistence persistence, BodyFraming framing) {
   std::string head = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
                                  http_reason_phrase(response.status), date);
   const bool has_body = status_has_body(response.status);
   if (has_body && !response.content_type.empty()) {
     head += fmt::format("Content-Type: {}\r\n", response.content_type);
   }
-  if (has_body) head += fmt::format("Content-Length: {}\r\n", response.body.size());
+  if (has_body && framing == BodyFraming::kLength) {
+    head += fmt::format("Content-Length: {}\r\n", response.body.size());
+  }
+  if (has_body && framing == BodyFraming::kChunked) head += "Transfer-Encoding: chunked\r\n";
   for (const auto& [name, value] : response.headers) head += fmt::format("{}: {}\r\n", name, value);
   if (persistence == Persistence::kClose) head += "Connection: close\r\n";
   if (persistence == Persistence::kKeepAnnounced) head += "Connection: keep-alive\r\n";
@@ -70,9 +101,15 @@ void gzip_body(HttpResponse& response) {
   if (response.body.size() > kCompressedBytesMax || has_header(response, "Content-Encoding")) {
     return;
   }
-  std::string compressed;
-  gzip_compress(as_bytes(response.body), compressed);
-  response.body = std::move(compressed);
+  if (response.stream) {
+    response.stream =
+        std::make_shared<GzippedBody>(std::move(response.body), std::move(response.stream));
+    response.body.clear();
+  } else {
+    std::string compressed;
+    gzip_compress(as_bytes(response.body), compressed);
+    response.body = std::move(compressed);
+  }
   response.headers.emplace_back("Content-Encoding", "gzip");
   response.headers.emplace_back("Vary", "Accept-Encoding");
 }

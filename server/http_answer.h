@@ -22,9 +22,16 @@ enum class Persistence : unsigned char {
   kKeepAnnounced  ///< It stays, and an HTTP/1.0 client must be told so.
 };
 
+/// How the client learns where the body ends.
+enum class BodyFraming : unsigned char {
+  kLength,   ///< Content-Length: the body is all there.
+  kChunked,  ///< Its pieces say how long they are.
+  kNone      ///< It ends with the connection: for HTTP/1.0.
+};
+
 /// Status line and headers, up to and with the empty line. `date` is an `http_date`.
 std::string render_head(const HttpResponse& response, std::string_view date,
-                        Persistence persistence);
+                        Persistence persistence, BodyFraming framing = BodyFraming::kLength);
 
 /// "Sun, 22 Nov 2026 09:50:29 GMT".
 std::string http_date(Timestamp t);
@@ -35,7 +42,7 @@ std::string http_date(Timestamp t);
 bool prefers_gzip(std::string_view accept_encoding);
 
 /// Compresses the body and says so in the headers; nothing when the answer already has an encoding
-/// or is too large for one stream.
+/// or is too large for one stream. Of a streamed body each piece is compressed as it is made.
 void gzip_body(HttpResponse& response);
 
 }  // namespace tarsier::server

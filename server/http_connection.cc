@@ -70,7 +70,8 @@ class Answer final {
   void send(HttpResponse response) {
     CHECK(!sent_.exchange(true), "a request is answered once");
     // Here, on the thread that made the answer, not on the one that serves everybody.
-    if (compress_ && response.body.size() >= connection_->options().compress_size_min) {
+    if (compress_ &&
+        (response.stream || response.body.size() >= connection_->options().compress_size_min)) {
       gzip_body(response);
     }
     const auto executor = connection_->worker().context().get_executor();
@@ -85,6 +86,32 @@ class Answer final {
   std::shared_ptr<HttpConnection> connection_;
   const bool compress_;
   std::atomic<bool> sent_{false};
+};
+
+/// Carries one piece of a streamed body to its connection's thread. The connection's last reference
+/// must go there too, also when the piece never comes.
+class PieceCarrier final {
+ public:
+  PieceCarrier(std::shared_ptr<HttpConnection> connection,
+               void (HttpConnection::*deliver)(Result<std::string>))
+      : connection_(std::move(connection)), deliver_(deliver) {}
+  ~PieceCarrier() {
+    if (!connection_) return;
+    const auto executor = connection_->worker().context().get_executor();
+    net::post(executor, [connection = std::move(connection_)] {});
+  }
+  void carry(Result<std::string> piece) {
+    CHECK(connection_ != nullptr, "a piece is delivered once");
+    const auto executor = connection_->worker().context().get_executor();
+    net::post(executor, [connection = std::move(connection_), deliver = deliver_,
+                         carried = std::move(piece)]() mutable {
+      (connection.get()->*deliver)(std::move(carried));
+    });
+  }
+
+ private:
+  std::shared_ptr<HttpConnection> connection_;
+  void (HttpConnection::* const deliver_)(Result<std::string>);
 };
 
 }  // namespace
@@ -125,6 +152,7 @@ void HttpConnection::close() {
   if (closed_) return;
   closed_ = true;
   if (cancel_) cancel_->cancel();
+  stream_.reset();
   error_code ignored;
   socket_.close(ignored);
 }
@@ -157,7 +185,9 @@ void HttpConnection::on_bytes(error_code error, std::size_t size) {
     return close();
   }
   if (error) {
-    if (error != net::error::operation_aborted && cancel_) cancel_->cancel();
+    if (error == net::error::operation_aborted) return;
+    if (stream_) return close();  // Nobody takes the pieces any more.
+    if (cancel_) cancel_->cancel();
     return;
   }
   if (phase_ == Phase::kHandling && buffer_.size() < kPipelinedBytesMax) read_some();
@@ -307,8 +337,21 @@ void HttpConnection::answer(HttpResponse response) {
   const Persistence persistence = !keep_alive_   ? Persistence::kClose
                                   : is_http_1_0_ ? Persistence::kKeepAnnounced
                                                  : Persistence::kKeep;
-  head_ = render_head(response_, worker_->date(), persistence);
-  if (head_only_ || !status_has_body(response_.status)) response_.body.clear();
+  stream_ = std::move(response_.stream);
+  if (stream_ && is_http_1_0_) keep_alive_ = false;
+  const BodyFraming framing = !stream_       ? BodyFraming::kLength
+                              : is_http_1_0_ ? BodyFraming::kNone
+                                             : BodyFraming::kChunked;
+  head_ = render_head(response_, worker_->date(),
+                      framing == BodyFraming::kNone ? Persistence::kClose : persistence, framing);
+  if (head_only_ || !status_has_body(response_.status)) {
+    response_.body.clear();
+    stream_.reset();
+  }
+  if (stream_ && framing == BodyFraming::kChunked && !response_.body.empty()) {
+    head_ += fmt::format("{:x}\r\n", response_.body.size());
+    response_.body += "\r\n";
+  }
   written_ = 0;
   write_some();
 }
@@ -329,7 +372,34 @@ void HttpConnection::write_some() {
   });
 }
 
+void HttpConnection::ask_for_piece() {
+  enter(Phase::kHandling, Duration{0});
+  const auto carrier =
+      std::make_shared<PieceCarrier>(shared_from_this(), &HttpConnection::write_piece);
+  // A copy: the stream must outlive its own call, whatever becomes of the connection meanwhile.
+  const std::shared_ptr<BodyStream> stream = stream_;
+  stream->next([carrier](Result<std::string> piece) { carrier->carry(std::move(piece)); });
+  if (!closed_ && !reading_ && buffer_.size() < kPipelinedBytesMax) read_some();
+}
+
+void HttpConnection::write_piece(Result<std::string> piece) {
+  if (closed_) return;
+  if (!piece.ok()) return close();
+  response_.body = std::move(*piece);
+  const bool is_last = response_.body.empty();
+  if (is_last) stream_.reset();
+  head_.clear();
+  if (!is_http_1_0_) {
+    head_ = fmt::format("{:x}\r\n", response_.body.size());
+    response_.body += "\r\n";
+  }
+  written_ = 0;
+  if (head_.empty() && is_last) return on_written();
+  write_some();
+}
+
 void HttpConnection::on_written() {
+  if (stream_) return ask_for_piece();
   cancel_.reset();
   request_ = HttpRequest();
   response_ = HttpResponse();

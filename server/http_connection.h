@@ -59,6 +59,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   void handle();
   void fail(int status, std::string text);
   void write_some();
+  void write_piece(Result<std::string> piece);
+  void ask_for_piece();
   void on_written();
   void next_request();
   void linger();
@@ -82,6 +84,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::uint64_t body_length_ = 0;
   std::shared_ptr<CancelToken> cancel_;
   HttpResponse response_;
+  std::shared_ptr<BodyStream> stream_;  // What follows `response_`, until its end.
   std::string head_;
   std::size_t written_ = 0;
   std::size_t lingered_ = 0;

@@ -1,6 +1,7 @@
 #include "server/http_server.h"
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <thread>
 
@@ -96,6 +97,94 @@ TEST(HttpServer, ReadsBodiesOfKnownLengthAndChunkedOnes) {
   client.send("4\r\ndefg\r\n0\r\n\r\n" + get("/after"));
   EXPECT_EQ(client.read_answer().body, "/c|abcdefg");
   EXPECT_EQ(client.read_answer().body, "/after|");
+}
+
+/// Three pieces, from a thread of their own each; tells when it is gone.
+class ThreePieces final : public BodyStream {
+ public:
+  explicit ThreePieces(std::shared_ptr<std::promise<void>> gone) : gone_(std::move(gone)) {}
+  ~ThreePieces() override {
+    for (std::thread& thread : threads_) thread.join();
+    if (gone_) gone_->set_value();
+  }
+  void next(std::function<void(Result<std::string>)> done) override {
+    const std::string piece = count_ < 3 ? std::string(1000, static_cast<char>('a' + count_)) : "";
+    ++count_;
+    threads_.emplace_back([piece, done = std::move(done)] { done(piece); });
+  }
+
+ private:
+  const std::shared_ptr<std::promise<void>> gone_;
+  std::vector<std::thread> threads_;
+  int count_ = 0;
+};
+
+HttpHandler three_pieces() {
+  return [](const HttpRequest&, const HttpResponder& respond) {
+    HttpResponse response;
+    response.body = "first";
+    response.stream = std::make_shared<ThreePieces>(nullptr);
+    respond(std::move(response));
+  };
+}
+
+const std::string kThreePieces =
+    "first" + std::string(1000, 'a') + std::string(1000, 'b') + std::string(1000, 'c');
+
+TEST(HttpServer, SendsStreamedBodiesInChunksAndKeepsTheConnection) {
+  Fixture fixture(three_pieces());
+  RawClient client(fixture.address());
+  for (int i = 0; i < 2; ++i) {
+    client.send(get("/"));
+    const auto answer = client.read_answer();
+    EXPECT_NE(answer.head.find("Transfer-Encoding: chunked\r\n"), std::string::npos);
+    EXPECT_EQ(answer.head.find("Content-Length"), std::string::npos);
+    EXPECT_EQ(answer.body, kThreePieces);
+  }
+}
+
+TEST(HttpServer, CompressesStreamedBodiesPieceByPiece) {
+  Fixture fixture(three_pieces());
+  RawClient client(fixture.address());
+  client.send("GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+  const auto answer = client.read_answer();
+  EXPECT_NE(answer.head.find("Content-Encoding: gzip\r\n"), std::string::npos);
+  std::string body;
+  ASSERT_TRUE(gzip_decompress(as_bytes(answer.body), 1 << 20, body).ok());
+  EXPECT_EQ(body, kThreePieces);
+}
+
+TEST(HttpServer, EndsStreamedBodiesWithTheConnectionForOldClients) {
+  Fixture fixture(three_pieces());
+  RawClient client(fixture.address());
+  client.send("GET / HTTP/1.0\r\n\r\n");
+  const std::string all = client.read_all();
+  EXPECT_EQ(all.substr(all.find("\r\n\r\n") + 4), kThreePieces);
+}
+
+TEST(HttpServer, DropsTheStreamOfAClientThatLeft) {
+  /// Keeps whoever asks waiting, as a stream of events does.
+  class Silence final : public BodyStream {
+   public:
+    explicit Silence(std::promise<void>& gone) : gone_(gone) {}
+    ~Silence() override { gone_.set_value(); }
+    void next(std::function<void(Result<std::string>)> done) override { done_ = std::move(done); }
+
+   private:
+    std::promise<void>& gone_;
+    std::function<void(Result<std::string>)> done_;
+  };
+  std::promise<void> gone;
+  Fixture fixture([&](const HttpRequest&, const HttpResponder& respond) {
+    HttpResponse response;
+    response.body = "event";
+    response.stream = std::make_shared<Silence>(gone);
+    respond(std::move(response));
+  });
+  RawClient client(fixture.address());
+  client.send(get("/"));
+  client.close();
+  EXPECT_EQ(gone.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
 }
 
 TEST(HttpServer, GivesParametersInOrderAndDecoded) {

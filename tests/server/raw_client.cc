@@ -58,6 +58,11 @@ RawClient::Answer RawClient::read_answer(bool has_body) {
   if (const std::size_t at = answer.head.find("Content-Length: "); at != std::string::npos) {
     length = static_cast<std::size_t>(std::atoll(answer.head.c_str() + at + 16));
   }
+  if (has_body && answer.head.find("Transfer-Encoding: chunked") != std::string::npos) {
+    answer.status = std::atoi(answer.head.c_str() + 9);
+    answer.body = read_chunks();
+    return answer;
+  }
   while (has_body && buffer_.size() < length) {
     if (!fill()) return answer;
   }
@@ -67,6 +72,23 @@ RawClient::Answer RawClient::read_answer(bool has_body) {
   }
   answer.status = std::atoi(answer.head.c_str() + 9);
   return answer;
+}
+
+std::string RawClient::read_chunks() {
+  std::string body;
+  for (;;) {
+    std::size_t end = 0;
+    while ((end = buffer_.find("\r\n")) == std::string::npos) {
+      if (!fill()) return "(cut off)";
+    }
+    const auto size = static_cast<std::size_t>(std::strtoull(buffer_.c_str(), nullptr, 16));
+    while (buffer_.size() < end + 2 + size + 2) {
+      if (!fill()) return "(cut off)";
+    }
+    body += buffer_.substr(end + 2, size);
+    buffer_.erase(0, end + 2 + size + 2);
+    if (size == 0) return body;
+  }
 }
 
 std::string RawClient::read_all() {

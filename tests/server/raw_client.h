@@ -29,6 +29,7 @@ class RawClient final {
 
  private:
   bool fill();
+  std::string read_chunks();
 
   int fd_ = -1;
   std::string buffer_;
