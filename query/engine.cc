@@ -5,10 +5,13 @@
 
 #include "query/exec/context.h"
 #include "query/exec/evaluator.h"
+#include "query/monitor.h"
 #include "query/plan/plan.h"
 
 namespace tarsier::query {
 namespace {
+
+constexpr std::uint64_t kPointBytes = sizeof(std::int64_t) + sizeof(double);
 
 /// All points of `stream`, sorted by labels, series without points left out.
 Result<std::vector<MatrixSeries>> to_matrix(Context& context, const VectorStream& stream) {
@@ -24,6 +27,7 @@ Result<std::vector<MatrixSeries>> to_matrix(Context& context, const VectorStream
       TRY(context.budget.hold(points));
       MatrixSeries& series = batches[batch].emplace_back();
       series.labels = stream.labels(first + i);
+      TRY(context.memory.hold(bytes_of(series.labels) + points * kPointBytes));
       series.points.times_ms.reserve(points);
       series.points.values.reserve(points);
       for (std::size_t k = 0; k < grid.count; ++k) {
@@ -41,12 +45,15 @@ Result<std::vector<MatrixSeries>> to_matrix(Context& context, const VectorStream
   return matrix;
 }
 
-void sort_by_labels(std::vector<MatrixSeries>& matrix) {
+void sort_by_labels(Context& context, QueryResult& result) {
+  std::vector<MatrixSeries>& matrix = result.matrix;
   const auto is_less = [](const MatrixSeries& a, const MatrixSeries& b) {
     return a.labels < b.labels;
   };
   if (std::is_sorted(matrix.begin(), matrix.end(), is_less)) return;
+  const double begun = context.elapsed_seconds();
   std::sort(matrix.begin(), matrix.end(), is_less);
+  result.statistics.sort_seconds = context.elapsed_seconds() - begun;
 }
 
 /// The elements of a one-step stream, in its order.
@@ -55,10 +62,13 @@ Result<std::vector<VectorElement>> to_vector(Context& context, const VectorStrea
   TRY(for_each_batch(
       context, stream,
       [&](std::size_t batch, std::size_t first, std::size_t count, const double* rows) -> Status {
+        std::uint64_t bytes = 0;
         for (std::size_t i = 0; i < count; ++i) {
           if (is_absent(rows[i])) continue;
           batches[batch].push_back({stream.labels(first + i), rows[i]});
+          bytes += bytes_of(batches[batch].back().labels) + kPointBytes;
         }
+        if (Status status = context.memory.hold(bytes); !status.ok()) return status;
         return context.budget.hold(batches[batch].size());
       }));
   std::vector<VectorElement> elements;
@@ -97,6 +107,7 @@ Result<std::vector<MatrixSeries>> to_matrix(Context& context, const RangeSource&
     if (series.points.size() == 0) continue;
     TRY(context.budget.hold(series.points.size()));
     series.labels = source.labels(i);
+    TRY(context.memory.hold(bytes_of(series.labels) + series.points.size() * kPointBytes));
     if (source.drops_name(i)) series.labels = drop_metadata(series.labels);
     matrix.push_back(std::move(series));
   }
@@ -114,7 +125,7 @@ Status fill_result(Context& context, Evaluator& evaluator, const Plan& plan, Que
     result.type = ResultType::kMatrix;
     const RangePtr source = TRY(evaluator.matrix(root, plan.grid));
     result.matrix = TRY(to_matrix(context, *source));
-    sort_by_labels(result.matrix);
+    sort_by_labels(context, result);
     return {};
   }
   if (root.type == ValueType::kScalar) {
@@ -137,12 +148,28 @@ Status fill_result(Context& context, Evaluator& evaluator, const Plan& plan, Que
   if (plan.is_range_query) {
     result.type = ResultType::kMatrix;
     result.matrix = TRY(to_matrix(context, *stream));
-    sort_by_labels(result.matrix);
+    sort_by_labels(context, result);
   } else {
     result.type = ResultType::kVector;
     result.vector = TRY(to_vector(context, *stream));
   }
   return {};
+}
+
+Result<QueryResult> evaluate(Context& context, const Plan& plan, tsdb::Queryable& storage) {
+  Evaluator evaluator(context, plan, storage);
+  QueryResult result;
+  result.time = plan.start;
+  TRY(context.check_alive());
+  TRY(context.check_dense(1, plan.grid.count));
+  TRY(fill_result(context, evaluator, plan, result));
+  result.annotations = context.annotator.take();
+  QueryStatistics& statistics = result.statistics;
+  statistics.samples_read = context.samples_read.load(std::memory_order_relaxed);
+  if (context.step_counter) context.step_counter->take(statistics);
+  statistics.samples_peak = context.budget.peak();
+  statistics.memory_peak_bytes = context.memory.peak();
+  return result;
 }
 
 }  // namespace
@@ -158,22 +185,45 @@ ResultType PreparedQuery::type() const {
   }
 }
 
+Engine::Engine(EngineOptions options, ThreadPool* pool, QueryMonitor* monitor)
+    : options_(options),
+      pool_(pool),
+      monitor_(monitor),
+      memory_total_(std::make_unique<MemoryTotal>()) {}
+
+Engine::~Engine() = default;
+
 Result<PreparedQuery> Engine::prepare(const QueryRequest& request) const {
-  return PreparedQuery(TRY(make_plan(request, options_)));
+  const double begun = monitor_ == nullptr ? 0 : monitor_->elapsed_seconds();
+  auto plan = TRY(make_plan(request, options_));
+  if (monitor_ != nullptr) plan->prepare_seconds = monitor_->elapsed_seconds() - begun;
+  return PreparedQuery(std::move(plan));
 }
 
 Result<QueryResult> Engine::run(tsdb::Queryable& storage, const PreparedQuery& query,
                                 const CancelToken* cancel) const {
   const Plan& plan = *query.plan_;
-  Context context(options_, pool_, cancel, plan.text);
-  Evaluator evaluator(context, plan, storage);
-  QueryResult result;
-  result.time = plan.start;
-  TRY(context.check_alive());
-  TRY(context.check_dense(1, plan.grid.count));
-  TRY(fill_result(context, evaluator, plan, result));
-  result.annotations = context.annotator.take();
-  result.statistics.samples_read = context.samples_read.load(std::memory_order_relaxed);
+  Context context(options_, pool_, cancel, plan.text, memory_total_.get());
+  if (plan.counts_steps) context.step_counter.emplace(plan.grid);
+  if (monitor_ == nullptr) return evaluate(context, plan, storage);
+
+  context.elapsed_seconds = [this] { return monitor_->elapsed_seconds(); };
+  QueryRecord record;
+  record.text = plan.text;
+  record.start = plan.start;
+  record.end = plan.end;
+  record.step = Duration{plan.grid.step_ms};
+  record.origin = plan.origin;
+  const auto observed = monitor_->begin(std::move(record), context.progress);
+  const double begun = monitor_->elapsed_seconds();
+  Result<QueryResult> result = evaluate(context, plan, storage);
+  QueryStatistics failed;
+  QueryStatistics& statistics = result.ok() ? result->statistics : failed;
+  const double found = context.find_seconds;
+  statistics.prepare_seconds = plan.prepare_seconds + found;
+  statistics.eval_seconds = monitor_->elapsed_seconds() - begun - found - statistics.sort_seconds;
+  observed->finish(statistics, result.ok() ? result->vector.size() + result->matrix.size() : 0,
+                   result.ok() ? "" : result.status().message());
   return result;
 }
 

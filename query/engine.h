@@ -32,7 +32,13 @@ struct EngineOptions {
 
   /// Values a query may hold in memory at once.
   std::uint64_t samples_max = 50'000'000;
+  /// Bytes of tables, label sets and results one query may hold; 0 is no limit.
+  std::uint64_t memory_max = 0;
+  /// The same for all queries together.
+  std::uint64_t memory_total_max = 0;
 };
+
+struct QueryOrigin;
 
 /// One question. An instant query has `step` 0 and start == end; anything with a step is a range
 /// query, also when it has one step only.
@@ -42,9 +48,15 @@ struct QueryRequest {
   Timestamp end;  ///< Inclusive; need not be a whole number of steps after `start`.
   Duration step{0};
   Duration lookback_delta{0};  ///< 0: the engine's.
+  /// Counts samples step by step: `stats` in the API. Costs a second look at what is read.
+  bool counts_steps = false;
+  /// For whoever lists and logs queries; may be null.
+  std::shared_ptr<const QueryOrigin> origin = nullptr;
 };
 
 struct Plan;
+struct MemoryTotal;
+class QueryMonitor;
 
 /// A query that was understood: parsed, type-checked and planned for its times. Immutable; may be
 /// run any number of times, by any number of threads.
@@ -58,14 +70,16 @@ class PreparedQuery final {
   std::shared_ptr<const Plan> plan_;
 };
 
-/// Evaluates PromQL against whatever is Queryable. Stateless beside its options: any number of
-/// threads, queries do not know of each other. Two steps, because they fail differently: what
-/// prepare() refuses is the asker's mistake (400 bad_data), what run() refuses became known with
-/// the data.
+/// Evaluates PromQL against whatever is Queryable. Stateless beside its options and the memory its
+/// queries hold: any number of threads, queries do not know of each other. Two steps, because they
+/// fail differently: what prepare() refuses is the asker's mistake (400 bad_data), what run()
+/// refuses became known with the data.
 class Engine final {
  public:
-  /// `pool` may be null: queries then use the calling thread only. It must outlive the engine.
-  Engine(EngineOptions options, ThreadPool* pool) : options_(options), pool_(pool) {}
+  /// `pool` may be null: queries then use the calling thread only. `monitor`, told of every query,
+  /// may be null too. Both must outlive the engine.
+  Engine(EngineOptions options, ThreadPool* pool, QueryMonitor* monitor = nullptr);
+  ~Engine();
 
   /// Always kInvalid when it fails, with the text to show: `1:5: parse error: ...`, or what is
   /// wrong with a type or a duration. Also kInvalid when `end` is before `start` or `step` is
@@ -83,6 +97,8 @@ class Engine final {
  private:
   const EngineOptions options_;
   ThreadPool* const pool_;
+  QueryMonitor* const monitor_;
+  const std::unique_ptr<MemoryTotal> memory_total_;
 };
 
 }  // namespace tarsier::query

@@ -37,8 +37,24 @@ struct Annotations {
   std::vector<std::string> infos;
 };
 
+/// A number for each step of a query.
+struct StepCounts {
+  std::int64_t start_ms = 0;
+  std::int64_t step_ms = 0;
+  std::vector<std::uint64_t> counts;
+};
+
+/// What a query cost. Times are zero for an engine without a monitor: then nobody has a clock.
 struct QueryStatistics {
-  std::uint64_t samples_read = 0;  ///< Stored samples that were looked at.
+  std::uint64_t samples_read = 0;       ///< Stored samples that were looked at, each once.
+  std::uint64_t samples_queryable = 0;  ///< The same for each step anew; only if asked for.
+  std::uint64_t samples_peak = 0;       ///< Most values held at once.
+  std::uint64_t memory_peak_bytes = 0;
+  double prepare_seconds = 0;  ///< Parsing, planning, finding series.
+  double eval_seconds = 0;
+  double sort_seconds = 0;
+  StepCounts queryable_per_step;  ///< Empty unless asked for.
+  StepCounts read_per_step;
 };
 
 /// The answer to a query: `type` says which one of the values below is meant.

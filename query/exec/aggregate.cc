@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "base/number_text.h"
 #include "base/quote.h"
@@ -176,8 +177,11 @@ Result<StreamPtr> aggregate(Context& context, const Aggregate& aggregate, Stream
   Grouper grouper(grouping_of(aggregate));
   const std::vector<std::uint32_t> groups = grouper.add(*operand);
   TRY(context.check_dense(grouper.group_count(), operand->grid().count));
+  std::optional<MemoryLoan> loan(std::in_place, context.memory);
+  TRY(loan->grow(grouper.group_count() * operand->grid().count * sizeof(double)));
   std::vector<double> rows(grouper.group_count() * operand->grid().count, absent_value());
   TRY(fold_operation(context, aggregate, *operand, groups, grouper.group_count(), parameter, rows));
+  loan.reset();  // The table takes it over.
   std::vector<Table::Series> series(grouper.group_count());
   for (std::size_t g = 0; g < series.size(); ++g) series[g].labels = grouper.labels(g);
   if (context.options.delayed_name_removal) {

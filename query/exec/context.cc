@@ -13,9 +13,15 @@ Status too_many_samples() {
 }  // namespace
 
 Status SampleBudget::hold(std::uint64_t count) {
-  if (held_.fetch_add(count, std::memory_order_relaxed) + count <= max_) return {};
-  release(count);
-  return too_many_samples();
+  const std::uint64_t held = held_.fetch_add(count, std::memory_order_relaxed) + count;
+  if (held > max_) {
+    release(count);
+    return too_many_samples();
+  }
+  std::uint64_t peak = peak_.load(std::memory_order_relaxed);
+  while (held > peak && !peak_.compare_exchange_weak(peak, held, std::memory_order_relaxed)) {
+  }
+  return {};
 }
 
 Status Context::check_dense(std::size_t series_count, std::size_t step_count) const {

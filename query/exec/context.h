@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,7 +15,10 @@
 #include "base/thread_pool.h"
 #include "query/engine.h"
 #include "query/exec/annotator.h"
+#include "query/exec/memory_budget.h"
 #include "query/exec/row.h"
+#include "query/exec/step_counter.h"
+#include "query/monitor.h"
 #include "tsdb/sample.h"
 
 namespace tarsier::query {
@@ -79,10 +83,12 @@ class SampleBudget final {
   /// kLimit when that would be too many; they are then not counted.
   Status hold(std::uint64_t count);
   void release(std::uint64_t count) { held_.fetch_sub(count, std::memory_order_relaxed); }
+  std::uint64_t peak() const { return peak_.load(std::memory_order_relaxed); }
 
  private:
   const std::uint64_t max_;
   std::atomic<std::uint64_t> held_{0};
+  std::atomic<std::uint64_t> peak_{0};
 };
 
 /// What one run of a query shares: limits, annotations, threads. Lives from the first selection to
@@ -90,10 +96,13 @@ class SampleBudget final {
 class Context final {
  public:
   Context(const EngineOptions& engine_options, ThreadPool* thread_pool,
-          const CancelToken* cancel_token, std::string_view query_text)
+          const CancelToken* cancel_token, std::string_view query_text,
+          MemoryTotal* memory_total = nullptr)
       : options(engine_options),
         annotator(query_text),
         budget(engine_options.samples_max),
+        memory(engine_options.memory_max, engine_options.memory_total_max, memory_total,
+               progress->memory_bytes),
         pool_(thread_pool),
         cancel_(cancel_token) {}
 
@@ -111,9 +120,16 @@ class Context final {
   Status run_tasks(std::size_t count, const std::function<Status(std::size_t, Scratch&)>& task);
 
   const EngineOptions& options;
+  const std::shared_ptr<QueryProgress> progress = std::make_shared<QueryProgress>();
   Annotator annotator;
   SampleBudget budget;
-  std::atomic<std::uint64_t> samples_read{0};
+  MemoryBudget memory;
+  std::atomic<std::uint64_t>& samples_read = progress->samples_read;
+  /// Only for queries that count their steps.
+  std::optional<StepCounter> step_counter;
+  /// The monitor's clock, or zero.
+  std::function<double()> elapsed_seconds = [] { return 0.0; };
+  double find_seconds = 0;  ///< What opening the selections took.
 
  private:
   ThreadPool* const pool_;

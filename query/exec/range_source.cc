@@ -49,6 +49,7 @@ class SelectedRange final : public RangeSource {
     TRY(context_.budget.hold(out.size()));
     context_.budget.release(out.size());
     remove_stale_markers(out);
+    if (context_.step_counter) context_.step_counter->add_windows(out.times_ms, windows(), grid());
     return {};
   }
 

@@ -37,6 +37,7 @@ class InstantStream final : public VectorStream {
       TRY(set_.read(series[i], range, *columns));
       samples += columns->size();
       pick(*columns, rows + i * grid().count);
+      if (context_.step_counter) context_.step_counter->add_row(rows + i * grid().count, grid());
     }
     context_.samples_read.fetch_add(samples, std::memory_order_relaxed);
     return {};
@@ -53,6 +54,7 @@ class InstantStream final : public VectorStream {
     for (std::size_t i = 0; i < series.size(); ++i) {
       const std::optional<tsdb::Sample> newest = TRY(set_.last_sample(series[i], range));
       rows[i] = newest ? aspect_of(newest->t.ms, newest->v) : absent_value();
+      if (context_.step_counter) context_.step_counter->add_row(rows + i, grid());
     }
     context_.samples_read.fetch_add(series.size(), std::memory_order_relaxed);
     return {};
@@ -101,6 +103,7 @@ Result<const Selection*> Selections::of(const Selector& selector) {
 
 Status Selections::open_all() {
   TRY(context_.check_alive());
+  const double begun = context_.elapsed_seconds();
   querier_ = TRY(storage_.querier(plan_.data_range));
   std::vector<tsdb::SelectRequest> requests;
   for (const PlannedSelection& planned : plan_.selections) {
@@ -114,6 +117,7 @@ Status Selections::open_all() {
   for (std::size_t i = 0; i < requests.size(); ++i) {
     open_.push_back({std::move((*sets)[i]), names_metric(requests[i].matchers)});
   }
+  context_.find_seconds += context_.elapsed_seconds() - begun;
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <unordered_map>
 
 namespace tarsier::query {
@@ -39,10 +40,12 @@ class MarkedStream final : public ForwardingStream {
 /// The same rows under other labels.
 class RelabelledStream final : public ForwardingStream {
  public:
-  RelabelledStream(StreamPtr child, std::vector<tsdb::Labels> labels, std::vector<bool> drops_name)
+  RelabelledStream(StreamPtr child, std::vector<tsdb::Labels> labels, std::vector<bool> drops_name,
+                   std::unique_ptr<MemoryLoan> loan)
       : ForwardingStream(std::move(child)),
         labels_(std::move(labels)),
-        drops_name_(std::move(drops_name)) {}
+        drops_name_(std::move(drops_name)),
+        loan_(std::move(loan)) {}
   tsdb::Labels labels(std::size_t i) const override { return labels_[i]; }
   std::string_view label(std::size_t i, std::string_view name) const override {
     return labels_[i].get(name);
@@ -54,6 +57,7 @@ class RelabelledStream final : public ForwardingStream {
  private:
   const std::vector<tsdb::Labels> labels_;
   const std::vector<bool> drops_name_;
+  const std::unique_ptr<MemoryLoan> loan_;  // Of the labels.
 };
 
 class BroadcastStream final : public VectorStream {
@@ -114,6 +118,10 @@ Result<StreamPtr> merge_rows(Context& context, const VectorStream& stream,
 
 }  // namespace
 
+std::uint64_t bytes_of(const tsdb::Labels& labels) {
+  return sizeof(tsdb::Labels) + labels.encoded().size();
+}
+
 Status duplicate_labels_error() {
   return invalid("vector cannot contain metrics with the same labelset");
 }
@@ -158,27 +166,41 @@ Status for_each_batch(Context& context, const VectorStream& stream,
 }
 
 Table::Table(Context& context, Grid grid, std::vector<Series> series, std::vector<double> rows,
-             std::uint64_t held)
+             std::uint64_t held, std::uint64_t bytes)
     : VectorStream(grid),
       context_(context),
       series_(std::move(series)),
       rows_(std::move(rows)),
-      held_(held) {
+      held_(held),
+      bytes_(bytes) {
   CHECK(rows_.size() == series_.size() * grid.count);
 }
 
-Table::~Table() { context_.budget.release(held_); }
+Table::~Table() {
+  context_.budget.release(held_);
+  context_.memory.release(bytes_);
+}
 
 Result<std::unique_ptr<Table>> Table::create(Context& context, Grid grid,
                                              std::vector<Series> series, std::vector<double> rows) {
   const std::uint64_t held = count_present(rows);
   TRY(context.budget.hold(held));
-  return std::unique_ptr<Table>(new Table(context, grid, std::move(series), std::move(rows), held));
+  std::uint64_t bytes = rows.capacity() * sizeof(double);
+  for (const Series& s : series) bytes += bytes_of(s.labels);
+  if (Status status = context.memory.hold(bytes); !status.ok()) {
+    context.budget.release(held);
+    return status;
+  }
+  return std::unique_ptr<Table>(
+      new Table(context, grid, std::move(series), std::move(rows), held, bytes));
 }
 
 Result<std::unique_ptr<Table>> Table::of(Context& context, const VectorStream& stream) {
   const std::size_t steps = stream.grid().count;
   TRY(context.check_dense(stream.size(), steps));
+  // What create() holds for good is held from here on for whoever looks meanwhile.
+  std::optional<MemoryLoan> loan(std::in_place, context.memory);
+  TRY(loan->grow(stream.size() * steps * sizeof(double)));
   std::vector<double> rows(stream.size() * steps);
   TRY(for_each_batch(context, stream,
                      [&](std::size_t, std::size_t first, std::size_t count, const double* from) {
@@ -189,6 +211,7 @@ Result<std::unique_ptr<Table>> Table::of(Context& context, const VectorStream& s
   for (std::size_t i = 0; i < stream.size(); ++i) {
     series[i] = {stream.labels(i), stream.drops_name(i)};
   }
+  loan.reset();
   return create(context, stream.grid(), std::move(series), std::move(rows));
 }
 
@@ -208,6 +231,10 @@ Status Table::read(std::span<const std::uint32_t> series, double* rows, Scratch&
 
 Result<StreamPtr> relabel(Context& context, StreamPtr stream, std::vector<tsdb::Labels> labels,
                           std::vector<bool> drops_name, OnEqual on_equal) {
+  auto loan = std::make_unique<MemoryLoan>(context.memory);
+  std::uint64_t bytes = 0;
+  for (const tsdb::Labels& l : labels) bytes += bytes_of(l);
+  TRY(loan->grow(bytes));
   std::unordered_map<std::string_view, std::uint32_t> positions;
   positions.reserve(labels.size());
   std::vector<std::uint32_t> target(labels.size());
@@ -219,7 +246,7 @@ Result<StreamPtr> relabel(Context& context, StreamPtr stream, std::vector<tsdb::
   }
   if (positions.size() == labels.size()) {
     return StreamPtr(std::make_unique<RelabelledStream>(std::move(stream), std::move(labels),
-                                                        std::move(drops_name)));
+                                                        std::move(drops_name), std::move(loan)));
   }
   merged.resize(positions.size());
   for (std::size_t i = labels.size(); i-- > 0;) {

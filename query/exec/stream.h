@@ -107,12 +107,13 @@ class Table final : public VectorStream {
 
  private:
   Table(Context& context, Grid grid, std::vector<Series> series, std::vector<double> rows,
-        std::uint64_t held);
+        std::uint64_t held, std::uint64_t bytes);
 
   Context& context_;
   const std::vector<Series> series_;
   const std::vector<double> rows_;
-  const std::uint64_t held_;
+  const std::uint64_t held_;   // Values, of the sample budget.
+  const std::uint64_t bytes_;  // Of the memory budget.
 };
 
 /// Rows that hold values, read in fixed batches: `consume(first, count, rows)` for series [first,
@@ -145,5 +146,8 @@ Result<StreamPtr> finish_names(Context& context, StreamPtr stream);
 StreamPtr broadcast(StreamPtr stream, Grid grid);
 
 Status duplicate_labels_error();
+
+/// What keeping a label set costs.
+std::uint64_t bytes_of(const tsdb::Labels& labels);
 
 }  // namespace tarsier::query

@@ -140,10 +140,11 @@ ParseOptions parse_options(const EngineOptions& options) {
   return parse;
 }
 
-Result<std::shared_ptr<const Plan>> make_plan(const QueryRequest& request,
-                                              const EngineOptions& options) {
+Result<std::shared_ptr<Plan>> make_plan(const QueryRequest& request, const EngineOptions& options) {
   auto plan = std::make_shared<Plan>();
   plan->text = request.text;
+  plan->origin = request.origin;
+  plan->counts_steps = request.counts_steps;
   plan->root = TRY(parse_expression(request.text, parse_options(options)));
   plan->is_range_query = request.step.ms > 0;
   if (plan->is_range_query && plan->root->type != ValueType::kScalar &&
@@ -169,7 +170,7 @@ Result<std::shared_ptr<const Plan>> make_plan(const QueryRequest& request,
   plan->root = wrap_step_invariants(std::move(plan->root));
   plan->data_range = {kMaxTimestamp, kMinTimestamp};
   SelectionPlanner(*plan).visit(*plan->root, plan->grid, "");
-  return std::shared_ptr<const Plan>(std::move(plan));
+  return plan;
 }
 
 }  // namespace tarsier::query

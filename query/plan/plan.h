@@ -27,6 +27,9 @@ struct PlannedSelection {
 /// step-invariant parts wrapped, its times, and what to select. Immutable.
 struct Plan {
   std::string text;
+  std::shared_ptr<const QueryOrigin> origin;
+  bool counts_steps = false;
+  double prepare_seconds = 0;  ///< What parsing and planning took.
   ExprPtr root;
   bool is_range_query = false;
   Grid grid;
@@ -48,7 +51,6 @@ struct Plan {
 ParseOptions parse_options(const EngineOptions& options);
 
 /// kInvalid with the text to show.
-Result<std::shared_ptr<const Plan>> make_plan(const QueryRequest& request,
-                                              const EngineOptions& options);
+Result<std::shared_ptr<Plan>> make_plan(const QueryRequest& request, const EngineOptions& options);
 
 }  // namespace tarsier::query
