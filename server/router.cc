@@ -125,7 +125,9 @@ HttpDecision Router::decide(const HttpRequest& request) const {
     response.headers.emplace_back("Allow", allowed_methods(route));
     return {.answer = std::move(response)};
   }
-  if (route.needs_ready && state_.load() != State::kReady) {
+  const State state = state_.load();
+  const bool is_early = route.is_early && state == State::kStarting;
+  if (route.needs_ready && state != State::kReady && !is_early) {
     return {.answer = unavailable_response()};
   }
   return {

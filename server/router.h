@@ -28,6 +28,7 @@ struct Route {
   std::uint64_t body_size_max = std::uint64_t{10} << 20;
   bool is_api = true;       ///< Answers carry CORS headers.
   bool needs_ready = true;  ///< 503 while the log is replayed and while the server stops.
+  bool is_early = false;    ///< The handler is asked while the log is replayed all the same.
   bool compress = true;
   std::string wrong_method_text = "Method Not Allowed\n";  ///< Body of the 405.
 };
@@ -54,6 +55,9 @@ class Router final {
   /// prometheus_http_*.
   void collect(MetricWriter& out) const;
 
+  /// What is said until the server is ready, and when it stops.
+  HttpResponse unavailable_response() const;
+
  private:
   struct Entry {
     Route route;
@@ -70,7 +74,6 @@ class Router final {
   Router(Options options, Regex cors_origin);
   const Entry* find(std::string_view raw_path) const;
   void add_cors(std::string_view origin, HttpHeaders& headers) const;
-  HttpResponse unavailable_response() const;
   void serve(Entry& entry, HttpRequest request, HttpResponder respond) const;
 
   const Options options_;

@@ -11,6 +11,7 @@
 #include "query/parse.h"
 #include "server/admin_api.h"
 #include "server/clock.h"
+#include "server/early_reads.h"
 #include "server/flags.h"
 #include "server/http_answer.h"
 #include "server/metadata_api.h"
@@ -149,10 +150,20 @@ void add_queries(Router& router, const Doors& doors) {
                 .methods = std::move(methods),
                 .handler = pooled_handler(doors, std::move(answer))});
   };
+  // These two are answered from blocks while the log is replayed, when blocks are all they need.
+  const auto evaluation = [&](const char* path, EarlyReads::Endpoint endpoint, const char* end) {
+    const auto answer = [&doors, endpoint, end](const HttpRequest& r) {
+      return doors.is_ready() ? (doors.query->*endpoint)(r)
+                              : doors.early->answer(endpoint, end, r, doors.unavailable());
+    };
+    router.add({.path = path,
+                .methods = {"GET", "POST"},
+                .handler = pooled_handler(doors, answer),
+                .is_early = true});
+  };
   const std::vector<std::string> both = {"GET", "POST"};
-  query("/api/v1/query", both, [&](const HttpRequest& r) { return doors.query->query(r); });
-  query("/api/v1/query_range", both,
-        [&](const HttpRequest& r) { return doors.query->query_range(r); });
+  evaluation("/api/v1/query", &query::Api::query, "time");
+  evaluation("/api/v1/query_range", &query::Api::query_range, "end");
   query("/api/v1/query_exemplars", both,
         [&](const HttpRequest& r) { return doors.query->query_exemplars(r); });
   query("/api/v1/format_query", both,
@@ -221,6 +232,10 @@ void add_status(Router& router, const Doors& doors) {
     return head_statistics_response(
         r, [&](std::size_t limit) { return doors.db->head_statistics(limit); });
   });
+  router.add({.path = "/api/v1/status/walreplay",
+              .handler = inline_handler(
+                  [&](const HttpRequest&) { return replay_response(doors.opening->segments()); }),
+              .needs_ready = false});
   get("/api/v1/status/tsdb/blocks",
       [&](const HttpRequest&) { return blocks_response(doors.db->blocks()); });
   // Rules arrive with alerting; until then there are none, which is an answer.

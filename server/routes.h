@@ -9,6 +9,7 @@
 #include "ingest/api.h"
 #include "server/router.h"
 #include "tsdb/db.h"
+#include "tsdb/opening.h"
 
 namespace tarsier::query {
 class Api;
@@ -19,6 +20,7 @@ class RemoteWriteReceiver;
 
 namespace tarsier::server {
 
+class EarlyReads;
 class Flags;
 class SelfMetrics;
 
@@ -34,8 +36,13 @@ struct Doors {
   std::function<void()> quit;
   /// Runs a task on the thread that maintains storage, after what it is doing now.
   std::function<void(std::function<void()>)> maintain;
-
+  std::function<bool()> is_ready;
+  /// The answer to whoever comes too early.
+  std::function<HttpResponse()> unavailable;
+  const tsdb::Opening* opening = nullptr;
+  const EarlyReads* early = nullptr;
   ThreadPool* query_pool = nullptr;
+
   tsdb::Db* db = nullptr;
   const query::Api* query = nullptr;
   ingest::ScrapeManager* scrapes = nullptr;

@@ -126,6 +126,16 @@ HttpResponse head_statistics_response(
   });
 }
 
+HttpResponse replay_response(const tsdb::Opening::Segments& segments) {
+  return api_success([&](JsonWriter& json) {
+    json.begin_object()
+        .field("min", std::uint64_t{segments.first})
+        .field("max", std::uint64_t{segments.last})
+        .field("current", std::uint64_t{segments.current})
+        .end_object();
+  });
+}
+
 HttpResponse blocks_response(const std::vector<tsdb::BlockSummary>& blocks) {
   return api_success([&](JsonWriter& json) {
     json.begin_object().key("blocks").begin_array();

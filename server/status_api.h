@@ -8,6 +8,7 @@
 #include "base/http.h"
 #include "base/time.h"
 #include "tsdb/db.h"
+#include "tsdb/opening.h"
 
 namespace tarsier::server {
 
@@ -33,6 +34,8 @@ HttpResponse flags_response(const Flags& flags);
 /// Reads the parameter `limit` and asks for that many.
 HttpResponse head_statistics_response(
     const HttpRequest& request, const std::function<tsdb::HeadStatistics(std::size_t)>& statistics);
+/// How far the log is replayed.
+HttpResponse replay_response(const tsdb::Opening::Segments& segments);
 HttpResponse blocks_response(const std::vector<tsdb::BlockSummary>& blocks);
 
 /// `15d or 512MiB`, as runtimeinfo says it.

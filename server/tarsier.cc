@@ -18,6 +18,7 @@
 #include "query/api.h"
 #include "server/authorizing_client.h"
 #include "server/clock.h"
+#include "server/early_reads.h"
 #include "server/flags.h"
 #include "server/http_client.h"
 #include "server/http_server.h"
@@ -30,6 +31,7 @@
 #include "server/url.h"
 #include "server/version.h"
 #include "tsdb/db.h"
+#include "tsdb/opening.h"
 
 namespace tarsier::server {
 namespace {
@@ -68,6 +70,8 @@ struct Tarsier::Impl {
           scheduler.wake();
         }) {}
 
+  query::ApiClock api_clock();
+  void start_engine();
   Status listen();
   Status open_storage();
   void start_rooms();
@@ -87,6 +91,7 @@ struct Tarsier::Impl {
   std::shared_ptr<const Config> config GUARDED_BY(config_mutex);
 
   std::unique_ptr<ThreadPool> work_pool;  ///< Parts of one task: replay, a query's partitions.
+  tsdb::Opening opening;
   std::unique_ptr<tsdb::Db> db;
   std::thread sync_thread;
   std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
@@ -95,6 +100,7 @@ struct Tarsier::Impl {
   std::unique_ptr<ingest::ScrapeManager> scrapes;
   std::unique_ptr<query::Engine> engine;
   std::unique_ptr<query::Api> query_api;
+  std::unique_ptr<EarlyReads> early;
   std::unique_ptr<ThreadPool> query_pool;
   std::unique_ptr<Doors> doors;
   std::unique_ptr<Router> router;
@@ -103,6 +109,27 @@ struct Tarsier::Impl {
   Scheduler maintenance{"maintenance"};  ///< Storage: long tasks.
   Scheduler scheduler{"scheduler"};      ///< Scrapes, deadlines, reloads: short ones.
 };
+
+query::ApiClock Tarsier::Impl::api_clock() {
+  return {.expire_at = [this](const std::shared_ptr<CancelToken>& token,
+                              Timestamp when) { deadlines.expire_at(token, when); },
+          .elapsed_seconds = [] { return static_cast<double>(monotonic_ns()) / 1e9; }};
+}
+
+/// Queries of what only blocks have are answered while the log is replayed.
+void Tarsier::Impl::start_engine() {
+  work_pool = std::make_unique<ThreadPool>(
+      ThreadPool::Options{.thread_count = std::max<std::size_t>(core_count() - 1, 1)});
+  const std::shared_ptr<const Config> current = [this] {
+    MutexLock lock(config_mutex);
+    return config;
+  }();
+  engine = std::make_unique<query::Engine>(engine_options(flags, current->global), work_pool.get());
+  query_pool = std::make_unique<ThreadPool>(ThreadPool::Options{
+      .thread_count = query_thread_count(flags), .queue_size_max = kQueryQueueMax});
+  early = std::make_unique<EarlyReads>(*engine, opening, query_api_options(flags), api_clock());
+  scheduler.add([this](Timestamp t) { return deadlines.run_due(t); });
+}
 
 /// The listener is up before storage is, so that a replay can be watched.
 Status Tarsier::Impl::listen() {
@@ -128,6 +155,11 @@ Status Tarsier::Impl::listen() {
                 },
             .quit = quit,
             .maintain = [this](std::function<void()> task) { maintenance.post(std::move(task)); },
+            .is_ready = [this] { return router->state() == Router::State::kReady; },
+            .unavailable = [this] { return router->unavailable_response(); },
+            .opening = &opening,
+            .early = early.get(),
+            .query_pool = query_pool.get(),
             .external = external});
   add_routes(*router, *doors);
   http = TRY(HttpServer::listen(
@@ -141,11 +173,9 @@ Status Tarsier::Impl::listen() {
 
 Status Tarsier::Impl::open_storage() {
   const std::int64_t begin_ns = monotonic_ns();
-  work_pool = std::make_unique<ThreadPool>(
-      ThreadPool::Options{.thread_count = std::max<std::size_t>(core_count() - 1, 1)});
   const std::string& path = flags.text("storage.tsdb.path");
   Result<std::unique_ptr<tsdb::Db>> opened =
-      tsdb::Db::open(*files, path, storage, log, work_pool.get());
+      tsdb::Db::open(*files, path, storage, log, work_pool.get(), &opening);
   if (!opened.ok()) {
     // Whatever its code: the configuration is not at fault.
     return io_error(fmt::format("couldn't open storage (--storage.tsdb.path={}): {}", quote(path),
@@ -189,16 +219,8 @@ void Tarsier::Impl::start_rooms() {
                          .monotonic_ns = monotonic_ns,
                          .log = log},
       ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global)}, draw_hash_key());
-  engine = std::make_unique<query::Engine>(engine_options(flags, current->global), work_pool.get());
-  query_api = std::make_unique<query::Api>(
-      *engine, *db, query_api_options(flags),
-      query::ApiClock{.expire_at = [this](const std::shared_ptr<CancelToken>& token,
-                                          Timestamp when) { deadlines.expire_at(token, when); },
-                      .elapsed_seconds = [] { return static_cast<double>(monotonic_ns()) / 1e9; }});
-  query_pool = std::make_unique<ThreadPool>(ThreadPool::Options{
-      .thread_count = query_thread_count(flags), .queue_size_max = kQueryQueueMax});
+  query_api = std::make_unique<query::Api>(*engine, *db, query_api_options(flags), api_clock());
 
-  doors->query_pool = query_pool.get();
   doors->db = db.get();
   doors->query = query_api.get();
   doors->scrapes = scrapes.get();
@@ -209,7 +231,6 @@ void Tarsier::Impl::start_rooms() {
   router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
 
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
-  scheduler.add([this](Timestamp t) { return deadlines.run_due(t); });
   maintenance.add([this](Timestamp t) { return db->run_due(t); });
 }
 
@@ -282,6 +303,7 @@ void Tarsier::Impl::stop() {
   if (sync_thread.joinable()) sync_thread.join();
   http.reset();
   query_api.reset();
+  early.reset();
   engine.reset();
   receiver.reset();
   if (!db) return;
@@ -316,6 +338,7 @@ Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags& flags, Logger& log,
     MutexLock lock(impl.config_mutex);
     impl.config = std::move(config);
   }
+  impl.start_engine();
   TRY(impl.listen());
   if (const std::string bound = loopback_of(server->addresses()[0]); bound != own_address) {
     // Port 0 became a real one, which the built-in configuration must scrape.

@@ -17,6 +17,7 @@
 #include "tsdb/head/head_querier.h"
 #include "tsdb/head/head_replay.h"
 #include "tsdb/merge_querier.h"
+#include "tsdb/opening.h"
 #include "tsdb/wal/checkpoint.h"
 #include "tsdb/wal/group_commit_log.h"
 
@@ -59,6 +60,15 @@ Status make_directory(FileSystem& files, const std::string& directory) {
   if (parent != directory) TRY(make_directory(files, parent));
   TRY(files.create_directories(directory));
   return files.sync_directory(parent);
+}
+
+std::vector<MergeSource> block_sources(const BlockList& blocks, TimeRange range) {
+  std::vector<MergeSource> sources;
+  for (const auto& block : blocks) {
+    if (!block->range().overlaps(range)) continue;
+    sources.push_back({make_block_querier(block, range), block->range()});
+  }
+  return sources;
 }
 
 double number(std::uint64_t n) { return static_cast<double>(n); }
@@ -176,7 +186,10 @@ Db::Db(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Db::~Db() = default;
 
 Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& directory,
-                                     const Options& options, Logger& log, ThreadPool* pool) {
+                                     const Options& options, Logger& log, ThreadPool* pool,
+                                     Opening* opening) {
+  Opening unwatched;
+  if (opening == nullptr) opening = &unwatched;
   if (options.block_range.ms <= 0) return invalid("block_range must be positive");
   auto impl = std::make_unique<Impl>(files, directory, options, log);
   TRY(make_directory(files, directory));
@@ -185,8 +198,12 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->blocks = TRY(BlockSet::open(files, directory, log));
   impl->compaction =
       std::make_unique<BlockCompaction>(files, directory, impl->options, *impl->blocks, log);
+  const Timestamp served_until = impl->blocks->complete_until();
+  opening->serve_blocks(served_until, [list = impl->blocks->blocks()](TimeRange range) {
+    return make_merge_querier(block_sources(*list, range));
+  });
   impl->head = TRY(replay_head(files, impl->wal_directory, join_path(directory, kLostName), options,
-                               impl->blocks->complete_until(), log, pool, impl->replay));
+                               served_until, log, pool, *opening, impl->replay));
   impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
   impl->head->attach_log(impl->wal.get());
   // The first wide query should not pay for sorting everything.
@@ -200,6 +217,7 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
                                {"head_series", std::to_string(impl->head->table().series_count())},
                                {"log_records", std::to_string(impl->replay.record_count)},
                                {"log_samples", std::to_string(impl->replay.sample_count)}});
+  opening->finish();
   return std::unique_ptr<Db>(new Db(std::move(impl)));
 }
 
@@ -209,12 +227,8 @@ Result<std::unique_ptr<Querier>> Db::querier(TimeRange range) {
   // The head before the blocks: a block published in between is then seen twice, never not at all.
   auto head_querier = make_head_querier(*impl_->head, range);
   const TimeRange head_range{Timestamp{impl_->head->generation()->min_time}, kMaxTimestamp};
-  std::vector<MergeSource> sources;
   const auto blocks = impl_->blocks->blocks();  // Held while it is walked: it may be replaced.
-  for (const auto& block : *blocks) {
-    if (!block->range().overlaps(range)) continue;
-    sources.push_back({make_block_querier(block, range), block->range()});
-  }
+  std::vector<MergeSource> sources = block_sources(*blocks, range);
   sources.push_back({std::move(head_querier), head_range});
   return make_merge_querier(std::move(sources));
 }
@@ -362,6 +376,8 @@ void Db::collect(MetricWriter& out) const {
               number(metrics.reloads_failed.value()));
   out.counter("tarsier_tsdb_blocks_expired_total", "Blocks deleted by retention.",
               number(metrics.blocks_expired.value()));
+  out.gauge("prometheus_tsdb_data_replay_duration_seconds",
+            "Time taken to replay the data on disk.", impl_->replay.seconds);
   out.counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions.",
               number(impl_->replay.damage_count));
 }

@@ -17,6 +17,8 @@
 
 namespace tarsier::tsdb {
 
+class Opening;
+
 /// What /api/v1/status/tsdb shows: the head's size, and the ten (or `limit`) biggest of each kind.
 struct HeadStatistics {
   struct Entry {
@@ -54,9 +56,10 @@ class Db final : public Queryable {
  public:
   /// Takes the lock, removes unfinished work, opens the blocks (a damaged one is moved aside
   /// and reported, the rest serves), replays the log (a torn tail is repaired and reported). `pool`
-  /// may be null.
+  /// and `opening` may be null.
   static Result<std::unique_ptr<Db>> open(FileSystem& files, const std::string& directory,
-                                          const Options& options, Logger& log, ThreadPool* pool);
+                                          const Options& options, Logger& log, ThreadPool* pool,
+                                          Opening* opening = nullptr);
   ~Db() override;
 
   std::unique_ptr<Appender> appender();

@@ -48,6 +48,15 @@ std::string header(const HttpResponse& response, std::string_view name) {
   return "";
 }
 
+TEST(Router, EarlyRoutesAreAskedWhileTheServerStartsOnly) {
+  const auto router = make_router();
+  router->add({.path = "/early", .handler = say("early"), .is_early = true});
+  EXPECT_EQ(router->decide(request("GET", "/api/v1/query")).answer.status, 503);
+  EXPECT_NE(router->decide(request("GET", "/early")).handler, nullptr);
+  router->set_state(Router::State::kStopping);
+  EXPECT_EQ(router->decide(request("GET", "/early")).answer.status, 503);
+}
+
 TEST(Router, FindsExactPathsAndPatterns) {
   const auto router = make_router();
   router->set_state(Router::State::kReady);

@@ -97,6 +97,7 @@ TEST(Tarsier, AnswersEveryEndpointWhenItIsReady) {
       {"/api/v1/status/flags", 200},
       {"/api/v1/status/tsdb", 200},
       {"/api/v1/status/tsdb/blocks", 200},
+      {"/api/v1/status/walreplay", 200},
       {"/api/v1/write", 405},
   };
   for (const auto& [path, status] : cases) {

@@ -8,6 +8,7 @@
 
 #include "tests/support/capturing_logger.h"
 #include "tests/support/faulty_file_system.h"
+#include "tsdb/opening.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -202,6 +203,56 @@ TEST_F(DbTest, TheLogIsTruncatedAndStaysReadable) {
   open();
   EXPECT_EQ(everything(), before);
   EXPECT_LT(db_->head_statistics(10).series_count, 400u);
+}
+
+/// Looks at a database at every line it logs while it is opened.
+class Onlooker final : public Logger {
+ public:
+  explicit Onlooker(Opening& opening) : Logger(LogLevel::kInfo), opening_(opening) {}
+  std::vector<std::string> seen;
+
+ private:
+  void write(LogLevel, std::string_view line) override {
+    if (line.find("WAL segment loaded") == std::string_view::npos) return;
+    const Opening::Segments segments = opening_.segments();
+    const Timestamp until = opening_.served_until();
+    const auto early = opening_.querier({kMinTimestamp, until - milliseconds(1)});
+    const auto set = early.value()->select({}, {}, nullptr).value();
+    seen.push_back(std::to_string(segments.first) + " " + std::to_string(segments.current) + " " +
+                   std::to_string(segments.last) + ", " + std::to_string(set->size()) +
+                   " series until " + std::to_string(until.ms) + ", " +
+                   opening_.querier({kMinTimestamp, until}).status().message());
+  }
+  Opening& opening_;
+};
+
+TEST_F(DbTest, BlocksAreReadWhileTheLogIsReplayed) {
+  append(series("up", "a"), 1'000, 1);
+  append(series("up", "b"), 26'000, 1);
+  run_due(30'000);
+  ASSERT_EQ(db_->blocks().size(), 1u);
+  db_.reset();
+  open_again();
+  append(series("up", "c"), 27'000, 1);
+  sync();
+  db_.reset();
+
+  Opening opening;
+  Onlooker onlooker(opening);
+  EXPECT_EQ(opening.querier({}).status().code(), Code::kUnavailable);
+  auto db = Db::open(*disk_, "data", options_, onlooker, &pool_, &opening);
+  ASSERT_TRUE(db.ok());
+  ASSERT_FALSE(onlooker.seen.empty());
+  for (const std::string& seen : onlooker.seen) {
+    EXPECT_NE(seen.find(", 1 series until 10000, the log is still being replayed"),
+              std::string::npos)
+        << seen;
+  }
+  const Opening::Segments segments = opening.segments();
+  EXPECT_LE(segments.first, segments.last);
+  EXPECT_EQ(segments.current, segments.last);
+  // Nobody keeps a block from being deleted afterwards.
+  EXPECT_EQ(opening.querier({kMinTimestamp, Timestamp{1}}).status().code(), Code::kUnavailable);
 }
 
 TEST_F(DbTest, RetentionDeletesBlocksByAge) {

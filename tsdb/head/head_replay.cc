@@ -1,6 +1,10 @@
 #include "tsdb/head/head_replay.h"
 
+#include <chrono>
 #include <optional>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "tsdb/head/replay_ahead.h"
 #include "tsdb/head/replay_router.h"
@@ -23,26 +27,39 @@ void replay_record(const DecodedRecord& record, Head& head, ReplayRouter& router
       router.add(record.samples);
       return;
     case RecordType::kMetadata: head.replay_metadata(record.metadata); return;
-    case RecordType::kTombstones: head.replay_tombstones(record.tombstones); return;
+    case RecordType::kTombstones:
+      router.drain();  // A deletion takes what came before it.
+      head.replay_tombstones(record.tombstones);
+      return;
     default: ++statistics.skipped_record_count; return;
   }
 }
 
 /// Reads the log from its begin into an empty head, up to the end or the first damage.
 Result<std::optional<LogDamage>> replay_once(FileSystem& files, const std::string& wal_directory,
-                                             ThreadPool* pool, Head& head,
-                                             ReplayStatistics& statistics) {
+                                             ThreadPool* pool, Head& head, Logger& log,
+                                             Opening& opening, ReplayStatistics& statistics) {
   // Applying is more work than reading: with one helper it is the better use of it.
   const bool has_many_threads = pool != nullptr && pool->thread_count() > 1;
-  ReplayAhead ahead(TRY(LogReader::open(files, wal_directory)), has_many_threads ? pool : nullptr);
+  auto reader = TRY(LogReader::open(files, wal_directory));
+  const LogReader::Segments segments = reader->segments().value_or(LogReader::Segments{});
+  opening.set_segments(segments.first, segments.last);
+  ReplayAhead ahead(std::move(reader), has_many_threads ? pool : nullptr);
   ReplayRouter router(head, pool);
+  std::optional<std::uint32_t> current;
   for (bool is_last = false; !is_last;) {
     const ReplayBatch& batch = ahead.next();
     for (std::size_t i = 0; i < batch.count; ++i) {
       replay_record(batch.records[i], head, router, statistics);
     }
     is_last = batch.is_last;
+    if (!batch.segment || batch.segment == current) continue;
+    current = batch.segment;
+    opening.set_current(*current);
+    log.info("WAL segment loaded", {{"segment", std::to_string(*current)},
+                                    {"maxSegment", std::to_string(segments.last)}});
   }
+  opening.set_current(segments.last);
   router.drain();
   return ahead.outcome();
 }
@@ -52,12 +69,15 @@ Result<std::optional<LogDamage>> replay_once(FileSystem& files, const std::strin
 Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& wal_directory,
                                           const std::string& lost_directory, const Options& options,
                                           Timestamp min_valid_time, Logger& log, ThreadPool* pool,
-                                          ReplayStatistics& statistics) {
+                                          Opening& opening, ReplayStatistics& statistics) {
+  const auto begin = std::chrono::steady_clock::now();
+  log.info("Replaying WAL, this may take a while");
   // A log has at most as many damaged places as there are records; each is cut off for good.
   for (;;) {
     auto head = std::make_unique<Head>(options);
     head->set_min_valid_time(min_valid_time);
-    const auto damage = TRY(replay_once(files, wal_directory, pool, *head, statistics));
+    const auto damage =
+        TRY(replay_once(files, wal_directory, pool, *head, log, opening, statistics));
     if (damage) {
       ++statistics.damage_count;
       TRY(repair_log(files, *damage, lost_directory, log));
@@ -76,6 +96,10 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& 
                {{"series", std::to_string(statistics.refused_series_count)}});
     }
     head->finish_replay();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    statistics.seconds = took.count();
+    log.info("WAL replay completed",
+             {{"total_replay_duration", fmt::format("{:.3f}s", statistics.seconds)}});
     return head;
   }
 }

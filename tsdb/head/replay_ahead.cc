@@ -35,6 +35,7 @@ ReplayAhead::~ReplayAhead() = default;
 void ReplayAhead::fill(Shared& shared, ReplayBatch& batch) {
   LogReader& reader = *shared.reader;
   batch.count = 0;
+  batch.segment.reset();
   std::size_t sample_count = 0;
   while (batch.count < kBatchRecords && sample_count < kBatchSamples) {
     if (!reader.next()) {
@@ -55,6 +56,7 @@ void ReplayAhead::fill(Shared& shared, ReplayBatch& batch) {
     }
     sample_count += record.samples.size();
     ++batch.count;
+    if (!reader.in_checkpoint()) batch.segment = reader.segment();
   }
 }
 

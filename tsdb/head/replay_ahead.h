@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -28,6 +29,8 @@ struct ReplayBatch {
   std::vector<DecodedRecord> records;
   std::size_t count = 0;  ///< Of `records`, the used ones.
   bool is_last = false;
+  /// The last record's, unless it is of a checkpoint.
+  std::optional<std::uint32_t> segment;
 };
 
 /// Reads and decodes a log on a thread of the pool while the caller applies what came before; a few

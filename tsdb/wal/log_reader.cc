@@ -67,6 +67,9 @@ Status LogReader::add_segments(const std::string& directory, std::optional<std::
     place.segment = segment;
     ahead_.push_back(place);
     expected = segment + 1;
+    if (in_checkpoint) continue;
+    if (!segments_) segments_ = Segments{segment, segment};
+    segments_->last = segment;
   }
   return {};
 }

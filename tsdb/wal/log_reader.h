@@ -60,6 +60,13 @@ class LogReader final {
   bool next();
   /// REQUIRES: the last next() returned true. Lives until the next one.
   Bytes record() const { return reader_->record(); }
+  /// Numbers of the segments behind the checkpoint; nothing if there are none.
+  struct Segments {
+    std::uint32_t first = 0;
+    std::uint32_t last = 0;
+  };
+  const std::optional<Segments>& segments() const { return segments_; }
+
   /// Whether the record comes from a checkpoint.
   bool in_checkpoint() const { return place_.in_checkpoint; }
   std::uint32_t segment() const { return place_.segment; }
@@ -93,6 +100,7 @@ class LogReader final {
 
   FileSystem& files_;
   const Limits limits_;
+  std::optional<Segments> segments_;
   std::deque<Place> ahead_;
   Place place_;
   std::unique_ptr<SegmentReader> reader_;
