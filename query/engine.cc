@@ -13,9 +13,32 @@ namespace {
 
 constexpr std::uint64_t kPointBytes = sizeof(std::int64_t) + sizeof(double);
 
+/// Appends the points of a row to a series that has none.
+void append_points(const Grid& grid, const double* row, bool may_have_histograms,
+                   MatrixSeries& series) {
+  if (!may_have_histograms) {
+    for (std::size_t k = 0; k < grid.count; ++k) {
+      if (is_present(row[k])) series.points.push_back(Timestamp{grid.time_ms(k)}, row[k]);
+    }
+    return;
+  }
+  std::shared_ptr<tsdb::HistogramColumns> histograms;
+  for (std::size_t k = 0; k < grid.count; ++k) {
+    const Timestamp t{grid.time_ms(k)};
+    if (is_histogram(row[k])) {
+      if (histograms == nullptr) histograms = std::make_shared<tsdb::HistogramColumns>();
+      histograms->push_back(t, histogram_in(row[k]));
+    } else if (is_present(row[k])) {
+      series.points.push_back(t, row[k]);
+    }
+  }
+  series.histograms = std::move(histograms);
+}
+
 /// All points of `stream`, sorted by labels, series without points left out.
 Result<std::vector<MatrixSeries>> to_matrix(Context& context, const VectorStream& stream) {
   const Grid& grid = stream.grid();
+  const bool may_have_histograms = stream.may_have_histograms();
   std::vector<std::vector<MatrixSeries>> batches(batch_count(stream));
   const auto collect = [&](std::size_t batch, std::size_t first, std::size_t count,
                            const double* rows) -> Status {
@@ -24,15 +47,18 @@ Result<std::vector<MatrixSeries>> to_matrix(Context& context, const VectorStream
       const auto points =
           static_cast<std::size_t>(std::count_if(row, row + grid.count, is_present));
       if (points == 0) continue;
-      TRY(context.budget.hold(points));
+      std::uint64_t weight = points;
+      if (may_have_histograms) {
+        weight = 0;
+        for (std::size_t k = 0; k < grid.count; ++k) weight += sample_weight(row[k]);
+      }
+      TRY(context.budget.hold(weight));
       MatrixSeries& series = batches[batch].emplace_back();
       series.labels = stream.labels(first + i);
-      TRY(context.memory.hold(bytes_of(series.labels) + points * kPointBytes));
+      TRY(context.memory.hold(bytes_of(series.labels) + weight * kPointBytes));
       series.points.times_ms.reserve(points);
       series.points.values.reserve(points);
-      for (std::size_t k = 0; k < grid.count; ++k) {
-        if (is_present(row[k])) series.points.push_back(Timestamp{grid.time_ms(k)}, row[k]);
-      }
+      append_points(grid, row, may_have_histograms, series);
     }
     return {};
   };
@@ -58,6 +84,7 @@ void sort_by_labels(Context& context, QueryResult& result) {
 
 /// The elements of a one-step stream, in its order.
 Result<std::vector<VectorElement>> to_vector(Context& context, const VectorStream& stream) {
+  const bool may_have_histograms = stream.may_have_histograms();
   std::vector<std::vector<VectorElement>> batches(batch_count(stream));
   TRY(for_each_batch(
       context, stream,
@@ -65,8 +92,15 @@ Result<std::vector<VectorElement>> to_vector(Context& context, const VectorStrea
         std::uint64_t bytes = 0;
         for (std::size_t i = 0; i < count; ++i) {
           if (is_absent(rows[i])) continue;
-          batches[batch].push_back({stream.labels(first + i), rows[i]});
-          bytes += bytes_of(batches[batch].back().labels) + kPointBytes;
+          VectorElement& element = batches[batch].emplace_back();
+          element.labels = stream.labels(first + i);
+          if (may_have_histograms && is_histogram(rows[i])) {
+            element.histogram = std::make_shared<const tsdb::FloatHistogram>(histogram_in(rows[i]));
+          } else {
+            element.value = rows[i];
+          }
+          bytes += bytes_of(element.labels) + kPointBytes;
+          if (may_have_histograms) bytes += sample_weight(rows[i]) * kPointBytes;
         }
         if (Status status = context.memory.hold(bytes); !status.ok()) return status;
         return context.budget.hold(batches[batch].size());
@@ -79,6 +113,19 @@ Result<std::vector<VectorElement>> to_vector(Context& context, const VectorStrea
   return elements;
 }
 
+/// The histograms of `columns` within the window; null if there are none.
+std::shared_ptr<const tsdb::HistogramColumns> histograms_in_window(
+    const tsdb::HistogramColumns& columns, const Windows& windows) {
+  WindowBounds bounds;
+  bounds.move_to(Column{columns.times_ms, {}}, windows, 0);
+  if (bounds.size() == 0) return nullptr;
+  auto inside = std::make_shared<tsdb::HistogramColumns>();
+  for (std::size_t i = bounds.first; i < bounds.last; ++i) {
+    inside->push_back(Timestamp{columns.times_ms[i]}, columns.at(i));
+  }
+  return inside;
+}
+
 /// The samples of a range vector at its one step, with their own times.
 Result<std::vector<MatrixSeries>> to_matrix(Context& context, const RangeSource& source) {
   std::vector<MatrixSeries> matrix;
@@ -87,7 +134,18 @@ Result<std::vector<MatrixSeries>> to_matrix(Context& context, const RangeSource&
   for (std::size_t i = 0; i < source.size(); ++i) {
     if (i % 256 == 0) TRY(context.check_alive());
     MatrixSeries series;
-    TRY(source.read(i, series.points, scratch));
+    if (source.may_have_histograms()) {
+      auto histograms = scratch.histogram_columns();
+      TRY(source.read_mixed(i, series.points, *histograms, scratch));
+      if (source.extension() != Extension::kNone && !histograms->empty()) {
+        return invalid(source.extension() == Extension::kAnchored
+                           ? "anchored modifier is not supported with histograms"
+                           : "smoothed modifier is not supported with histograms");
+      }
+      series.histograms = histograms_in_window(*histograms, windows);
+    } else {
+      TRY(source.read(i, series.points, scratch));
+    }
     const Column column{series.points.times_ms, series.points.values};
     WindowBounds bounds;
     if (source.extension() == Extension::kNone) {
@@ -104,8 +162,8 @@ Result<std::vector<MatrixSeries>> to_matrix(Context& context, const RangeSource&
       cut(series.points.times_ms);
       cut(series.points.values);
     }
-    if (series.points.size() == 0) continue;
-    TRY(context.budget.hold(series.points.size()));
+    if (series.point_count() == 0) continue;
+    TRY(context.budget.hold(series.point_count()));
     series.labels = source.labels(i);
     TRY(context.memory.hold(bytes_of(series.labels) + series.points.size() * kPointBytes));
     if (source.drops_name(i)) series.labels = drop_metadata(series.labels);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/number_text.h"
+#include "query/histogram/json.h"
 
 namespace tarsier::query {
 namespace {
@@ -19,6 +20,15 @@ void append_point(std::string& out, Timestamp t, double v) {
   out += "\"]";
 }
 
+/// `[time,{...}]`
+void append_histogram_point(std::string& out, Timestamp t, const HistogramView& h) {
+  out += '[';
+  append_sample_time(out, t);
+  out += ',';
+  append_histogram_json(out, h);
+  out += ']';
+}
+
 /// Scalars and strings give their time through ordinary float output: 1700000000.1.
 std::string ordinary_time(Timestamp t) { return plain_number(static_cast<double>(t.ms) / 1000); }
 
@@ -28,6 +38,11 @@ void write_vector(JsonWriter& json, const QueryResult& result, std::size_t count
     json.begin_object().key("metric");
     write_labels(json, result.vector[i].labels);
     point.clear();
+    if (result.vector[i].histogram != nullptr) {
+      append_histogram_point(point, result.time, view_of(*result.vector[i].histogram));
+      json.key("histogram").raw(point).end_object();
+      continue;
+    }
     append_point(point, result.time, result.vector[i].value);
     json.key("value").raw(point).end_object();
   }
@@ -39,13 +54,26 @@ void write_matrix(JsonWriter& json, const QueryResult& result, std::size_t count
     json.begin_object().key("metric");
     write_labels(json, result.matrix[i].labels);
     const tsdb::SampleColumns& columns = result.matrix[i].points;
-    points = "[";
-    for (std::size_t k = 0; k < columns.size(); ++k) {
-      if (k > 0) points += ',';
-      append_point(points, Timestamp{columns.times_ms[k]}, columns.values[k]);
+    const tsdb::HistogramColumns* const histograms = result.matrix[i].histograms.get();
+    if (columns.size() > 0 || histograms == nullptr) {
+      points = "[";
+      for (std::size_t k = 0; k < columns.size(); ++k) {
+        if (k > 0) points += ',';
+        append_point(points, Timestamp{columns.times_ms[k]}, columns.values[k]);
+      }
+      points += ']';
+      json.key("values").raw(points);
     }
-    points += ']';
-    json.key("values").raw(points).end_object();
+    if (histograms != nullptr) {
+      points = "[";
+      for (std::size_t k = 0; k < histograms->size(); ++k) {
+        if (k > 0) points += ',';
+        append_histogram_point(points, Timestamp{histograms->times_ms[k]}, view_of(*histograms, k));
+      }
+      points += ']';
+      json.key("histograms").raw(points);
+    }
+    json.end_object();
   }
 }
 

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/time.h"
+#include "tsdb/histogram.h"
 #include "tsdb/labels.h"
 #include "tsdb/sample.h"
 
@@ -19,7 +21,8 @@ std::string_view result_type_name(ResultType type);
 /// One element of an instant vector. Its time is the query's.
 struct VectorElement {
   tsdb::Labels labels;
-  double value = 0;
+  double value = 0;  ///< Without meaning when there is a histogram.
+  std::shared_ptr<const tsdb::FloatHistogram> histogram = nullptr;  ///< Null: it is a number.
 };
 
 /// One series of a matrix: only the points that exist, in time order. For a range query their times
@@ -27,6 +30,12 @@ struct VectorElement {
 struct MatrixSeries {
   tsdb::Labels labels;
   tsdb::SampleColumns points;
+  /// Points that are native histograms, at other times than the numbers; null if there are none.
+  std::shared_ptr<const tsdb::HistogramColumns> histograms = nullptr;
+
+  std::size_t point_count() const {
+    return points.size() + (histograms == nullptr ? 0 : histograms->size());
+  }
 };
 
 /// What the query wants to tell its author. Each text is complete, with its position in the query:

@@ -88,6 +88,11 @@ class MergeSeriesSet final : public SeriesSet {
     return parts_[first.part].set->label(first.index, name);
   }
 
+  bool has_histogram_series() const override {
+    return std::any_of(parts_.begin(), parts_.end(),
+                       [](const Part& part) { return part.set->has_histogram_series(); });
+  }
+
   Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
     const std::size_t begin = out.size();
     for (std::size_t m = starts_[i]; m < end(i); ++m) {

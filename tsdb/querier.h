@@ -49,6 +49,14 @@ class SeriesSet {
   /// Whether the series may hold native histograms. Cheap; asked once per series so that series
   /// without any cost nothing more.
   virtual bool may_have_histograms(std::size_t /*i*/) const { return false; }
+  /// Whether any of the series may. Asked once per selection; override it where that is known
+  /// without looking at each.
+  virtual bool has_histogram_series() const {
+    for (std::size_t i = 0; i < size(); ++i) {
+      if (may_have_histograms(i)) return true;
+    }
+    return false;
+  }
   /// Appends both kinds of samples within `range`: float samples to `floats`, native histograms to
   /// `histograms`. A time is in one of them only.
   virtual Status read_mixed(std::size_t i, TimeRange range, SampleColumns& floats,

@@ -45,6 +45,7 @@ class HistogramStream final : public VectorStream {
   bool drops_name(std::size_t i) const override { return histograms_[i].drops_name; }
   bool may_have_names() const override { return buckets_->may_have_names(); }
   bool is_distinct_without_names() const override { return false; }
+  bool may_have_histograms() const override { return false; }
 
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {

@@ -15,6 +15,7 @@
 #include "base/thread_pool.h"
 #include "query/engine.h"
 #include "query/exec/annotator.h"
+#include "query/exec/histogram_pool.h"
 #include "query/exec/memory_budget.h"
 #include "query/exec/row.h"
 #include "query/exec/step_counter.h"
@@ -55,6 +56,13 @@ class Scratch final {
     buffer->clear();
     return {columns_, std::move(buffer)};
   }
+  Lease<tsdb::HistogramColumns> histogram_columns() {
+    auto buffer = take(histogram_columns_);
+    buffer->clear();
+    return {histogram_columns_, std::move(buffer)};
+  }
+  /// Where the histograms of rows that are being read live, until the reader's HistogramScope ends.
+  HistogramPool& histograms() { return histograms_; }
   /// An empty list of positions.
   Lease<std::vector<std::uint32_t>> indices() {
     auto buffer = take(indices_);
@@ -74,6 +82,8 @@ class Scratch final {
   std::vector<std::unique_ptr<std::vector<double>>> doubles_;
   std::vector<std::unique_ptr<tsdb::SampleColumns>> columns_;
   std::vector<std::unique_ptr<std::vector<std::uint32_t>>> indices_;
+  std::vector<std::unique_ptr<tsdb::HistogramColumns>> histogram_columns_;
+  HistogramPool histograms_;
 };
 
 /// How many values the query holds, against what it may. Any number of threads.

@@ -143,7 +143,9 @@ Result<StreamPtr> Evaluator::selector(const Selector& selector, const Grid& grid
   Windows windows = plan_.windows(selector.shift, plan_.lookback, grid);
   if (selector.smoothed && aspect == SampleAspect::kValue) {
     windows.after_ms = plan_.lookback.ms;
-    return apply_kernel(select_range(context_, *selection, grid, windows), smoothed_instant_kernel);
+    return apply_kernel(context_, select_range(context_, *selection, grid, windows),
+                        {smoothed_instant_kernel, mixed_smoothed_instant_kernel, true},
+                        selector.source);
   }
   return select_instant(context_, *selection, grid, windows, aspect);
 }

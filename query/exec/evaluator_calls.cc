@@ -230,12 +230,13 @@ Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
   }
   RangePtr source = TRY(matrix(*range, grid));
   const Extension extension = source->extension();
-  const RangeKernel kernel =
-      extension == Extension::kNone ? range_kernel(id) : extended_kernel(extension, id);
-  if (kernel == nullptr) return unsupported(extension, call.function);
+  const RangeFunction function{
+      extension == Extension::kNone ? range_kernel(id) : extended_kernel(extension, id),
+      mixed_kernel(id, extension), gives_histograms(id)};
+  if (function.kernel == nullptr) return unsupported(extension, call.function);
   StreamPtr stream;
   if (id == FunctionId::kRate || id == FunctionId::kIncrease) {
-    stream = apply_counter_kernel(context_, std::move(source), kernel, range->source);
+    stream = apply_counter_kernel(context_, std::move(source), function, range->source);
   } else {
     if (id == FunctionId::kQuantileOverTime) {
       warn_of_bad_quantiles(TRY(used_quantiles(*source, scalars[0])), *first_scalar);
@@ -243,7 +244,8 @@ Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
     if (id == FunctionId::kDoubleExponentialSmoothing && source->size() > 0) {
       TRY(check_factors(scalars[0], scalars[1]));
     }
-    stream = apply_kernel(std::move(source), kernel, std::move(scalars[0]), std::move(scalars[1]));
+    stream = apply_kernel(context_, std::move(source), function, range->source,
+                          std::move(scalars[0]), std::move(scalars[1]));
   }
   if (id == FunctionId::kLastOverTime || id == FunctionId::kFirstOverTime) return stream;
   return drop_names(context_, std::move(stream), OnEqual::kRefuse);
@@ -327,7 +329,10 @@ Result<StreamPtr> Evaluator::absent_call(const Call& call, const Grid& grid) {
   const StreamPtr stream =
       call.function.id == FunctionId::kAbsent
           ? TRY(vector(argument, grid))
-          : apply_kernel(TRY(matrix(argument, grid)), range_kernel(call.function.id));
+          : apply_kernel(context_, TRY(matrix(argument, grid)),
+                         {range_kernel(call.function.id),
+                          mixed_kernel(call.function.id, Extension::kNone), false},
+                         argument.source);
   std::vector<double> row(grid.count, 1);
   Mutex mutex;
   TRY(for_each_batch(context_, *stream,

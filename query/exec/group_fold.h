@@ -78,6 +78,7 @@ class GroupFold final {
     std::vector<Cell> cells(steps);
     for (std::size_t first = begin; first < end; first += batch) {
       const std::size_t last = std::min(end, first + batch);
+      const HistogramScope scope(scratch.histograms());
       TRY(stream_.read({order_.series.data() + first, last - first}, rows->data(), scratch));
       for (std::size_t i = first; i < last; ++i) {
         const std::uint32_t series = order_.series[i];

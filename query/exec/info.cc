@@ -36,6 +36,7 @@ class PartsStream final : public VectorStream {
   bool drops_name(std::size_t i) const override { return child_->drops_name(parts_[i].child); }
   bool may_have_names() const override { return true; }
   bool is_distinct_without_names() const override { return false; }
+  bool may_have_histograms() const override { return child_->may_have_histograms(); }
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
     auto wanted = scratch.indices();

@@ -84,6 +84,9 @@ class PairStream final : public VectorStream {
     });
   }
   bool is_distinct_without_names() const override { return false; }
+  bool may_have_histograms() const override {
+    return many_->may_have_histograms() || one_->may_have_histograms();
+  }
 
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {

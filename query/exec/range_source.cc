@@ -23,6 +23,31 @@ void remove_stale_markers(tsdb::SampleColumns& columns) {
   columns.values.resize(kept);
 }
 
+/// The same of histograms, whose buckets stay where they are.
+void remove_stale_markers(tsdb::HistogramColumns& columns) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (columns.is_stale(i)) continue;
+    if (kept != i) {
+      columns.times_ms[kept] = columns.times_ms[i];
+      columns.counts[kept] = columns.counts[i];
+      columns.zero_counts[kept] = columns.zero_counts[i];
+      columns.sums[kept] = columns.sums[i];
+      columns.hints[kept] = columns.hints[i];
+      columns.layout[kept] = columns.layout[i];
+      columns.first_bucket[kept] = columns.first_bucket[i];
+    }
+    ++kept;
+  }
+  columns.times_ms.resize(kept);
+  columns.counts.resize(kept);
+  columns.zero_counts.resize(kept);
+  columns.sums.resize(kept);
+  columns.hints.resize(kept);
+  columns.layout.resize(kept);
+  columns.first_bucket.resize(kept);
+}
+
 class SelectedRange final : public RangeSource {
  public:
   SelectedRange(Context& context, const Selection& selection, Grid grid, const Windows& windows,
@@ -39,21 +64,47 @@ class SelectedRange final : public RangeSource {
   bool drops_name(std::size_t) const override { return false; }
   bool may_have_names() const override { return true; }
   bool is_distinct_without_names() const override { return selection_.has_one_name(); }
+  bool may_have_histograms() const override { return selection_.may_have_histograms; }
+
   Status read(std::size_t i, tsdb::SampleColumns& out, Scratch&) const override {
     if (windows().count == 0 || windows().range_ms <= 0) return {};
-    TRY(set_.read(i,
-                  TimeRange{Timestamp{windows().start_ms(0) - windows().before_ms + 1},
-                            Timestamp{windows().end_ms(windows().count - 1) + windows().after_ms}},
-                  out));
-    context_.samples_read.fetch_add(out.size(), std::memory_order_relaxed);
-    TRY(context_.budget.hold(out.size()));
-    context_.budget.release(out.size());
+    TRY(set_.read(i, range(), out));
+    TRY(count(out.size()));
     remove_stale_markers(out);
     if (context_.step_counter) context_.step_counter->add_windows(out.times_ms, windows(), grid());
     return {};
   }
 
+  Status read_mixed(std::size_t i, tsdb::SampleColumns& floats, tsdb::HistogramColumns& histograms,
+                    Scratch& scratch) const override {
+    if (!set_.may_have_histograms(i)) {
+      TRY(read(i, floats, scratch));
+    } else if (windows().count > 0 && windows().range_ms > 0) {
+      TRY(set_.read_mixed(i, range(), floats, histograms));
+      std::uint64_t weight = floats.size();
+      for (std::size_t k = 0; k < histograms.size(); ++k) {
+        weight += sample_weight(view_of(histograms, k));
+      }
+      TRY(count(weight));
+      remove_stale_markers(floats);
+      remove_stale_markers(histograms);
+    }
+    for (double& v : floats.values) v = as_float(v);
+    return {};
+  }
+
  private:
+  TimeRange range() const {
+    return {Timestamp{windows().start_ms(0) - windows().before_ms + 1},
+            Timestamp{windows().end_ms(windows().count - 1) + windows().after_ms}};
+  }
+  Status count(std::uint64_t samples) const {
+    context_.samples_read.fetch_add(samples, std::memory_order_relaxed);
+    TRY(context_.budget.hold(samples));
+    context_.budget.release(samples);
+    return {};
+  }
+
   Context& context_;
   const Selection& selection_;
   const tsdb::SeriesSet& set_;
@@ -71,7 +122,13 @@ class SubqueryRange final : public RangeSource {
   bool drops_name(std::size_t i) const override { return inner_->drops_name(i); }
   bool may_have_names() const override { return inner_->may_have_names(); }
   bool is_distinct_without_names() const override { return inner_->is_distinct_without_names(); }
+  bool may_have_histograms() const override { return inner_->may_have_histograms(); }
+
   Status read(std::size_t i, tsdb::SampleColumns& out, Scratch& scratch) const override {
+    if (may_have_histograms()) {
+      auto histograms = scratch.histogram_columns();
+      return read_mixed(i, out, *histograms, scratch);
+    }
     const Grid& inside = inner_->grid();
     auto row = scratch.doubles(inside.count);
     const std::uint32_t series[] = {static_cast<std::uint32_t>(i)};
@@ -82,17 +139,72 @@ class SubqueryRange final : public RangeSource {
     return {};
   }
 
+  Status read_mixed(std::size_t i, tsdb::SampleColumns& floats, tsdb::HistogramColumns& histograms,
+                    Scratch& scratch) const override {
+    const Grid& inside = inner_->grid();
+    auto row = scratch.doubles(inside.count);
+    const std::uint32_t series[] = {static_cast<std::uint32_t>(i)};
+    const HistogramScope scope(scratch.histograms());
+    TRY(inner_->read(series, row->data(), scratch));
+    for (std::size_t k = 0; k < inside.count; ++k) {
+      const double v = (*row)[k];
+      if (is_absent(v)) continue;
+      const Timestamp t{inside.time_ms(k)};
+      if (!is_histogram(v)) {
+        floats.push_back(t, v);
+        continue;
+      }
+      histograms.push_back(t, histogram_in(v));
+      // Between the steps of the subquery there may have been other samples.
+      tsdb::CounterResetHint& hint = histograms.hints.back();
+      if (hint != tsdb::CounterResetHint::kGauge) hint = tsdb::CounterResetHint::kUnknown;
+    }
+    return {};
+  }
+
  private:
   const StreamPtr inner_;
 };
 
+/// The words for what a function found.
+void tell(Context& context, const RangeRemarks& remarks, std::string_view metric,
+          SourceRange where) {
+  const std::string name = quote(metric);
+  const auto warn = [&](RangeRemark remark, std::string text) {
+    if (remarks.has(remark)) context.annotator.warn(std::move(text), where);
+  };
+  const auto inform = [&](RangeRemark remark, std::string text) {
+    if (remarks.has(remark)) context.annotator.inform(std::move(text), where);
+  };
+  warn(RangeRemark::kMixedKinds,
+       "encountered a mix of histograms and floats for metric name " + name);
+  warn(RangeRemark::kNotCounter, "this native histogram metric is not a counter: " + name);
+  warn(RangeRemark::kNotGauge, "this native histogram metric is not a gauge: " + name);
+  warn(RangeRemark::kMixedBuckets,
+       "vector contains a mix of histograms with exponential and custom buckets schemas for metric "
+       "name " +
+           name);
+  warn(RangeRemark::kCollidingHints, "conflicting counter resets during histogram aggregation");
+  inform(RangeRemark::kReconciledAddition,
+         "mismatched custom buckets were reconciled during addition");
+  inform(RangeRemark::kReconciledSubtraction,
+         "mismatched custom buckets were reconciled during subtraction");
+  inform(RangeRemark::kReconciledAggregation,
+         "mismatched custom buckets were reconciled during aggregation");
+  inform(RangeRemark::kIgnoredHistograms,
+         "ignored histograms in a range containing both floats and histograms for metric name " +
+             name);
+}
+
 class KernelStream : public VectorStream {
  public:
-  KernelStream(RangePtr source, RangeKernel kernel, std::vector<double> first,
-               std::vector<double> second)
+  KernelStream(Context& context, RangePtr source, const RangeFunction& function, SourceRange where,
+               std::vector<double> first, std::vector<double> second)
       : VectorStream(source->grid()),
+        context_(context),
+        where_(where),
         source_(std::move(source)),
-        kernel_(kernel),
+        function_(function),
         first_(std::move(first)),
         second_(std::move(second)) {}
   std::size_t size() const override { return source_->size(); }
@@ -103,23 +215,60 @@ class KernelStream : public VectorStream {
   bool drops_name(std::size_t i) const override { return source_->drops_name(i); }
   bool may_have_names() const override { return source_->may_have_names(); }
   bool is_distinct_without_names() const override { return source_->is_distinct_without_names(); }
+  bool may_have_histograms() const override {
+    return function_.gives_histograms && source_->may_have_histograms();
+  }
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
-    const KernelArguments arguments{first_.empty() ? nullptr : first_.data(),
-                                    second_.empty() ? nullptr : second_.data(), grid()};
+    if (source_->may_have_histograms()) return read_mixed(series, rows, scratch);
+    const KernelArguments arguments = kernel_arguments();
     auto columns = scratch.columns();
     for (std::size_t i = 0; i < series.size(); ++i) {
       columns->clear();
       TRY(source_->read(series[i], *columns, scratch));
-      kernel_(Column{columns->times_ms, columns->values}, source_->windows(), arguments,
-              rows + i * grid().count);
+      function_.kernel(Column{columns->times_ms, columns->values}, source_->windows(), arguments,
+                       rows + i * grid().count);
     }
     return {};
   }
 
+ protected:
+  Context& context() const { return context_; }
+  SourceRange where() const { return where_; }
+
  private:
+  KernelArguments kernel_arguments() const {
+    return {first_.empty() ? nullptr : first_.data(), second_.empty() ? nullptr : second_.data(),
+            grid()};
+  }
+
+  Status read_mixed(std::span<const std::uint32_t> series, double* rows, Scratch& scratch) const {
+    const KernelArguments arguments = kernel_arguments();
+    auto floats = scratch.columns();
+    auto histograms = scratch.histogram_columns();
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      floats->clear();
+      histograms->clear();
+      TRY(source_->read_mixed(series[i], *floats, *histograms, scratch));
+      const Column column{floats->times_ms, floats->values};
+      double* const row = rows + i * grid().count;
+      if (histograms->empty()) {
+        function_.kernel(column, source_->windows(), arguments, row);
+        continue;
+      }
+      RangeRemarks remarks;
+      function_.mixed(MixedInput{column, *histograms, source_->windows(), arguments,
+                                 function_.kernel, scratch.histograms(), remarks},
+                      row);
+      if (remarks.any()) tell(context_, remarks, label(series[i], tsdb::kMetricName), where_);
+    }
+    return {};
+  }
+
+  Context& context_;
+  const SourceRange where_;
   const RangePtr source_;
-  const RangeKernel kernel_;
+  const RangeFunction function_;
   const std::vector<double> first_;
   const std::vector<double> second_;
 };
@@ -131,8 +280,8 @@ bool looks_like_counter(std::string_view name) {
 
 class CounterStream final : public KernelStream {
  public:
-  CounterStream(Context& context, RangePtr source, RangeKernel kernel, SourceRange where)
-      : KernelStream(std::move(source), kernel, {}, {}), context_(context), where_(where) {}
+  CounterStream(Context& context, RangePtr source, const RangeFunction& function, SourceRange where)
+      : KernelStream(context, std::move(source), function, where, {}, {}) {}
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
     TRY(KernelStream::read(series, rows, scratch));
@@ -141,19 +290,17 @@ class CounterStream final : public KernelStream {
       if (looks_like_counter(name)) continue;
       if (told_.load(std::memory_order_relaxed) == name.data()) continue;
       const double* row = rows + i * grid().count;
-      if (std::none_of(row, row + grid().count, is_present)) continue;
+      if (std::none_of(row, row + grid().count, is_float)) continue;
       told_.store(name.data(), std::memory_order_relaxed);
-      context_.annotator.inform(
+      context().annotator.inform(
           "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " +
               quote(name),
-          where_);
+          where());
     }
     return {};
   }
 
  private:
-  Context& context_;
-  const SourceRange where_;
   mutable std::atomic<const char*> told_{nullptr};  // The last name told about; saves the lock.
 };
 
@@ -168,15 +315,15 @@ RangePtr subquery_range(StreamPtr inner, Grid grid, const Windows& windows) {
   return std::make_unique<SubqueryRange>(std::move(inner), grid, windows);
 }
 
-StreamPtr apply_kernel(RangePtr source, RangeKernel kernel, std::vector<double> first,
-                       std::vector<double> second) {
-  return std::make_unique<KernelStream>(std::move(source), kernel, std::move(first),
-                                        std::move(second));
+StreamPtr apply_kernel(Context& context, RangePtr source, const RangeFunction& function,
+                       SourceRange where, std::vector<double> first, std::vector<double> second) {
+  return std::make_unique<KernelStream>(context, std::move(source), function, where,
+                                        std::move(first), std::move(second));
 }
 
-StreamPtr apply_counter_kernel(Context& context, RangePtr source, RangeKernel kernel,
+StreamPtr apply_counter_kernel(Context& context, RangePtr source, const RangeFunction& function,
                                SourceRange where) {
-  return std::make_unique<CounterStream>(context, std::move(source), kernel, where);
+  return std::make_unique<CounterStream>(context, std::move(source), function, where);
 }
 
 }  // namespace tarsier::query

@@ -7,6 +7,7 @@
 #include "query/exec/selection.h"
 #include "query/exec/stream.h"
 #include "query/functions/extended_kernels.h"
+#include "query/functions/mixed_kernels.h"
 #include "query/functions/window.h"
 #include "tsdb/labels.h"
 #include "tsdb/sample.h"
@@ -32,9 +33,14 @@ class RangeSource {
   virtual bool drops_name(std::size_t i) const = 0;
   virtual bool may_have_names() const = 0;
   virtual bool is_distinct_without_names() const = 0;
-  /// Appends the samples that lie in any window, without stale markers; there may be others
+  /// False only if no series has histograms.
+  virtual bool may_have_histograms() const = 0;
+  /// Appends the float samples that lie in any window, without stale markers; there may be others
   /// between.
   virtual Status read(std::size_t i, tsdb::SampleColumns& out, Scratch& scratch) const = 0;
+  /// The same of both kinds. Asked only if there may be histograms.
+  virtual Status read_mixed(std::size_t i, tsdb::SampleColumns& floats,
+                            tsdb::HistogramColumns& histograms, Scratch& scratch) const = 0;
 
  private:
   const Grid grid_;
@@ -48,11 +54,20 @@ RangePtr select_range(Context& context, const Selection& selection, Grid grid,
 /// The values of `inner` at its own steps as samples.
 RangePtr subquery_range(StreamPtr inner, Grid grid, const Windows& windows);
 
-/// Applies `kernel` to every series. `first` and `second` are its arguments, a row each, or empty.
-StreamPtr apply_kernel(RangePtr source, RangeKernel kernel, std::vector<double> first = {},
+/// A range function: what it does with floats, and with series that have histograms.
+struct RangeFunction {
+  RangeKernel kernel;
+  MixedKernel mixed;
+  bool gives_histograms;
+};
+
+/// Applies `function` to every series. `first` and `second` are its arguments, a row each, or
+/// empty. What it has to tell points to `where`.
+StreamPtr apply_kernel(Context& context, RangePtr source, const RangeFunction& function,
+                       SourceRange where, std::vector<double> first = {},
                        std::vector<double> second = {});
 /// The same for rate and increase, which tell whoever gives them what does not look like a counter.
-StreamPtr apply_counter_kernel(Context& context, RangePtr source, RangeKernel kernel,
+StreamPtr apply_counter_kernel(Context& context, RangePtr source, const RangeFunction& function,
                                SourceRange where);
 
 }  // namespace tarsier::query

@@ -23,10 +23,14 @@ class InstantStream final : public VectorStream {
   }
   bool may_have_names() const override { return true; }
   bool is_distinct_without_names() const override { return selection_.has_one_name(); }
+  bool may_have_histograms() const override {
+    return aspect_ == SampleAspect::kValue && selection_.may_have_histograms;
+  }
 
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
     if (grid().count == 0) return {};
+    if (selection_.may_have_histograms) return read_mixed(series, rows, scratch);
     if (grid().count == 1) return read_newest(series, rows);
     auto columns = scratch.columns();
     const TimeRange range{Timestamp{ends_.start_ms(0) + 1},
@@ -58,6 +62,64 @@ class InstantStream final : public VectorStream {
     }
     context_.samples_read.fetch_add(series.size(), std::memory_order_relaxed);
     return {};
+  }
+
+  /// The same where any series may have histograms.
+  Status read_mixed(std::span<const std::uint32_t> series, double* rows, Scratch& scratch) const {
+    auto columns = scratch.columns();
+    auto histograms = scratch.histogram_columns();
+    const TimeRange range{Timestamp{ends_.start_ms(0) + 1},
+                          Timestamp{ends_.end_ms(grid().count - 1)}};
+    std::uint64_t samples = 0;
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      double* const row = rows + i * grid().count;
+      columns->clear();
+      histograms->clear();
+      if (set_.may_have_histograms(series[i])) {
+        TRY(set_.read_mixed(series[i], range, *columns, *histograms));
+      } else {
+        TRY(set_.read(series[i], range, *columns));
+      }
+      for (double& v : columns->values) v = as_float(v);
+      samples += columns->size() + histograms->size();
+      if (histograms->empty()) {
+        pick(*columns, row);
+      } else {
+        pick_mixed(*columns, *histograms, row, scratch.histograms());
+      }
+    }
+    context_.samples_read.fetch_add(samples, std::memory_order_relaxed);
+    return {};
+  }
+
+  void pick_mixed(const tsdb::SampleColumns& columns, const tsdb::HistogramColumns& histograms,
+                  double* row, HistogramPool& pool) const {
+    pick(columns, row);
+    std::size_t next_float = 0;
+    std::size_t next = 0;
+    std::size_t kept = 0;  // The histogram of the last cell made, and 1.
+    double cell = absent_value();
+    for (std::size_t k = 0; k < grid().count; ++k) {
+      const std::int64_t end = ends_.end_ms(k);
+      while (next < histograms.size() && histograms.times_ms[next] <= end) ++next;
+      while (next_float < columns.size() && columns.times_ms[next_float] <= end) ++next_float;
+      if (next == 0) continue;
+      const std::int64_t time = histograms.times_ms[next - 1];
+      if (time <= end - ends_.range_ms) continue;
+      if (next_float > 0 && columns.times_ms[next_float - 1] > time) continue;
+      if (kept != next) {
+        kept = next;
+        cell = cell_of(histograms, next - 1, pool);
+      }
+      row[k] = cell;
+    }
+  }
+
+  double cell_of(const tsdb::HistogramColumns& histograms, std::size_t i,
+                 HistogramPool& pool) const {
+    if (histograms.is_stale(i)) return absent_value();
+    if (aspect_ == SampleAspect::kTime) return static_cast<double>(histograms.times_ms[i]) / 1000;
+    return pool.keep(view_of(histograms, i));
   }
 
   /// A stale marker is what a row holds where nothing is, so it needs no test of its own.
@@ -115,7 +177,9 @@ Status Selections::open_all() {
     return std::move(sets).status().with_prefix("expanding series");
   }
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    open_.push_back({std::move((*sets)[i]), names_metric(requests[i].matchers)});
+    const bool may_have_histograms = (*sets)[i]->has_histogram_series();
+    open_.push_back(
+        {std::move((*sets)[i]), names_metric(requests[i].matchers), may_have_histograms});
   }
   context_.find_seconds += context_.elapsed_seconds() - begun;
   return {};

@@ -16,6 +16,7 @@ namespace tarsier::query {
 struct Selection {
   std::unique_ptr<tsdb::SeriesSet> set;
   bool names_metric = false;  ///< The matchers ask for one metric name.
+  bool may_have_histograms = false;
 
   /// All series have the same metric name and no other metadata label. Looks at each of them.
   bool has_one_name() const;

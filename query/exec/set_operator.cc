@@ -111,6 +111,9 @@ class UnionStream final : public VectorStream {
     return left_->may_have_names() || right_->may_have_names();
   }
   bool is_distinct_without_names() const override { return false; }
+  bool may_have_histograms() const override {
+    return left_->may_have_histograms() || right_->may_have_histograms();
+  }
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
     const std::size_t steps = grid().count;

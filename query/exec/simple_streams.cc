@@ -54,6 +54,7 @@ class EmptyStream final : public VectorStream {
   std::string_view label(std::size_t, std::string_view) const override { return {}; }
   bool may_have_names() const override { return false; }
   bool is_distinct_without_names() const override { return true; }
+  bool may_have_histograms() const override { return false; }
   Status read(std::span<const std::uint32_t>, double*, Scratch&) const override { return {}; }
 };
 

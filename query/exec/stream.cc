@@ -71,6 +71,7 @@ class BroadcastStream final : public VectorStream {
   bool drops_name(std::size_t i) const override { return child_->drops_name(i); }
   bool may_have_names() const override { return child_->may_have_names(); }
   bool is_distinct_without_names() const override { return child_->is_distinct_without_names(); }
+  bool may_have_histograms() const override { return child_->may_have_histograms(); }
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
     auto values = scratch.doubles(series.size());
@@ -85,8 +86,12 @@ class BroadcastStream final : public VectorStream {
   const StreamPtr child_;
 };
 
-std::uint64_t count_present(const std::vector<double>& rows) {
+std::uint64_t count_present(const std::vector<double>& rows, bool may_have_histograms) {
   std::uint64_t count = 0;
+  if (may_have_histograms) {
+    for (const double v : rows) count += sample_weight(v);
+    return count;
+  }
   for (const double v : rows) count += is_present(v) ? 1 : 0;
   return count;
 }
@@ -113,7 +118,8 @@ Result<StreamPtr> merge_rows(Context& context, const VectorStream& stream,
     if (on_equal == OnEqual::kRefuse && has_values[target[i]]) return duplicate_labels_error();
     has_values[target[i]] = true;
   }
-  return StreamPtr(TRY(Table::create(context, stream.grid(), std::move(series), std::move(rows))));
+  return StreamPtr(TRY(Table::create(context, stream.grid(), std::move(series), std::move(rows),
+                                     table->histograms())));
 }
 
 }  // namespace
@@ -157,6 +163,7 @@ Status for_each_batch(Context& context, const VectorStream& stream,
     for (std::size_t first = batch * size; first < end; first += read_size) {
       series->resize(std::min(read_size, end - first));
       std::iota(series->begin(), series->end(), static_cast<std::uint32_t>(first));
+      const HistogramScope scope(scratch.histograms());
       TRY(stream.read(*series, rows->data(), scratch));
       TRY(consume(batch, first, series->size(), rows->data()));
       TRY(context.check_alive());
@@ -166,11 +173,12 @@ Status for_each_batch(Context& context, const VectorStream& stream,
 }
 
 Table::Table(Context& context, Grid grid, std::vector<Series> series, std::vector<double> rows,
-             std::uint64_t held, std::uint64_t bytes)
+             HistogramOwner histograms, std::uint64_t held, std::uint64_t bytes)
     : VectorStream(grid),
       context_(context),
       series_(std::move(series)),
       rows_(std::move(rows)),
+      histograms_(std::move(histograms)),
       held_(held),
       bytes_(bytes) {
   CHECK(rows_.size() == series_.size() * grid.count);
@@ -182,17 +190,19 @@ Table::~Table() {
 }
 
 Result<std::unique_ptr<Table>> Table::create(Context& context, Grid grid,
-                                             std::vector<Series> series, std::vector<double> rows) {
-  const std::uint64_t held = count_present(rows);
+                                             std::vector<Series> series, std::vector<double> rows,
+                                             HistogramOwner histograms) {
+  const std::uint64_t held = count_present(rows, histograms != nullptr);
   TRY(context.budget.hold(held));
   std::uint64_t bytes = rows.capacity() * sizeof(double);
+  if (histograms != nullptr) bytes += held * kSampleWeightBytes;
   for (const Series& s : series) bytes += bytes_of(s.labels);
   if (Status status = context.memory.hold(bytes); !status.ok()) {
     context.budget.release(held);
     return status;
   }
-  return std::unique_ptr<Table>(
-      new Table(context, grid, std::move(series), std::move(rows), held, bytes));
+  return std::unique_ptr<Table>(new Table(context, grid, std::move(series), std::move(rows),
+                                          std::move(histograms), held, bytes));
 }
 
 Result<std::unique_ptr<Table>> Table::of(Context& context, const VectorStream& stream) {
@@ -202,17 +212,29 @@ Result<std::unique_ptr<Table>> Table::of(Context& context, const VectorStream& s
   std::optional<MemoryLoan> loan(std::in_place, context.memory);
   TRY(loan->grow(stream.size() * steps * sizeof(double)));
   std::vector<double> rows(stream.size() * steps);
-  TRY(for_each_batch(context, stream,
-                     [&](std::size_t, std::size_t first, std::size_t count, const double* from) {
-                       std::copy_n(from, count * steps, rows.data() + first * steps);
-                       return Status();
-                     }));
+  // Each batch is read by one thread, which keeps the histograms of its rows.
+  std::shared_ptr<std::vector<HistogramPool>> pools;
+  if (stream.may_have_histograms()) {
+    pools = std::make_shared<std::vector<HistogramPool>>(batch_count(stream));
+  }
+  TRY(for_each_batch(
+      context, stream,
+      [&](std::size_t batch, std::size_t first, std::size_t count, const double* from) {
+        double* const to = rows.data() + first * steps;
+        if (pools == nullptr) {
+          std::copy_n(from, count * steps, to);
+        } else {
+          std::transform(from, from + count * steps, to,
+                         [&](double v) { return (*pools)[batch].keep(v); });
+        }
+        return Status();
+      }));
   std::vector<Series> series(stream.size());
   for (std::size_t i = 0; i < stream.size(); ++i) {
     series[i] = {stream.labels(i), stream.drops_name(i)};
   }
   loan.reset();
-  return create(context, stream.grid(), std::move(series), std::move(rows));
+  return create(context, stream.grid(), std::move(series), std::move(rows), std::move(pools));
 }
 
 bool Table::may_have_names() const {

@@ -40,8 +40,11 @@ class VectorStream {
   virtual bool may_have_names() const = 0;
   /// True only if no two series become equal when they lose their metadata labels.
   virtual bool is_distinct_without_names() const = 0;
+  /// False only if no row has a histogram.
+  virtual bool may_have_histograms() const = 0;
   /// Computes the rows of the series at these positions, one after another, grid().count values
-  /// each.
+  /// each. Histograms among them live in `scratch` or in this stream: the reader opens a
+  /// HistogramScope around reading and using them, and keeps copies of what it wants longer.
   virtual Status read(std::span<const std::uint32_t> series, double* rows,
                       Scratch& scratch) const = 0;
 
@@ -63,6 +66,7 @@ class ForwardingStream : public VectorStream {
   bool drops_name(std::size_t i) const override { return child_->drops_name(i); }
   bool may_have_names() const override { return child_->may_have_names(); }
   bool is_distinct_without_names() const override { return child_->is_distinct_without_names(); }
+  bool may_have_histograms() const override { return child_->may_have_histograms(); }
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
     return child_->read(series, rows, scratch);
@@ -82,10 +86,11 @@ class Table final : public VectorStream {
     tsdb::Labels labels;
     bool drops_name = false;
   };
-  /// `rows` holds grid.count values per series. kLimit beyond the budget.
+  /// `rows` holds grid.count values per series. kLimit beyond the budget. With histograms among
+  /// them, `histograms` keeps those alive; null means there are none.
   static Result<std::unique_ptr<Table>> create(Context& context, Grid grid,
-                                               std::vector<Series> series,
-                                               std::vector<double> rows);
+                                               std::vector<Series> series, std::vector<double> rows,
+                                               HistogramOwner histograms = nullptr);
   /// Computes all rows of `stream`, several at a time.
   static Result<std::unique_ptr<Table>> of(Context& context, const VectorStream& stream);
   ~Table() override;
@@ -98,20 +103,24 @@ class Table final : public VectorStream {
   bool drops_name(std::size_t i) const override { return series_[i].drops_name; }
   bool may_have_names() const override;
   bool is_distinct_without_names() const override { return false; }
+  bool may_have_histograms() const override { return histograms_ != nullptr; }
   Status read(std::span<const std::uint32_t> series, double* rows, Scratch& scratch) const override;
 
   const tsdb::Labels& labels_of(std::size_t i) const { return series_[i].labels; }
   std::span<const double> row(std::size_t i) const {
     return {rows_.data() + i * grid().count, grid().count};
   }
+  /// Null if there are none.
+  const HistogramOwner& histograms() const { return histograms_; }
 
  private:
   Table(Context& context, Grid grid, std::vector<Series> series, std::vector<double> rows,
-        std::uint64_t held, std::uint64_t bytes);
+        HistogramOwner histograms, std::uint64_t held, std::uint64_t bytes);
 
   Context& context_;
   const std::vector<Series> series_;
   const std::vector<double> rows_;
+  const HistogramOwner histograms_;
   const std::uint64_t held_;   // Values, of the sample budget.
   const std::uint64_t bytes_;  // Of the memory budget.
 };

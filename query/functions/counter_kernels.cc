@@ -4,12 +4,10 @@
 #include <cmath>
 #include <vector>
 
+#include "query/functions/extrapolation.h"
+
 namespace tarsier::query {
 namespace {
-
-enum class Extrapolation : unsigned char { kRate, kIncrease, kDelta };
-
-double to_seconds(std::int64_t ms) { return static_cast<double>(ms) / 1000; }
 
 /// Where the value fell: positions i with values[i] < values[i - 1].
 void find_resets(std::span<const double> values, std::vector<std::size_t>& resets) {
@@ -17,28 +15,6 @@ void find_resets(std::span<const double> values, std::vector<std::size_t>& reset
   for (std::size_t i = 1; i < values.size(); ++i) {
     if (values[i] < values[i - 1]) resets.push_back(i);
   }
-}
-
-/// How far the change seen between the samples is stretched to the window's edges.
-template <Extrapolation kind>
-double stretch(const Column& column, std::int64_t start_ms, std::int64_t end_ms, std::size_t first,
-               std::size_t last, double change) {
-  const double sampled = to_seconds(column.times_ms[last] - column.times_ms[first]);
-  const double average = sampled / static_cast<double>(last - first);
-  const double threshold = average * 1.1;
-  double to_start = to_seconds(column.times_ms[first] - start_ms);
-  double to_end = to_seconds(end_ms - column.times_ms[last]);
-  if (to_start >= threshold) to_start = average / 2;
-  if constexpr (kind != Extrapolation::kDelta) {
-    // A counter cannot have been below zero before its first sample.
-    const double first_value = column.values[first];
-    if (change > 0 && first_value >= 0) {
-      const double to_zero = sampled * (first_value / change);
-      if (to_zero < to_start) to_start = to_zero;
-    }
-  }
-  if (to_end >= threshold) to_end = average / 2;
-  return sampled == 0 ? 1 : (sampled + to_start + to_end) / sampled;
 }
 
 template <Extrapolation kind>
@@ -58,7 +34,8 @@ void extrapolate(const Column& column, const Windows& windows, double* out) {
       }
     }
     const std::int64_t end_ms = windows.end_ms(k);
-    double factor = stretch<kind>(column, end_ms - windows.range_ms, end_ms, first, last, change);
+    double factor = stretch<kind>(column.times_ms, end_ms - windows.range_ms, end_ms, first, last,
+                                  column.values[first], change);
     if constexpr (kind == Extrapolation::kRate) factor /= range_s;
     return change * factor;
   });

@@ -19,38 +19,12 @@ double interpolate(const Column& column, std::size_t i, std::int64_t t_ms, Readi
   return y1 + (y2 - y1) * share;
 }
 
-/// Which samples speak for one window.
-struct Span {
-  std::size_t first;  ///< The last one at or before the start, else the first loaded.
-  std::size_t last;
-};
-
-std::optional<Span> span_of(Extension extension, const Column& column, const Windows& windows,
-                            std::size_t k) {
-  const std::int64_t start = windows.start_ms(k);
-  const std::int64_t end = windows.end_ms(k);
-  const auto times = column.times_ms;
-  const auto position = [&](auto it) { return static_cast<std::size_t>(it - times.begin()); };
-  const std::size_t loaded =
-      position(std::upper_bound(times.begin(), times.end(), start - windows.before_ms));
-  const std::size_t loaded_end =
-      position(std::upper_bound(times.begin(), times.end(), end + windows.after_ms));
-  if (loaded == loaded_end) return std::nullopt;
-  const std::size_t after_start = position(std::upper_bound(times.begin(), times.end(), start));
-  Span span{after_start > loaded ? after_start - 1 : loaded, loaded_end - 1};
-  if (extension == Extension::kSmoothed) {
-    const std::size_t at_end = position(std::lower_bound(times.begin(), times.end(), end));
-    span.last = std::min(at_end, span.last);
-    if (times[span.first] > end) return std::nullopt;
-  }
-  if (times[span.last] <= start) return std::nullopt;
-  return span;
-}
-
 struct Edges {
   double left;
   double right;
 };
+
+using Span = ExtendedSpan;
 
 Edges edges_of(Extension extension, const Column& column, const Windows& windows, std::size_t k,
                const Span& span, Reading reading) {
@@ -74,7 +48,7 @@ void change_kernel(const Column& column, const Windows& windows, const KernelArg
                    double* out) {
   for (std::size_t k = 0; k < windows.count; ++k) {
     out[k] = absent_value();
-    const std::optional<Span> span = span_of(extension, column, windows, k);
+    const std::optional<Span> span = extended_span(extension, column, windows, k);
     if (!span) continue;
     const Edges edges = edges_of(extension, column, windows, k, *span, reading);
     double change = edges.right - edges.left;
@@ -98,7 +72,7 @@ template <typename F>
 void count_pairs(const Column& column, const Windows& windows, double* out, F&& is_hit) {
   for (std::size_t k = 0; k < windows.count; ++k) {
     out[k] = absent_value();
-    const std::optional<Span> span = span_of(Extension::kAnchored, column, windows, k);
+    const std::optional<Span> span = extended_span(Extension::kAnchored, column, windows, k);
     if (!span) continue;
     double hits = 0;
     for (std::size_t i = span->first + 1; i <= span->last; ++i) {
@@ -131,6 +105,28 @@ RangeKernel kernel_of(FunctionId function) {
 
 }  // namespace
 
+std::optional<ExtendedSpan> extended_span(Extension extension, const Column& column,
+                                          const Windows& windows, std::size_t k) {
+  const std::int64_t start = windows.start_ms(k);
+  const std::int64_t end = windows.end_ms(k);
+  const auto times = column.times_ms;
+  const auto position = [&](auto it) { return static_cast<std::size_t>(it - times.begin()); };
+  const std::size_t loaded =
+      position(std::upper_bound(times.begin(), times.end(), start - windows.before_ms));
+  const std::size_t loaded_end =
+      position(std::upper_bound(times.begin(), times.end(), end + windows.after_ms));
+  if (loaded == loaded_end) return std::nullopt;
+  const std::size_t after_start = position(std::upper_bound(times.begin(), times.end(), start));
+  ExtendedSpan span{after_start > loaded ? after_start - 1 : loaded, loaded_end - 1};
+  if (extension == Extension::kSmoothed) {
+    const std::size_t at_end = position(std::lower_bound(times.begin(), times.end(), end));
+    span.last = std::min(at_end, span.last);
+    if (times[span.first] > end) return std::nullopt;
+  }
+  if (times[span.last] <= start) return std::nullopt;
+  return span;
+}
+
 RangeKernel extended_kernel(Extension extension, FunctionId function) {
   if (extension == Extension::kSmoothed) return kernel_of<Extension::kSmoothed>(function);
   if (function == FunctionId::kResets) return anchored_resets;
@@ -157,7 +153,7 @@ void smoothed_instant_kernel(const Column& column, const Windows& windows, const
 tsdb::SampleColumns extended_points(Extension extension, const Column& column,
                                     const Windows& windows) {
   tsdb::SampleColumns points;
-  const std::optional<Span> span = span_of(extension, column, windows, 0);
+  const std::optional<Span> span = extended_span(extension, column, windows, 0);
   if (!span) return points;
   const Edges edges = edges_of(extension, column, windows, 0, *span, Reading::kGauge);
   points.push_back(Timestamp{windows.start_ms(0)}, edges.left);
