@@ -112,6 +112,8 @@ struct Db::Impl {
     LogPosition position;
   };
   std::optional<BegunCut> begun_cut;  // Of the maintenance thread.
+  Backoff cut_backoff;                // Likewise.
+  bool log_is_writable = true;        // Of the log's thread: as last reported.
   std::unique_ptr<BlockSet> blocks;
   std::unique_ptr<BlockCompaction> compaction;
   std::unique_ptr<GroupCommitLog> wal;
@@ -151,6 +153,7 @@ Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
     head->truncate_before(end);
     head->forget_deletions_before(end);
     begun_cut.reset();
+    cut_backoff.succeed();
     done = Cut::kTruncated;
   }
   return done;
@@ -238,12 +241,27 @@ void Db::when_synced(LogPosition position, std::function<void(Status)> done) {
   impl_->wal->when_synced(position, std::move(done));
 }
 
-bool Db::sync_due() { return impl_->wal->sync_due(); }
+bool Db::sync_due() {
+  const bool goes_on = impl_->wal->sync_due();
+  const Status trouble = impl_->wal->trouble();
+  if (trouble.ok() != impl_->log_is_writable) {
+    impl_->log_is_writable = trouble.ok();
+    if (trouble.ok()) {
+      impl_->log.info("The log can be written again");
+    } else {
+      impl_->log.error("The log cannot be written; new samples are refused",
+                       {{"error", trouble.message()}});
+    }
+  }
+  return goes_on;
+}
 void Db::interrupt_sync() { impl_->wal->interrupt(); }
 
 Timestamp Db::run_due(Timestamp now) {
-  const Result<Impl::Cut> cut = impl_->cut_due(now);
+  const Result<Impl::Cut> cut =
+      impl_->cut_backoff.is_due(now) ? impl_->cut_due(now) : Result<Impl::Cut>(Impl::Cut::kNothing);
   if (!cut.ok()) {
+    impl_->cut_backoff.fail(now);
     impl_->compaction->metrics().failed.add();
     impl_->log.error("Cutting a block from the head failed", {{"error", cut.status().message()}});
   } else if (*cut == Impl::Cut::kWaitsForLog) {

@@ -1,6 +1,8 @@
 // Cuts the power, or kills the process, at a random operation of a random life of a database
-// (appends, deletions, cuts, compactions, snapshots), as often as there are seeds, and compares
-// what the next start finds with a model.
+// (appends, deletions, cuts, compactions, snapshots) on a disk that now and then refuses a write, a
+// sync or a read or is full, as often as there are seeds, and compares what the next start finds
+// with a model. TARSIER_CRASH_SEEDS says how many seeds, TARSIER_CRASH_FIRST_SEED which is first: a
+// seed that fails does so again.
 
 #include <algorithm>
 #include <cstdlib>
@@ -40,6 +42,7 @@ struct Totals {
   std::uint64_t commits = 0;
   std::uint64_t acknowledged = 0;
   std::uint64_t survived = 0;
+  std::uint64_t troubles = 0;
   std::uint64_t deletions = 0;
   std::uint64_t acknowledged_deletions = 0;
   std::uint64_t crashes = 0;
@@ -67,6 +70,8 @@ class Life final {
     db_->interrupt_sync();
     const int step_count = 20 + static_cast<int>(random_() % 150);
     for (int step = 0; step < step_count && !disk_->power_is_cut(); ++step) {
+      if (chance(30)) trouble_the_disk();
+      if (chance(30)) heal_the_disk();
       commit();
       if (chance(3)) db_->sync_due();
       if (chance(12)) erase();
@@ -79,6 +84,7 @@ class Life final {
         }
       }
     }
+    if (!disk_->power_is_cut() && chance(2)) expect_recovery();
     if (chance(6)) static_cast<void>(db_->close());
   }
 
@@ -165,6 +171,44 @@ class Life final {
   }
 
  private:
+  /// Some write, sync or read to come fails, or the disk is full soon.
+  void trouble_the_disk() {
+    ++totals_.troubles;
+    switch (random_() % 4) {
+      case 0: return disk_->fill_disk_after(random_() % 4000);
+      case 1: return disk_->fail_sync(1 + random_() % 6);
+      case 2: return disk_->fail_append(1 + random_() % 10);
+      default: return disk_->fail_read(1 + random_() % 20);
+    }
+  }
+  void heal_the_disk() {
+    disk_->fill_disk_after(std::uint64_t{1} << 40);
+    disk_->fail_sync(0);
+    disk_->fail_append(0);
+    disk_->fail_read(0);
+  }
+  /// Once the disk works, so does the database, without a restart.
+  void expect_recovery() {
+    heal_the_disk();
+    db_->sync_due();
+    if (disk_->power_is_cut()) return;
+    const auto appender = db_->appender();
+    const auto ref = appender->resolve({{"__name__", "recovered"}, {"job", "j"}});
+    ASSERT_TRUE(ref.ok());
+    now_ms_ += 1;
+    Commit commit;
+    commit.samples["recovered"] = {Timestamp{now_ms_}, 1.0};
+    ASSERT_EQ(appender->append(*ref, commit.samples["recovered"]), AppendOutcome::kAppended);
+    const auto position = appender->commit();
+    ASSERT_TRUE(position.ok()) << position.status().message();
+    commits_.push_back(std::move(commit));
+    db_->when_synced(*position, [this, index = commits_.size() - 1](const Status& status) {
+      commits_[index].is_acknowledged = status.ok();
+    });
+    db_->sync_due();
+    ASSERT_TRUE(commits_.back().is_acknowledged || disk_->power_is_cut());
+  }
+
   bool chance(unsigned one_in) { return random_() % one_in == 0; }
 
   void commit() {
@@ -253,17 +297,23 @@ class Life final {
 };
 
 /// The sanitizers' test presets ask for fewer: a seed costs four to ten times as much there.
-unsigned seed_count() {
-  const char* const text = std::getenv("TARSIER_CRASH_SEEDS");
-  return text == nullptr ? 2000 : static_cast<unsigned>(std::atoi(text));
+unsigned number_from(const char* variable, unsigned otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : static_cast<unsigned>(std::atoi(text));
 }
 
-TEST(DbCrash, AcknowledgedMeansPresentAfterAnyCrash) {
+/// The seeds in some portions, which test runners can work on side by side.
+constexpr unsigned kPortions = 5;
+class DbCrash : public ::testing::TestWithParam<unsigned> {};
+
+TEST_P(DbCrash, AcknowledgedMeansPresentAfterAnyCrash) {
   Totals totals;
   ThreadPool pool({.thread_count = 1});
-  const unsigned count = seed_count();
-  for (unsigned seed = 0; seed < count; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
+  const unsigned count = number_from("TARSIER_CRASH_SEEDS", 10'000) / kPortions;
+  const unsigned first = number_from("TARSIER_CRASH_FIRST_SEED", 0) + GetParam() * count;
+  for (unsigned seed = first; seed - first < count; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed) +
+                 " (TARSIER_CRASH_SEEDS=5 TARSIER_CRASH_FIRST_SEED=" + std::to_string(seed) + ")");
     Life life(seed, totals, seed % 2 == 0 ? &pool : nullptr);
     life.plan_crash();
     life.start();
@@ -279,11 +329,13 @@ TEST(DbCrash, AcknowledgedMeansPresentAfterAnyCrash) {
   std::cout << count << " seeds, " << totals.crashes << " crashes, " << totals.crashes_in_recovery
             << " of them while recovering; " << totals.commits << " commits, "
             << totals.acknowledged << " acknowledged, " << totals.survived
-            << " seen after a start, " << totals.deletions << " deletions, "
-            << totals.acknowledged_deletions << " acknowledged, " << totals.blocks << " blocks, "
-            << totals.compacted_blocks << " of them compacted\n";
+            << " seen after a start, " << totals.troubles << " disk troubles, " << totals.deletions
+            << " deletions, " << totals.acknowledged_deletions << " acknowledged, " << totals.blocks
+            << " blocks, " << totals.compacted_blocks << " of them compacted\n";
   EXPECT_TRUE(count < 100 || totals.compacted_blocks > 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(Portion, DbCrash, ::testing::Range(0u, kPortions));
 
 }  // namespace
 }  // namespace tarsier::tsdb

@@ -98,6 +98,7 @@ struct FaultyFileSystem::Disk {
   bool power_is_cut GUARDED_BY(mutex) = false;
   std::uint64_t syncs_until_failure GUARDED_BY(mutex) = 0;
   std::uint64_t appends_until_failure GUARDED_BY(mutex) = 0;
+  std::uint64_t reads_until_failure GUARDED_BY(mutex) = 0;
   std::uint64_t bytes_left GUARDED_BY(mutex) = std::numeric_limits<std::int64_t>::max();
 
   /// Counts one operation. An error means the power was gone before it.
@@ -280,6 +281,9 @@ class FaultyReadableFile final : public ReadableFile {
   Status read_at(std::uint64_t offset, std::span<std::byte> out) const override {
     const MutexLock lock(disk_->mutex);
     TRY(disk_->need_power());
+    if (disk_->reads_until_failure > 0 && --disk_->reads_until_failure == 0) {
+      return io_error("read " + path_ + ": Input/output error");
+    }
     const std::string& contents = disk_->inodes[id_].contents;
     if (offset > contents.size() || out.size() > contents.size() - offset) {
       return corruption(path_ + ": ends at " + std::to_string(contents.size()));
@@ -341,6 +345,11 @@ void FaultyFileSystem::fail_sync(std::uint64_t n) {
 void FaultyFileSystem::fail_append(std::uint64_t n) {
   const MutexLock lock(disk_->mutex);
   disk_->appends_until_failure = n;
+}
+
+void FaultyFileSystem::fail_read(std::uint64_t n) {
+  const MutexLock lock(disk_->mutex);
+  disk_->reads_until_failure = n;
 }
 
 void FaultyFileSystem::fill_disk_after(std::uint64_t bytes) {

@@ -51,7 +51,9 @@ class FaultyFileSystem final : public FileSystem {
   void fail_sync(std::uint64_t n);
   /// Of all appends to come the n-th (from 1) fails, half written. 0: none.
   void fail_append(std::uint64_t n);
-  /// Only this many more bytes fit.
+  /// Of all reads to come the n-th (from 1) fails. 0: none.
+  void fail_read(std::uint64_t n);
+  /// Only this many more bytes fit. Removing files makes no room.
   void fill_disk_after(std::uint64_t bytes);
 
   /// What a machine finds that comes up after losing power now. This object is left as it was.

@@ -326,20 +326,32 @@ TEST_F(DbTest, RemovesPrometheusShortcutsPastTheLog) {
   EXPECT_FALSE(disk_->exists("data/wal/series_state.json"));
 }
 
-TEST_F(DbTest, AFailedLogRefusesCommitsAndShowsNothingOfThem) {
+TEST_F(DbTest, AFailingLogRefusesCommitsShowsNothingOfThemAndRecovers) {
   append(series("up", "a"), 1000, 1);
   disk_->fail_sync(1);
   Status told;
-  const auto appender = db_->appender();
-  appender->append(appender->resolve(series("up", "a")).value(), {Timestamp{2000}, 2});
-  db_->when_synced(appender->commit().value(), [&](Status status) { told = status; });
-  db_->sync_due();
-  EXPECT_EQ(told.code(), Code::kUnavailable);
-  const auto refused = db_->appender();
-  refused->append(refused->resolve(series("up", "a")).value(), {Timestamp{3000}, 3});
-  EXPECT_EQ(refused->commit().status().code(), Code::kUnavailable);
+  {
+    const auto appender = db_->appender();
+    appender->append(appender->resolve(series("up", "a")).value(), {Timestamp{2000}, 2});
+    db_->when_synced(appender->commit().value(), [&](Status status) { told = status; });
+    db_->sync_due();
+    EXPECT_EQ(told.code(), Code::kUnavailable);
+    const auto refused = db_->appender();
+    refused->append(refused->resolve(series("up", "a")).value(), {Timestamp{3000}, 3});
+    EXPECT_EQ(refused->commit().status().code(), Code::kUnavailable);
+  }
   ASSERT_EQ(everything().size(), 1u);
   EXPECT_EQ(everything()[0].second.back().t, Timestamp{2000});
+  EXPECT_TRUE(log_.contains("The log cannot be written; new samples are refused"));
+
+  db_->interrupt_sync();  // Which tries once more, without a pause.
+  db_->sync_due();
+  EXPECT_TRUE(log_.contains("The log can be written again"));
+  append(series("up", "a"), 4000, 4);
+  sync();
+  crash();
+  open();
+  EXPECT_EQ(everything()[0].second.size(), 3u);
 }
 
 TEST_F(DbTest, ADirectoryHasOneProcess) {

@@ -12,9 +12,6 @@
 namespace tarsier::tsdb {
 namespace {
 
-/// A compaction that failed may have read and written gigabytes: not every minute.
-constexpr Duration kPauseAfterFailure = minutes(10);
-
 double seconds_now() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration<double>(now).count();
@@ -133,26 +130,27 @@ void BlockCompaction::mark_failed(const BlockList& inputs) {
 
 BlockCompaction::Outcome BlockCompaction::run_due(Timestamp now, const Ulid& ulid) {
   if (cancel_.is_cancelled()) return Outcome::kCancelled;
-  if (now < not_before_) return Outcome::kNothingDue;
+  if (!backoff_.is_due(now)) return Outcome::kNothingDue;
   const BlockList inputs = plan();
   if (inputs.empty()) return Outcome::kNothingDue;
   const double start = seconds_now();
   const Status status = compact(inputs, ulid);
   if (status.ok()) {
+    backoff_.succeed();
     metrics_.compactions.add();
     metrics_.seconds.observe(seconds_now() - start);
     return Outcome::kDone;
   }
   if (status.code() == Code::kCancelled) return Outcome::kCancelled;
   if (status.code() == Code::kUnavailable) {
-    not_before_ = now + kPauseAfterFailure;
+    backoff_.fail(now);
     return Outcome::kNothingDue;
   }
   metrics_.failed.add();
   log_.error("Compacting blocks failed",
              {{"ulids", names_of(inputs)}, {"error", status.message()}});
   if (is_fault_of_inputs(status)) mark_failed(inputs);
-  not_before_ = now + kPauseAfterFailure;
+  backoff_.fail(now);
   return Outcome::kFailed;
 }
 

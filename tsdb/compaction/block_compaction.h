@@ -10,6 +10,7 @@
 #include "base/metric.h"
 #include "base/time.h"
 #include "tsdb/block/block_set.h"
+#include "tsdb/compaction/backoff.h"
 #include "tsdb/options.h"
 
 namespace tarsier::tsdb {
@@ -69,7 +70,7 @@ class BlockCompaction final {
   Logger& log_;
   CancelToken cancel_;
   Metrics metrics_;
-  Timestamp not_before_ = kMinTimestamp;  // After a failure.
+  Backoff backoff_;
 };
 
 }  // namespace tarsier::tsdb

@@ -14,6 +14,9 @@ namespace {
 constexpr std::size_t kWorthWritingBytes = std::size_t{4} << 20;
 /// A buffer that had to grow beyond this in a bad moment is given back.
 constexpr std::size_t kKeptCapacityBytes = std::size_t{16} << 20;
+/// How long a disk that refused is left alone: at first, and at most.
+constexpr std::int64_t kRetryPauseMinMs = 100;
+constexpr std::int64_t kRetryPauseMaxMs = 5000;
 
 /// A stopwatch for the sync interval and the sync metric; starts above 0, never goes back.
 std::int64_t monotonic_us() {
@@ -64,11 +67,12 @@ Result<std::unique_ptr<GroupCommitLog>> GroupCommitLog::open(FileSystem& files,
   // numbers a second time.
   const std::string series_state = join_path(wal_directory, "series_state.json");
   if (files.exists(series_state)) TRY(files.remove_file(series_state));
+  TRY(remove_unfinished_segments(files, wal_directory));
   const std::uint64_t bytes = TRY(directory_bytes(files, wal_directory));
   const std::uint32_t segment = TRY(next_segment(files, wal_directory, segments));
-  auto file = TRY(
-      files.open_writable(join_path(wal_directory, segment_name(segment)), OpenMode::kTruncate));
-  TRY(files.sync_directory(wal_directory));
+  // Under kNone a segment is synced only at its end: too much to keep.
+  const KeepTail keep_tail = options.wal_sync == WalSync::kNone ? KeepTail::kNo : KeepTail::kYes;
+  SegmentFile file = TRY(SegmentFile::open(files, wal_directory, segment, keep_tail));
   std::unique_ptr<GroupCommitLog> log(
       new GroupCommitLog(files, wal_directory, options, segment, std::move(file)));
   log->metrics_.storage_bytes.set(static_cast<double>(bytes));
@@ -76,7 +80,7 @@ Result<std::unique_ptr<GroupCommitLog>> GroupCommitLog::open(FileSystem& files,
 }
 
 GroupCommitLog::GroupCommitLog(FileSystem& files, std::string directory, const Options& options,
-                               std::uint32_t segment, std::unique_ptr<WritableFile> file)
+                               std::uint32_t segment, SegmentFile file)
     : files_(files),
       directory_(std::move(directory)),
       options_(options),
@@ -92,6 +96,7 @@ GroupCommitLog::~GroupCommitLog() = default;
 
 Status GroupCommitLog::check_room(std::size_t bytes) const {
   if (!failure_.ok()) return failure_;
+  if (!trouble_.ok()) return trouble_;
   const std::size_t waiting_bytes = gathered_.bytes.size() + flushing_bytes_;
   // An empty buffer takes any record: one above the limit must be possible.
   if (waiting_bytes > 0 && waiting_bytes + bytes > options_.wal_buffer_bytes_max) {
@@ -143,6 +148,7 @@ Result<std::uint32_t> GroupCommitLog::begin_segment() {
   {
     const MutexLock lock(mutex_);
     TRY(Status(failure_));
+    TRY(Status(trouble_));
     writer_.cut(gathered_);
     segment = segment_of(writer_.position());
     wakes = oldest_unsynced_ms_ == 0;
@@ -163,7 +169,7 @@ void GroupCommitLog::when_synced(LogPosition position, Callback done) {
     CHECK(position <= appended_, std::to_string(position.value) + " was not appended, only " +
                                      std::to_string(appended_.value));
     if (position > acknowledged()) {
-      if (failure_.ok()) {
+      if (failure_.ok() && trouble_.ok()) {
         const auto place = std::upper_bound(
             waiters_.begin(), waiters_.end(), position,
             [](LogPosition p, const Waiter& waiter) { return p < waiter.position; });
@@ -171,7 +177,7 @@ void GroupCommitLog::when_synced(LogPosition position, Callback done) {
         if (waiters_.size() == 1) changed_.notify_one();
         return;
       }
-      outcome = failure_;
+      outcome = failure_.ok() ? trouble_ : failure_;
     }
   }
   done(std::move(outcome));
@@ -187,7 +193,7 @@ std::vector<GroupCommitLog::Waiter> GroupCommitLog::take_waiters(LogPosition up_
 }
 
 bool GroupCommitLog::has_work() const {
-  return failure_.ok() && (oldest_unsynced_ms_ != 0 || !waiters_.empty());
+  return failure_.ok() && (!trouble_.ok() || oldest_unsynced_ms_ != 0 || !waiters_.empty());
 }
 
 bool GroupCommitLog::is_urgent() const {
@@ -199,6 +205,12 @@ GroupCommitLog::Depth GroupCommitLog::wait_for_work() {
   while (!interrupted_) {
     if (!has_work()) {
       changed_.wait(mutex_);
+      continue;
+    }
+    if (!trouble_.ok()) {
+      const std::int64_t pause_ms = retry_at_ms_ - monotonic_ms();
+      if (pause_ms <= 0) return options_.wal_sync == WalSync::kNone ? Depth::kWrite : Depth::kSync;
+      changed_.wait_for_ms(mutex_, static_cast<long>(pause_ms));
       continue;
     }
     const std::int64_t left_ms =
@@ -216,7 +228,7 @@ GroupCommitLog::Depth GroupCommitLog::wait_for_work() {
 
 bool GroupCommitLog::sync_due() {
   const Depth depth = wait_for_work();
-  // The failure is told to every waiter and every appender; there is nobody else to tell.
+  // A failure is told to every waiter and every appender, and by trouble().
   static_cast<void>(flush_to(depth));
   const MutexLock lock(mutex_);
   return !interrupted_;
@@ -243,89 +255,117 @@ Status GroupCommitLog::close() {
 
 Status GroupCommitLog::flush_to(Depth depth) {
   CHECK(!flushing_.exchange(true), "two threads flush one log");
-  LogPosition target;
+  // What an earlier try left comes first, then what has gathered since.
+  const bool is_retry = !output_.empty();
+  Status outcome = flush_once(depth);
+  if (is_retry && outcome.ok()) outcome = flush_once(depth);
+  flushing_ = false;
+  return outcome;
+}
+
+Status GroupCommitLog::flush_once(Depth depth) {
   const std::int64_t start_ms = monotonic_ms();
   {
     const MutexLock lock(mutex_);
-    if (!failure_.ok()) {
-      flushing_ = false;
-      return failure_;
+    TRY(Status(failure_));
+    if (output_.empty()) {
+      std::swap(gathered_, output_);
+      output_end_ = appended_;
+      output_written_ = 0;
+      output_cuts_ = 0;
     }
-    std::swap(gathered_, output_);
     flushing_bytes_ = output_.bytes.size();
-    target = appended_;
   }
   const Status outcome = write_output(depth);
-  output_.clear();
-  if (output_.bytes.capacity() > kKeptCapacityBytes) std::string().swap(output_.bytes);
-
+  if (outcome.ok()) {
+    output_.clear();
+    if (output_.bytes.capacity() > kKeptCapacityBytes) std::string().swap(output_.bytes);
+  }
   std::vector<Waiter> told;
   Status verdict;
   {
     const MutexLock lock(mutex_);
-    flushing_bytes_ = 0;
     if (outcome.ok()) {
-      written_ = target;
-      if (!file_is_dirty_) synced_ = target;
-      const bool is_settled = !file_is_dirty_ || options_.wal_sync == WalSync::kNone;
-      if (is_settled) oldest_unsynced_ms_ = gathered_.empty() ? 0 : start_ms;
+      note_success(start_ms);
       told = take_waiters(acknowledged());
     } else {
-      metrics_.writes_failed.add();
-      failure_ = unavailable("write-ahead log has stopped: " + outcome.message());
-      verdict = failure_;
-      gathered_.clear();
-      oldest_unsynced_ms_ = 0;
+      note_failure(outcome);
+      verdict = failure_.ok() ? trouble_ : failure_;
       told = take_waiters(appended_);
     }
   }
-  flushing_ = false;
   for (Waiter& waiter : told) waiter.done(verdict);
   return verdict;
 }
 
+void GroupCommitLog::note_success(std::int64_t start_ms) {
+  flushing_bytes_ = 0;
+  written_ = output_end_;
+  if (file_.is_synced()) synced_ = output_end_;
+  const bool is_settled = file_.is_synced() || options_.wal_sync == WalSync::kNone;
+  if (is_settled) oldest_unsynced_ms_ = gathered_.empty() ? 0 : start_ms;
+  trouble_ = {};
+  retry_pause_ms_ = 0;
+  metrics_.refusing.set(0);
+}
+
+void GroupCommitLog::note_failure(const Status& why) {
+  metrics_.writes_failed.add();
+  metrics_.refusing.set(1);
+  if (why.code() == Code::kCorruption) {
+    // The bytes are nowhere any more.
+    failure_ = unavailable("write-ahead log has stopped: " + why.message());
+    gathered_.clear();
+    output_.clear();
+    flushing_bytes_ = 0;
+    oldest_unsynced_ms_ = 0;
+    return;
+  }
+  trouble_ = unavailable("write-ahead log cannot be written: " + why.message());
+  retry_pause_ms_ = std::clamp(2 * retry_pause_ms_, kRetryPauseMinMs, kRetryPauseMaxMs);
+  retry_at_ms_ = monotonic_ms() + retry_pause_ms_;
+}
+
+/// Goes on where the last try ended.
 Status GroupCommitLog::write_output(Depth depth) {
-  const Bytes bytes = as_bytes(output_.bytes);
-  std::size_t begin = 0;
-  for (const LogOutput::Cut& cut : output_.cuts) {
-    TRY(write_run(bytes.subspan(begin, cut.at - begin)));
+  TRY(file_.repair());
+  for (; output_cuts_ < output_.cuts.size(); ++output_cuts_) {
+    const LogOutput::Cut& cut = output_.cuts[output_cuts_];
+    TRY(write_run(cut.at));
     // Before anything that follows can reach the disk: a log must not have holes.
     TRY(sync_file());
-    TRY(next_file(cut.segment));
-    begin = cut.at;
+    TRY(file_.begin(cut.segment));
+    metrics_.segment.set(cut.segment);
   }
-  TRY(write_run(bytes.subspan(begin)));
+  TRY(write_run(output_.bytes.size()));
   if (depth == Depth::kSync) TRY(sync_file());
   metrics_.completed_pages.add(output_.completed_page_count);
   metrics_.record_parts.add(output_.fragment_count);
-  metrics_.record_part_bytes.add(bytes.size());
+  metrics_.record_part_bytes.add(output_.bytes.size());
   return {};
 }
 
-Status GroupCommitLog::write_run(Bytes run) {
+Status GroupCommitLog::write_run(std::size_t end) {
+  const Bytes run = as_bytes(output_.bytes).subspan(output_written_, end - output_written_);
   if (run.empty()) return {};
-  file_is_dirty_ = true;
-  TRY(file_->append(run));
+  TRY(file_.append(run));
+  output_written_ = end;
   metrics_.page_flushes.add();
   metrics_.storage_bytes.add(static_cast<double>(run.size()));
   return {};
 }
 
 Status GroupCommitLog::sync_file() {
-  if (!file_is_dirty_) return {};
+  if (file_.is_synced()) return {};
   const std::int64_t start_us = monotonic_us();
-  TRY(file_->sync());
+  TRY(file_.sync());
   metrics_.fsync_seconds.observe(static_cast<double>(monotonic_us() - start_us) * 1e-6);
-  file_is_dirty_ = false;
   return {};
 }
 
-Status GroupCommitLog::next_file(std::uint32_t segment) {
-  file_ =
-      TRY(files_.open_writable(join_path(directory_, segment_name(segment)), OpenMode::kTruncate));
-  TRY(files_.sync_directory(directory_));
-  metrics_.segment.set(segment);
-  return {};
+Status GroupCommitLog::trouble() const {
+  const MutexLock lock(mutex_);
+  return failure_.ok() ? trouble_ : failure_;
 }
 
 LogPosition GroupCommitLog::appended_position() const {
@@ -368,6 +408,9 @@ void GroupCommitLog::collect(MetricWriter& out) const {
   count("prometheus_tsdb_wal_truncations_total", "Truncations attempted.", metrics_.truncations);
   count("prometheus_tsdb_wal_truncations_failed_total", "Truncations that failed.",
         metrics_.truncations_failed);
+  out.gauge("tarsier_tsdb_wal_refusing",
+            "1 while writes are refused because the disk is full or fails.",
+            metrics_.refusing.value());
   out.gauge("prometheus_tsdb_wal_segment_current", "Segment being written.",
             metrics_.segment.value());
   out.gauge("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.",

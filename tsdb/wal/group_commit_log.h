@@ -16,6 +16,7 @@
 #include "tsdb/appender.h"
 #include "tsdb/options.h"
 #include "tsdb/wal/log_writer.h"
+#include "tsdb/wal/segment_file.h"
 
 namespace tarsier::tsdb {
 
@@ -31,6 +32,7 @@ struct LogMetrics {
   Counter writes_failed;
   Counter truncations;         ///< Counted by whoever makes checkpoints.
   Counter truncations_failed;  ///< Likewise.
+  Gauge refusing;              ///< 1 while appends are refused because of the disk.
   Gauge segment;
   Gauge storage_bytes;  ///< Whoever adds checkpoints or removes segments adjusts it.
 };
@@ -46,8 +48,11 @@ struct LogMetrics {
 ///  2. When a waiter is told success under WalSync::kCommit, its record survives a power cut; under
 ///     kInterval and kNone it survives the end of the process. A segment is synced before the next
 ///     one is begun, whatever the policy.
-///  3. After a write or sync failed nothing more is written: every append, and every waiter not yet
-///     told, gets kUnavailable naming the cause. What was acknowledged stays so.
+///  3. While the disk refuses (it is full, a write or sync failed), every append, and every waiter
+///     not yet told, gets kUnavailable naming the cause. What had been appended is kept and tried
+///     again, ever less often; once it is on the disk, appends are taken again. Only what cannot be
+///     made good (a failed sync whose bytes are lost) stops the log until it is opened anew. What
+///     was acknowledged stays so (docs/decisions/0010).
 ///  4. Memory is bounded by `Options::wal_buffer_bytes_max`: beyond it, append gives kUnavailable.
 ///
 /// Any thread may append and wait; one thread at a time calls sync_due, flush, sync and close.
@@ -110,6 +115,9 @@ class GroupCommitLog final {
   /// What followers may read: synced, or with WalSync::kNone written.
   LogPosition followable_position() const;
 
+  /// Why appends are refused at the moment; success while they are not.
+  Status trouble() const;
+
   LogMetrics& metrics() { return metrics_; }
   void collect(MetricWriter& out) const;
 
@@ -121,7 +129,7 @@ class GroupCommitLog final {
   enum class Depth : unsigned char { kWrite, kSync };
 
   GroupCommitLog(FileSystem& files, std::string directory, const Options& options,
-                 std::uint32_t segment, std::unique_ptr<WritableFile> file);
+                 std::uint32_t segment, SegmentFile file);
 
   Status check_room(std::size_t bytes) const REQUIRES_LOCK(mutex_);
   LogPosition acknowledged() const REQUIRES_LOCK(mutex_);
@@ -130,12 +138,14 @@ class GroupCommitLog final {
   std::vector<Waiter> take_waiters(LogPosition up_to) REQUIRES_LOCK(mutex_);
   Depth wait_for_work() EXCLUDES_LOCK(mutex_);
   Status flush_to(Depth depth) EXCLUDES_LOCK(mutex_);
+  Status flush_once(Depth depth) EXCLUDES_LOCK(mutex_);
+  void note_success(std::int64_t start_ms) REQUIRES_LOCK(mutex_);
+  void note_failure(const Status& why) REQUIRES_LOCK(mutex_);
 
   // The flushing thread's.
   Status write_output(Depth depth);
-  Status write_run(Bytes run);
+  Status write_run(std::size_t end);
   Status sync_file();
-  Status next_file(std::uint32_t segment);
 
   FileSystem& files_;
   const std::string directory_;
@@ -143,9 +153,12 @@ class GroupCommitLog final {
   LogMetrics metrics_;
 
   std::atomic<bool> flushing_{false};  // Catches two threads in flush_to; guards nothing.
-  LogOutput output_;                   // Owned by the flushing thread.
-  std::unique_ptr<WritableFile> file_;
-  bool file_is_dirty_ = false;  // Written to since its last sync.
+  // Owned by the flushing thread.
+  LogOutput output_;
+  std::size_t output_written_ = 0;  // Of output_.bytes.
+  std::size_t output_cuts_ = 0;     // Of output_.cuts: those made.
+  LogPosition output_end_;
+  SegmentFile file_;
 
   mutable Mutex mutex_;
   CondVar changed_;
@@ -156,8 +169,11 @@ class GroupCommitLog final {
   LogPosition appended_ GUARDED_BY(mutex_);
   LogPosition written_ GUARDED_BY(mutex_);
   LogPosition synced_ GUARDED_BY(mutex_);
-  std::deque<Waiter> waiters_ GUARDED_BY(mutex_);  // By position.
-  Status failure_ GUARDED_BY(mutex_);              // Why nothing is written any more.
+  std::deque<Waiter> waiters_ GUARDED_BY(mutex_);    // By position.
+  Status failure_ GUARDED_BY(mutex_);                // Why nothing is written any more.
+  Status trouble_ GUARDED_BY(mutex_);                // Why nothing can be written just now ...
+  std::int64_t retry_at_ms_ GUARDED_BY(mutex_) = 0;  // ... and when it is tried again.
+  std::int64_t retry_pause_ms_ GUARDED_BY(mutex_) = 0;
   bool interrupted_ GUARDED_BY(mutex_) = false;
 };
 

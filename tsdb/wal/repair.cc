@@ -73,7 +73,13 @@ Status cut_segment(FileSystem& files, const LogDamage& damage, const std::string
   const std::string to =
       free_path(files, lost_directory,
                 fmt::format("{}-from-{}", lost_name(damage, damage.segment), damage.good_bytes));
-  TRY(copy_tail(files, path, damage.good_bytes, to));
+  if (Status saved = copy_tail(files, path, damage.good_bytes, to); !saved.ok()) {
+    static_cast<void>(files.remove_all(to).ok());
+    if (damage.kind != LogDamage::Kind::kTornTail) return saved;
+    // Bytes that nobody was promised must not keep a full disk from serving what it has.
+    log.warn("The torn tail of the log could not be saved before it was cut",
+             {{"segment", path}, {"error", saved.message()}});
+  }
   TRY(files.sync_directory(lost_directory));
   TRY(files.truncate(path, damage.good_bytes));
   const auto file = TRY(files.open_writable(path, OpenMode::kAppend));
