@@ -11,9 +11,12 @@
 #include "query/exec/annotator.h"
 #include "query/exec/group_fold.h"
 #include "query/exec/grouper.h"
+#include "query/exec/histogram_streams.h"
+#include "query/exec/mixed_aggregate.h"
 #include "query/functions/compensated.h"
 #include "query/functions/numbers.h"
 #include "query/functions/quantile.h"
+#include "query/histogram/text.h"
 
 namespace tarsier::query {
 namespace {
@@ -171,16 +174,40 @@ void warn_of_bad_quantile(Context& context, const Aggregate& aggregate,
 
 }  // namespace
 
+namespace {
+
+bool is_of_both_kinds(AggregateOp op) {
+  return op == AggregateOp::kSum || op == AggregateOp::kAvg || op == AggregateOp::kCount ||
+         op == AggregateOp::kGroup;
+}
+
+}  // namespace
+
 Result<StreamPtr> aggregate(Context& context, const Aggregate& aggregate, StreamPtr operand,
                             const std::vector<double>& parameter) {
   if (aggregate.op == AggregateOp::kQuantile) warn_of_bad_quantile(context, aggregate, parameter);
+  if (!is_of_both_kinds(aggregate.op)) {
+    operand =
+        only_floats(context, std::move(operand),
+                    "ignored histogram in " + std::string(text_of(aggregate.op)) + " aggregation",
+                    aggregate.operand->source);
+  }
+  const bool adds_histograms =
+      operand->may_have_histograms() &&
+      (aggregate.op == AggregateOp::kSum || aggregate.op == AggregateOp::kAvg);
   Grouper grouper(grouping_of(aggregate));
   const std::vector<std::uint32_t> groups = grouper.add(*operand);
   TRY(context.check_dense(grouper.group_count(), operand->grid().count));
   std::optional<MemoryLoan> loan(std::in_place, context.memory);
   TRY(loan->grow(grouper.group_count() * operand->grid().count * sizeof(double)));
   std::vector<double> rows(grouper.group_count() * operand->grid().count, absent_value());
-  TRY(fold_operation(context, aggregate, *operand, groups, grouper.group_count(), parameter, rows));
+  HistogramOwner histograms;
+  if (adds_histograms) {
+    histograms = TRY(fold_mixed(context, aggregate, *operand, groups, grouper.group_count(), rows));
+  } else {
+    TRY(fold_operation(context, aggregate, *operand, groups, grouper.group_count(), parameter,
+                       rows));
+  }
   loan.reset();  // The table takes it over.
   std::vector<Table::Series> series(grouper.group_count());
   for (std::size_t g = 0; g < series.size(); ++g) series[g].labels = grouper.labels(g);
@@ -189,8 +216,8 @@ Result<StreamPtr> aggregate(Context& context, const Aggregate& aggregate, Stream
       if (operand->drops_name(i)) series[groups[i]].drops_name = true;
     }
   }
-  return StreamPtr(
-      TRY(Table::create(context, operand->grid(), std::move(series), std::move(rows))));
+  return StreamPtr(TRY(Table::create(context, operand->grid(), std::move(series), std::move(rows),
+                                     std::move(histograms))));
 }
 
 Result<StreamPtr> count_values(Context& context, const Aggregate& aggregate, StreamPtr operand,
@@ -218,7 +245,10 @@ Result<StreamPtr> count_values(Context& context, const Aggregate& aggregate, Str
     for (std::size_t k = 0; k < steps; ++k) {
       const double v = table->row(i)[k];
       if (is_absent(v)) continue;
-      if (keeps(label)) builder.set(label, plain_number(v));
+      if (keeps(label)) {
+        builder.set(label,
+                    is_histogram(v) ? histogram_text(view_of(histogram_in(v))) : plain_number(v));
+      }
       const auto [it, is_new] = positions.try_emplace(builder.build(), series.size());
       if (is_new) {
         series.push_back({it->first, false});

@@ -1,11 +1,14 @@
 #include "query/exec/classic_histogram_stream.h"
 
 #include <algorithm>
+#include <limits>
+#include <unordered_map>
 
 #include "base/quote.h"
 #include "query/exec/annotator.h"
 #include "query/exec/grouper.h"
 #include "query/functions/classic_histogram.h"
+#include "query/histogram/statistics.h"
 
 namespace tarsier::query {
 namespace {
@@ -16,6 +19,8 @@ std::string optional_metric_text(const Context& context, std::string_view name) 
   return " for metric name " + quote(name);
 }
 
+constexpr std::uint32_t kNoSeries = std::numeric_limits<std::uint32_t>::max();
+
 struct BucketSeries {
   double bound;
   std::uint32_t series;
@@ -25,6 +30,7 @@ struct HistogramSeries {
   tsdb::Labels labels;
   bool drops_name = false;
   std::vector<BucketSeries> buckets;  // By bound.
+  std::uint32_t native = kNoSeries;   // The series whose native histograms have these labels.
 };
 
 class HistogramStream final : public VectorStream {
@@ -50,27 +56,76 @@ class HistogramStream final : public VectorStream {
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
     const std::size_t steps = grid().count;
+    const bool is_mixed = buckets_->may_have_histograms();
     auto wanted = scratch.indices();
     std::vector<ClassicBucket> present;
     for (std::size_t i = 0; i < series.size(); ++i) {
       const HistogramSeries& histogram = histograms_[series[i]];
       wanted->clear();
       for (const BucketSeries& bucket : histogram.buckets) wanted->push_back(bucket.series);
+      const std::size_t bucket_series = wanted->size();
+      if (histogram.native != kNoSeries) wanted->push_back(histogram.native);
       auto counts = scratch.doubles(wanted->size() * steps);
+      const HistogramScope scope(scratch.histograms());
       TRY(buckets_->read(*wanted, counts->data(), scratch));
       for (std::size_t k = 0; k < steps; ++k) {
         present.clear();
-        for (std::size_t b = 0; b < wanted->size(); ++b) {
+        for (std::size_t b = 0; b < bucket_series; ++b) {
           const double count = (*counts)[b * steps + k];
-          if (is_present(count)) present.push_back({histogram.buckets[b].bound, count});
+          if (is_absent(count) || (is_mixed && is_histogram(count))) continue;
+          present.push_back({histogram.buckets[b].bound, count});
         }
-        rows[i * steps + k] = present.empty() ? absent_value() : answer(histogram, k, present);
+        double& cell = rows[i * steps + k];
+        const double native =
+            bucket_series < wanted->size() ? (*counts)[bucket_series * steps + k] : absent_value();
+        if (is_histogram(native)) {
+          cell = present.empty() ? answer(histogram, k, view_of(histogram_in(native)))
+                                 : refuse_both(histogram);
+        } else {
+          cell = present.empty() ? absent_value() : answer(histogram, k, present);
+        }
       }
     }
     return {};
   }
 
  private:
+  std::string metric_text(const HistogramSeries& histogram) const {
+    return optional_metric_text(context_, histogram.labels.get(tsdb::kMetricName));
+  }
+
+  /// The same histogram twice, in two forms: nobody knows which one counts.
+  double refuse_both(const HistogramSeries& histogram) const {
+    context_.annotator.warn(
+        "vector contains a mix of classic and native histograms" + metric_text(histogram),
+        question_.buckets_source);
+    return absent_value();
+  }
+
+  double answer(const HistogramSeries& histogram, std::size_t k, const HistogramView& h) const {
+    const Answer answer = question_.kind == HistogramQuestion::Kind::kFraction
+                              ? histogram_fraction(question_.first[k], question_.second[k], h)
+                              : histogram_quantile(question_.first[k], h);
+    const auto inform = [&](const char* text) {
+      context_.annotator.inform(text + metric_text(histogram), question_.buckets_source);
+    };
+    switch (answer.finding) {
+      case NanFinding::kNone: break;
+      case NanFinding::kResultIsNan:
+        inform("input to histogram_quantile has NaN observations, result is NaN");
+        break;
+      case NanFinding::kSkewedHigher:
+        inform("input to histogram_quantile has NaN observations, result is skewed higher");
+        break;
+      case NanFinding::kExcluded:
+        inform(
+            "input to histogram_fraction has NaN observations, which are excluded from all "
+            "fractions");
+        break;
+    }
+    return answer.value;
+  }
+
   double answer(const HistogramSeries& histogram, std::size_t k,
                 std::vector<ClassicBucket>& buckets) const {
     if (question_.kind == HistogramQuestion::Kind::kFraction) {
@@ -83,7 +138,7 @@ class HistogramStream final : public VectorStream {
       std::string text =
           "input to histogram_quantile needed to be fixed for monotonicity (see "
           "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
-      text += optional_metric_text(context_, histogram.labels.get(tsdb::kMetricName));
+      text += metric_text(histogram);
       context_.annotator.inform_of_fix(
           std::move(text), question_.buckets_source,
           MonotonicityFix{fix.bound_min, fix.bound_max, fix.difference_max, 1, time_ms, time_ms});
@@ -129,13 +184,29 @@ Sorted sort_buckets(const VectorStream& buckets) {
   return sorted;
 }
 
+/// Every series may hold native histograms, under its own labels.
+void add_native_series(const VectorStream& series, std::vector<HistogramSeries>& histograms) {
+  std::unordered_map<tsdb::Labels, std::size_t> positions;
+  for (std::size_t i = 0; i < histograms.size(); ++i) positions.emplace(histograms[i].labels, i);
+  for (std::uint32_t i = 0; i < series.size(); ++i) {
+    const auto [found, is_new] = positions.try_emplace(series.labels(i), histograms.size());
+    if (is_new) {
+      HistogramSeries& added = histograms.emplace_back();
+      added.labels = found->first;
+      added.drops_name = series.drops_name(i);
+    }
+    histograms[found->second].native = i;
+  }
+}
+
 Status warn_of_malformed(Context& context, const VectorStream& buckets,
                          const std::vector<std::uint32_t>& malformed, SourceRange where) {
   Scratch scratch;
   std::vector<double> row(buckets.grid().count);
   for (const std::uint32_t i : malformed) {
+    const HistogramScope scope(scratch.histograms());
     TRY(buckets.read({&i, 1}, row.data(), scratch));
-    if (std::none_of(row.begin(), row.end(), is_present)) continue;
+    if (std::none_of(row.begin(), row.end(), is_float)) continue;
     std::string text = "bucket label \"le\" is missing or has a malformed value of " +
                        quote(buckets.label(i, "le"));
     text += optional_metric_text(context, buckets.label(i, tsdb::kMetricName));
@@ -149,6 +220,7 @@ Status warn_of_malformed(Context& context, const VectorStream& buckets,
 Result<StreamPtr> ask_histograms(Context& context, StreamPtr buckets, HistogramQuestion question) {
   Sorted sorted = sort_buckets(*buckets);
   TRY(warn_of_malformed(context, *buckets, sorted.malformed, question.buckets_source));
+  if (buckets->may_have_histograms()) add_native_series(*buckets, sorted.histograms);
   return StreamPtr(std::make_unique<HistogramStream>(
       context, std::move(buckets), std::move(sorted.histograms), std::move(question)));
 }

@@ -8,6 +8,8 @@
 
 #include "query/exec/aggregate.h"
 #include "query/exec/binary_kernels.h"
+#include "query/exec/cell_operator.h"
+#include "query/exec/histogram_streams.h"
 #include "query/exec/join.h"
 #include "query/functions/numbers.h"
 
@@ -19,20 +21,6 @@ const std::string& string_of(const Expr& e) { return as<String>(without_parens(e
 Grid first_step(const Grid& grid) {
   return Grid{grid.start_ms, 0, std::min<std::size_t>(grid.count, 1)};
 }
-
-/// Every value negated.
-class NegatedStream final : public ForwardingStream {
- public:
-  using ForwardingStream::ForwardingStream;
-  Status read(std::span<const std::uint32_t> series, double* rows,
-              Scratch& scratch) const override {
-    TRY(child().read(series, rows, scratch));
-    for (std::size_t k = 0; k < series.size() * grid().count; ++k) {
-      rows[k] = is_absent(rows[k]) ? rows[k] : -rows[k];
-    }
-    return {};
-  }
-};
 
 /// A vector and a row of scalars, the same for all series.
 class ScalarOperandStream final : public ForwardingStream {
@@ -59,6 +47,37 @@ class ScalarOperandStream final : public ForwardingStream {
 
  private:
   const BinaryKernel kernel_;
+  const std::vector<double> scalars_;
+  const Side side_;
+};
+
+/// The same where the vector may have histograms.
+class ScalarOperandCellStream final : public ForwardingStream {
+ public:
+  using Side = ScalarOperandStream::Side;
+  ScalarOperandCellStream(Context& context, StreamPtr child, const Binary& binary,
+                          Comparison comparison, std::vector<double> scalars, Side side)
+      : ForwardingStream(std::move(child)),
+        operator_(context, binary, comparison),
+        scalars_(std::move(scalars)),
+        side_(side) {}
+  Status read(std::span<const std::uint32_t> series, double* rows,
+              Scratch& scratch) const override {
+    TRY(child().read(series, rows, scratch));
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      for (std::size_t k = 0; k < grid().count; ++k) {
+        double& cell = rows[i * grid().count + k];
+        if (is_absent(cell)) continue;
+        const double left = side_ == Side::kLeft ? scalars_[k] : cell;
+        const double right = side_ == Side::kLeft ? cell : scalars_[k];
+        cell = operator_.apply(left, right, {k, series[i]}, scratch.histograms()).cell;
+      }
+    }
+    return {};
+  }
+
+ private:
+  mutable CellOperator operator_;  // Locks itself.
   const std::vector<double> scalars_;
   const Side side_;
 };
@@ -153,7 +172,7 @@ Result<StreamPtr> Evaluator::selector(const Selector& selector, const Grid& grid
 Result<StreamPtr> Evaluator::unary_minus(const Unary& unary, const Grid& grid) {
   StreamPtr operand = TRY(vector(*unary.operand, grid));
   if (unary.op == UnaryOp::kPlus) return operand;
-  return drop_names(context_, std::make_unique<NegatedStream>(std::move(operand)), OnEqual::kMerge);
+  return drop_names(context_, negated(std::move(operand)), OnEqual::kMerge);
 }
 
 Result<StreamPtr> Evaluator::binary(const Binary& binary, const Grid& grid) {
@@ -174,15 +193,19 @@ Result<StreamPtr> Evaluator::binary_with_scalar(const Binary& binary, const Grid
   const bool scalar_is_left = side == Side::kLeft;
   std::vector<double> scalars = TRY(scalar(scalar_is_left ? *binary.left : *binary.right, grid));
   StreamPtr operand = TRY(vector(scalar_is_left ? *binary.right : *binary.left, grid));
-  if (is_trim(binary.op)) {
-    return drop_all_as_incompatible(context_, binary, std::move(operand));
-  }
   const Comparison comparison = binary.return_bool ? Comparison::kBool
                                 : scalar_is_left   ? Comparison::kKeepRight
                                                    : Comparison::kKeepLeft;
-  StreamPtr result = std::make_unique<ScalarOperandStream>(
-      std::move(operand), binary_kernel(binary.op, comparison), std::move(scalars), side);
-  if (is_comparison(binary.op) && !binary.return_bool) return result;
+  StreamPtr result;
+  if (needs_cells(binary.op, operand->may_have_histograms())) {
+    result = std::make_unique<ScalarOperandCellStream>(context_, std::move(operand), binary,
+                                                       comparison, std::move(scalars), side);
+  } else {
+    result = std::make_unique<ScalarOperandStream>(
+        std::move(operand), binary_kernel(binary.op, comparison), std::move(scalars), side);
+  }
+  const bool keeps_names = is_trim(binary.op) || (is_comparison(binary.op) && !binary.return_bool);
+  if (keeps_names) return result;
   return drop_names(context_, std::move(result), OnEqual::kMerge);
 }
 
@@ -253,7 +276,7 @@ Result<std::vector<double>> Evaluator::scalar_call(const Call& call, const Grid&
 }
 
 Result<std::vector<double>> Evaluator::scalar_of_vector(const Expr& e, const Grid& grid) {
-  const StreamPtr stream = TRY(vector(e, grid));
+  const StreamPtr stream = only_floats(TRY(vector(e, grid)));
   // Per step: the value, and how many there are. Batches only add, so their order does not matter.
   std::vector<double> values(grid.count, normal_nan());
   std::vector<std::size_t> counts(grid.count, 0);

@@ -7,6 +7,7 @@
 #include "base/number_text.h"
 #include "query/exec/classic_histogram_stream.h"
 #include "query/exec/evaluator.h"
+#include "query/exec/histogram_streams.h"
 #include "query/exec/info.h"
 #include "query/exec/label_functions.h"
 #include "query/exec/simple_streams.h"
@@ -15,6 +16,7 @@
 #include "query/functions/numbers.h"
 #include "query/functions/over_time_kernels.h"
 #include "query/functions/regression_kernels.h"
+#include "query/histogram/statistics.h"
 
 namespace tarsier::query {
 namespace {
@@ -60,6 +62,18 @@ RangeKernel range_kernel(FunctionId function) {
     case FunctionId::kQuantileOverTime: return quantile_kernel;
     case FunctionId::kMadOverTime: return mad_kernel;
     default: return nullptr;
+  }
+}
+
+/// What histogram_count and its like say of one histogram.
+HistogramNumber histogram_number(FunctionId function) {
+  switch (function) {
+    case FunctionId::kHistogramCount: return [](const HistogramView& h) { return h.count; };
+    case FunctionId::kHistogramSum: return [](const HistogramView& h) { return h.sum; };
+    case FunctionId::kHistogramAvg: return [](const HistogramView& h) { return h.sum / h.count; };
+    case FunctionId::kHistogramStddev:
+      return [](const HistogramView& h) { return std::sqrt(histogram_variance(h)); };
+    default: return histogram_variance;
   }
 }
 
@@ -171,9 +185,9 @@ Result<StreamPtr> Evaluator::call(const Call& call, const Grid& grid) {
     case FunctionId::kHistogramCount:
     case FunctionId::kHistogramSum:
     case FunctionId::kHistogramStddev:
-    case FunctionId::kHistogramStdvar:
+    case FunctionId::kHistogramStdvar: return histogram_number_call(call, grid);
     case FunctionId::kStartTimestamp:
-      // Floats are neither native histograms nor carry start timestamps.
+      // No sample carries a start timestamp.
       TRY(argument(0));
       return no_series(grid);
     case FunctionId::kLabelReplace: {
@@ -204,7 +218,7 @@ Result<StreamPtr> Evaluator::element_call(const Call& call, const Grid& grid) {
     kernel(row.data(), grid.count, nullptr, nullptr);
     return single_row(grid, {}, std::move(row));
   }
-  StreamPtr operand = TRY(vector(*call.arguments[0], grid));
+  StreamPtr operand = only_floats(TRY(vector(*call.arguments[0], grid)));
   std::vector<double> first;
   std::vector<double> second;
   if (call.arguments.size() > 1) first = TRY(scalar(*call.arguments[1], grid));
@@ -272,6 +286,23 @@ void Evaluator::warn_of_bad_quantiles(const std::vector<double>& phi, const Expr
     context_.annotator.warn("quantile value should be between 0 and 1, got " + short_number(v),
                             where.source);
   }
+}
+
+Result<StreamPtr> Evaluator::histogram_number_call(const Call& call, const Grid& grid) {
+  StreamPtr operand = TRY(vector(*call.arguments[0], grid));
+  if (!operand->may_have_histograms()) return no_series(grid);
+  StreamPtr numbers = histogram_numbers(std::move(operand), histogram_number(call.function.id));
+  if (context_.options.delayed_name_removal) {
+    return drop_names(context_, std::move(numbers), OnEqual::kMerge);
+  }
+  // Unlike other functions these keep type and unit.
+  std::vector<tsdb::Labels> labels(numbers->size());
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    tsdb::LabelsBuilder builder(numbers->labels(i));
+    builder.remove(tsdb::kMetricName);
+    labels[i] = builder.build();
+  }
+  return relabel(context_, std::move(numbers), std::move(labels), {}, OnEqual::kMerge);
 }
 
 Result<StreamPtr> Evaluator::histogram_call(const Call& call, const Grid& grid) {
@@ -355,6 +386,9 @@ Result<StreamPtr> Evaluator::info_call(const Call& call, const Grid& grid) {
 
 Result<StreamPtr> Evaluator::sort_call(const Call& call, const Grid& grid) {
   StreamPtr stream = TRY(vector(*call.arguments[0], grid));
+  const bool is_by_value =
+      call.function.id == FunctionId::kSort || call.function.id == FunctionId::kSortDesc;
+  if (is_by_value) stream = only_floats(std::move(stream));
   // An order per step is nothing anybody can see; subqueries count as range queries here.
   if (grid.count > 1) {
     context_.annotator.warn(

@@ -90,7 +90,8 @@ class GroupFold final {
         } else {
           slice.push_back({group, std::move(cells)});
         }
-        cells.assign(steps, Cell());
+        cells.clear();
+        cells.resize(steps);
       }
       TRY(context.check_alive());
     }

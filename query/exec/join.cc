@@ -4,6 +4,7 @@
 #include <limits>
 #include <unordered_set>
 
+#include "query/exec/cell_operator.h"
 #include "query/exec/join_matching.h"
 
 namespace tarsier::query {
@@ -24,9 +25,11 @@ JoinRules::JoinRules(const Context& context, const Binary& binary)
       many_fill(binary.matching.fill_left),
       one_fill(binary.matching.fill_right) {}
 
-BinaryKernel JoinRules::kernel() const {
-  return binary_kernel(op, return_bool ? Comparison::kBool : Comparison::kKeepLeft);
+Comparison JoinRules::comparison() const {
+  return return_bool ? Comparison::kBool : Comparison::kKeepLeft;
 }
+
+BinaryKernel JoinRules::kernel() const { return binary_kernel(op, comparison()); }
 
 tsdb::Labels JoinRules::result_labels(const tsdb::Labels& many, const tsdb::Labels* one) const {
   const auto is_matching = [&](std::string_view name) {
@@ -59,16 +62,20 @@ class PairStream final : public VectorStream {
     std::uint32_t one;
   };
 
-  PairStream(const JoinRules& rules, StreamPtr many, StreamPtr one, std::vector<Pair> pairs,
-             std::vector<tsdb::Labels> labels)
+  PairStream(Context& context, const Binary& binary, const JoinRules& rules, StreamPtr many,
+             StreamPtr one, std::vector<Pair> pairs, std::vector<tsdb::Labels> labels)
       : VectorStream(many->grid()),
-        kernel_(rules.kernel()),
+        kernel_(is_trim(rules.op) ? nullptr : rules.kernel()),
         many_is_left_(rules.many_is_left),
         marks_names_(rules.marks_names),
         many_(std::move(many)),
         one_(std::move(one)),
         pairs_(std::move(pairs)),
-        labels_(std::move(labels)) {}
+        labels_(std::move(labels)) {
+    if (needs_cells(rules.op, PairStream::may_have_histograms())) {
+      cells_ = std::make_unique<CellOperator>(context, binary, rules.comparison());
+    }
+  }
 
   std::size_t size() const override { return pairs_.size(); }
   tsdb::Labels labels(std::size_t i) const override { return labels_[i]; }
@@ -98,7 +105,9 @@ class PairStream final : public VectorStream {
     for (const std::uint32_t i : series) wanted->push_back(pairs_[i].one);
     auto others = scratch.doubles(count);
     TRY(one_->read(*wanted, others->data(), scratch));
-    if (many_is_left_) {
+    if (cells_ != nullptr) {
+      combine_cells(series, rows, others->data(), scratch.histograms());
+    } else if (many_is_left_) {
       kernel_(rows, others->data(), count, rows);
     } else {
       kernel_(others->data(), rows, count, rows);
@@ -107,7 +116,22 @@ class PairStream final : public VectorStream {
   }
 
  private:
-  const BinaryKernel kernel_;
+  void combine_cells(std::span<const std::uint32_t> series, double* rows, const double* others,
+                     HistogramPool& pool) const {
+    const std::size_t steps = grid().count;
+    for (std::size_t i = 0; i < series.size() * steps; ++i) {
+      if (is_absent(rows[i]) || is_absent(others[i])) {
+        rows[i] = absent_value();
+        continue;
+      }
+      const double left = many_is_left_ ? rows[i] : others[i];
+      const double right = many_is_left_ ? others[i] : rows[i];
+      rows[i] = cells_->apply(left, right, {i % steps, series[i / steps]}, pool).cell;
+    }
+  }
+
+  const BinaryKernel kernel_;            // Null where cells are needed.
+  std::unique_ptr<CellOperator> cells_;  // Null where the kernel does it. Locks itself.
   const bool many_is_left_;
   const bool marks_names_;
   const StreamPtr many_;
@@ -137,7 +161,6 @@ bool are_distinct(const std::vector<tsdb::Labels>& labels) {
 }  // namespace
 
 Result<StreamPtr> join(Context& context, const Binary& binary, StreamPtr left, StreamPtr right) {
-  if (is_trim(binary.op)) return drop_all_as_incompatible(context, binary, std::move(left));
   const JoinRules rules(context, binary);
   StreamPtr many = rules.many_is_left ? std::move(left) : std::move(right);
   StreamPtr one = rules.many_is_left ? std::move(right) : std::move(left);
@@ -162,28 +185,15 @@ Result<StreamPtr> join(Context& context, const Binary& binary, StreamPtr left, S
     if (are_distinct(labels)) {
       // A one-side row is needed once for each of its partners.
       if (rules.is_grouped) one = TRY(Table::of(context, *one));
-      return StreamPtr(std::make_unique<PairStream>(rules, std::move(many), std::move(one),
-                                                    std::move(pairs), std::move(labels)));
+      return StreamPtr(std::make_unique<PairStream>(context, binary, rules, std::move(many),
+                                                    std::move(one), std::move(pairs),
+                                                    std::move(labels)));
     }
   }
   const auto many_table = TRY(Table::of(context, *many));
   const auto one_table = TRY(Table::of(context, *one));
-  return join_by_step(context, rules, signatures, *many_table, many_groups, *one_table, one_groups);
-}
-
-Result<StreamPtr> drop_all_as_incompatible(Context& context, const Binary& binary,
-                                           StreamPtr operand) {
-  const auto table = TRY(Table::of(context, *operand));
-  for (std::size_t i = 0; i < table->size(); ++i) {
-    const std::span<const double> row = table->row(i);
-    if (std::none_of(row.begin(), row.end(), is_present)) continue;
-    context.annotator.inform("incompatible sample types encountered for binary operator \"" +
-                                 std::string(text_of(binary.op)) + "\": float " +
-                                 std::string(text_of(binary.op)) + " float",
-                             binary.source);
-    break;
-  }
-  return StreamPtr(TRY(Table::create(context, operand->grid(), {}, {})));
+  return join_by_step(context, binary, rules, signatures, *many_table, many_groups, *one_table,
+                      one_groups);
 }
 
 }  // namespace tarsier::query

@@ -17,8 +17,4 @@ Result<StreamPtr> join(Context& context, const Binary& binary, StreamPtr left, S
 Result<StreamPtr> combine_sets(Context& context, const Binary& binary, StreamPtr left,
                                StreamPtr right);
 
-/// A trim operator on floats: nothing comes out of it but an info that says so.
-Result<StreamPtr> drop_all_as_incompatible(Context& context, const Binary& binary,
-                                           StreamPtr operand);
-
 }  // namespace tarsier::query

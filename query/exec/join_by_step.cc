@@ -8,6 +8,7 @@
 
 #include "base/quote.h"
 #include "query/exec/annotator.h"
+#include "query/exec/cell_operator.h"
 #include "query/exec/join_matching.h"
 
 namespace tarsier::query {
@@ -29,7 +30,8 @@ std::string braced(const tsdb::Labels& labels) {
 /// The state of one join while it goes from step to step.
 class StepJoin final {
  public:
-  StepJoin(const JoinRules& rules, const Grouper& signatures, const Table& many,
+  StepJoin(Context& context, const Binary& binary, const JoinRules& rules,
+           const Grouper& signatures, const Table& many,
            const std::vector<std::uint32_t>& many_groups, const Table& one,
            const std::vector<std::uint32_t>& one_groups)
       : rules_(rules),
@@ -38,7 +40,8 @@ class StepJoin final {
         many_groups_(many_groups),
         one_(one),
         one_groups_(one_groups),
-        kernel_(rules.kernel()),
+        operator_(context, binary, rules.comparison()),
+        pool_(std::make_shared<HistogramPool>()),
         steps_(many.grid().count),
         partner_(signatures.group_count()),
         is_matched_(signatures.group_count()),
@@ -56,8 +59,8 @@ class StepJoin final {
     std::vector<double> rows;
     rows.reserve(rows_.size() * steps_);
     for (const std::vector<double>& row : rows_) rows.insert(rows.end(), row.begin(), row.end());
-    return StreamPtr(
-        TRY(Table::create(context, many_.grid(), std::move(series_), std::move(rows))));
+    return StreamPtr(TRY(
+        Table::create(context, many_.grid(), std::move(series_), std::move(rows), histograms())));
   }
 
  private:
@@ -134,9 +137,21 @@ class StepJoin final {
     }
   };
 
-  /// One result element. The checks for several results come before a comparison filters any out.
+  /// Of what was computed here. Comparisons also keep histograms of the two tables.
+  HistogramOwner histograms() const {
+    if (!many_.may_have_histograms() && !one_.may_have_histograms()) return nullptr;
+    using Owners = std::vector<HistogramOwner>;
+    return std::make_shared<const Owners>(Owners{many_.histograms(), one_.histograms(), pool_});
+  }
+
+  /// One result element. What does not go together is none at all; the checks for several results
+  /// come before a comparison filters any out.
   Status emit(std::size_t k, std::uint32_t group, const tsdb::Labels& many, double many_value,
               const tsdb::Labels* one, double one_value, PairKey pair) {
+    const double left = rules_.many_is_left ? many_value : one_value;
+    const double right = rules_.many_is_left ? one_value : many_value;
+    const CellOperator::Outcome outcome = operator_.apply(left, right, {k, emitted_++}, *pool_);
+    if (outcome.is_refused) return {};
     const auto [known, is_new] = result_of_.try_emplace(pair, 0);
     if (is_new) known->second = series_for(rules_.result_labels(many, one));
     const std::uint32_t result = known->second;
@@ -150,12 +165,7 @@ class StepJoin final {
       return invalid("multiple matches for labels: grouping labels must ensure unique matches");
     }
     results.push_back(result);
-    double value = 0;
-    if (rules_.many_is_left) {
-      kernel_(&many_value, &one_value, 1, &value);
-    } else {
-      kernel_(&one_value, &many_value, 1, &value);
-    }
+    const double value = outcome.cell;
     if (is_absent(value)) return {};
     if (is_present(rows_[result][k])) return duplicate_labels_error();
     rows_[result][k] = value;
@@ -178,7 +188,9 @@ class StepJoin final {
   const std::vector<std::uint32_t>& many_groups_;
   const Table& one_;
   const std::vector<std::uint32_t>& one_groups_;
-  const BinaryKernel kernel_;
+  CellOperator operator_;
+  const std::shared_ptr<HistogramPool> pool_;
+  std::uint64_t emitted_ = 0;
   const std::size_t steps_;
 
   // Of the current step, by signature.
@@ -195,10 +207,11 @@ class StepJoin final {
 
 }  // namespace
 
-Result<StreamPtr> join_by_step(Context& context, const JoinRules& rules, const Grouper& signatures,
-                               const Table& many, const std::vector<std::uint32_t>& many_groups,
-                               const Table& one, const std::vector<std::uint32_t>& one_groups) {
-  StepJoin step_join(rules, signatures, many, many_groups, one, one_groups);
+Result<StreamPtr> join_by_step(Context& context, const Binary& binary, const JoinRules& rules,
+                               const Grouper& signatures, const Table& many,
+                               const std::vector<std::uint32_t>& many_groups, const Table& one,
+                               const std::vector<std::uint32_t>& one_groups) {
+  StepJoin step_join(context, binary, rules, signatures, many, many_groups, one, one_groups);
   TRY(step_join.run(context));
   return step_join.take(context);
 }

@@ -29,15 +29,18 @@ struct JoinRules {
   std::optional<double> many_fill;
   std::optional<double> one_fill;
 
-  /// The kernel over (left, right), and which side's value a filtering comparison keeps.
+  /// What a comparison gives where it holds.
+  Comparison comparison() const;
+  /// The kernel over (left, right). REQUIRES: not a trim operator.
   BinaryKernel kernel() const;
   /// The labels of what a many-side and a one-side element give. `one` is null for a fill value.
   tsdb::Labels result_labels(const tsdb::Labels& many, const tsdb::Labels* one) const;
 };
 
 /// Matches the elements of every step anew, exactly as the language defines it.
-Result<StreamPtr> join_by_step(Context& context, const JoinRules& rules, const Grouper& signatures,
-                               const Table& many, const std::vector<std::uint32_t>& many_groups,
-                               const Table& one, const std::vector<std::uint32_t>& one_groups);
+Result<StreamPtr> join_by_step(Context& context, const Binary& binary, const JoinRules& rules,
+                               const Grouper& signatures, const Table& many,
+                               const std::vector<std::uint32_t>& many_groups, const Table& one,
+                               const std::vector<std::uint32_t>& one_groups);
 
 }  // namespace tarsier::query

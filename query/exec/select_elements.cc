@@ -8,6 +8,7 @@
 #include "query/exec/aggregate.h"
 #include "query/exec/group_fold.h"
 #include "query/exec/grouper.h"
+#include "query/exec/histogram_streams.h"
 #include "query/functions/numbers.h"
 
 namespace tarsier::query {
@@ -95,9 +96,10 @@ class ChosenRows final {
     }
     rows_[position_[series] * steps_ + step] = v;
   }
-  Result<StreamPtr> take(Context& context) {
-    return StreamPtr(
-        TRY(Table::create(context, operand_.grid(), std::move(chosen_), std::move(rows_))));
+  /// `histograms` is what keeps those of the operand alive.
+  Result<StreamPtr> take(Context& context, HistogramOwner histograms) {
+    return StreamPtr(TRY(Table::create(context, operand_.grid(), std::move(chosen_),
+                                       std::move(rows_), std::move(histograms))));
   }
 
  private:
@@ -122,7 +124,7 @@ Result<StreamPtr> select_top(Context& context, const Aggregate& aggregate,
       for (const Entry& entry : cells[k]) rows.add(entry.series, k, entry.value);
     }
   }
-  return rows.take(context);
+  return rows.take(context, nullptr);
 }
 
 Result<StreamPtr> limit_count(Context& context, const Aggregate& aggregate,
@@ -141,7 +143,7 @@ Result<StreamPtr> limit_count(Context& context, const Aggregate& aggregate,
       rows.add(i, k, table->row(i)[k]);
     }
   }
-  return rows.take(context);
+  return rows.take(context, table->histograms());
 }
 
 Result<StreamPtr> limit_ratio(Context& context, const Aggregate& aggregate,
@@ -149,7 +151,7 @@ Result<StreamPtr> limit_ratio(Context& context, const Aggregate& aggregate,
   const auto table = TRY(Table::of(context, operand));
   ChosenRows rows(*table);
   if (std::all_of(ratios.begin(), ratios.end(), [](double r) { return r == 0; })) {
-    return rows.take(context);
+    return rows.take(context, table->histograms());
   }
   if (std::any_of(ratios.begin(), ratios.end(), [](double r) { return std::isnan(r); })) {
     return invalid("Ratio value is NaN");
@@ -170,7 +172,7 @@ Result<StreamPtr> limit_ratio(Context& context, const Aggregate& aggregate,
       if (is_kept && is_present(table->row(i)[k])) rows.add(i, k, table->row(i)[k]);
     }
   }
-  return rows.take(context);
+  return rows.take(context, table->histograms());
 }
 
 }  // namespace
@@ -187,6 +189,10 @@ Result<StreamPtr> select_elements(Context& context, const Aggregate& aggregate, 
   if (aggregate.op == AggregateOp::kLimitk) {
     return limit_count(context, aggregate, *operand, counts);
   }
+  operand =
+      only_floats(context, std::move(operand),
+                  "ignored histogram in " + std::string(text_of(aggregate.op)) + " aggregation",
+                  aggregate.source);
   return select_top(context, aggregate, *operand, std::move(counts));
 }
 

@@ -33,6 +33,7 @@ class ElementStream final : public ForwardingStream {
 class StepTimeStream final : public ForwardingStream {
  public:
   using ForwardingStream::ForwardingStream;
+  bool may_have_histograms() const override { return false; }
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
     TRY(child().read(series, rows, scratch));
