@@ -362,6 +362,26 @@ void HistogramColumns::push_back(Timestamp t, const FloatHistogram& histogram) {
   buckets.insert(buckets.end(), histogram.negative_counts.begin(), histogram.negative_counts.end());
 }
 
+void HistogramColumns::move_sample(std::size_t to, std::size_t from) {
+  times_ms[to] = times_ms[from];
+  counts[to] = counts[from];
+  zero_counts[to] = zero_counts[from];
+  sums[to] = sums[from];
+  hints[to] = hints[from];
+  layout[to] = layout[from];
+  first_bucket[to] = first_bucket[from];
+}
+
+void HistogramColumns::truncate(std::size_t count) {
+  times_ms.resize(count);
+  counts.resize(count);
+  zero_counts.resize(count);
+  sums.resize(count);
+  hints.resize(count);
+  layout.resize(count);
+  first_bucket.resize(count);
+}
+
 std::span<const double> HistogramColumns::positive_counts(std::size_t i) const {
   return {buckets.data() + first_bucket[i], bucket_count(layout_of(i).positive_spans)};
 }

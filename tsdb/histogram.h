@@ -92,9 +92,9 @@ FloatHistogram to_float(const IntegerHistogram& histogram);
 Status validate(const IntegerHistogram& histogram);
 Status validate(const FloatHistogram& histogram);
 
-/// Buckets of one histogram, both signs together, that storage takes: what schema 8 has for values
-/// between 1e-75 and 1e75.
-inline constexpr std::size_t kHistogramBucketsMax = std::size_t{1} << 17;
+/// Buckets of one histogram, both signs together, that storage takes: at the finest resolution,
+/// values over 38 orders of magnitude. So a chunk never outgrows a page of the head.
+inline constexpr std::size_t kHistogramBucketsMax = std::size_t{1} << 15;
 
 /// What an appender asks of a histogram: valid, of a resolution that can be stored or reduced to
 /// one, and not too big. kInvalid says what is wrong. `prepare_for_storage` also reduces it.
@@ -134,6 +134,10 @@ struct HistogramColumns {
   void clear();
   /// Copies the sample in. REQUIRES: as many counts as the spans say.
   void push_back(Timestamp t, const FloatHistogram& histogram);
+  /// Sample `to` becomes what sample `from` is. Its buckets stay where they are.
+  void move_sample(std::size_t to, std::size_t from);
+  /// Forgets the samples from position `count` on.
+  void truncate(std::size_t count);
   const BucketLayout& layout_of(std::size_t i) const { return layouts[layout[i]]; }
   bool is_stale(std::size_t i) const { return is_stale_marker(sums[i]); }
   std::span<const double> positive_counts(std::size_t i) const;

@@ -199,7 +199,7 @@ TEST(Block, DeletedRangesAreNotRead) {
   expect_equal(Block::open(*files, path).value(), left, TimeRange{});
 }
 
-TEST(Block, HistogramChunksAreSkippedAndCounted) {
+TEST(Block, ChunksOfUnknownEncodingsAreSkippedAndCounted) {
   const auto files = std::make_unique<testing::FaultyFileSystem>();
   BlockMeta meta;
   meta.ulid = test_ulid(1);
@@ -211,9 +211,9 @@ TEST(Block, HistogramChunksAreSkippedAndCounted) {
   floats.append({Timestamp{50}, 1.5});
   const std::string histogram("\0\1\0", 3);
   const std::vector<EncodedChunk> chunks = {
-      {Timestamp{0}, Timestamp{9}, {ChunkEncoding::kHistogram, as_bytes(histogram)}},
+      {Timestamp{0}, Timestamp{9}, {ChunkEncoding{7}, as_bytes(histogram)}},
       {Timestamp{50}, Timestamp{50}, {ChunkEncoding::kXor, floats.bytes()}},
-      {Timestamp{60}, Timestamp{60}, {ChunkEncoding::kFloatHistogram, as_bytes(histogram)}}};
+      {Timestamp{60}, Timestamp{60}, {ChunkEncoding{0xff}, as_bytes(histogram)}}};
   ASSERT_TRUE(writer->add_series(Labels{{"a", "1"}}, chunks).ok());
   EXPECT_EQ(writer->finish().value()->histogram_sample_count, 2u);
   const auto block = Block::open(*files, join_path("data", meta.ulid.to_string())).value();

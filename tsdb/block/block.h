@@ -36,8 +36,7 @@ class Block final {
   /// What its files take on disk.
   std::uint64_t size_bytes() const { return size_bytes_; }
 
-  /// Chunks of encodings this version does not read (native histograms) that reads have passed
-  /// over.
+  /// Chunks of encodings this version does not know that reads have passed over.
   std::uint64_t skipped_chunk_count() const {
     return skipped_chunk_count_.load(std::memory_order_relaxed);
   }

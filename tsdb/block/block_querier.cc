@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "tsdb/chunk/xor_chunk.h"
+#include "tsdb/chunk/histogram_iterator.h"
 #include "tsdb/index/select.h"
 
 namespace tarsier::tsdb {
@@ -47,16 +47,17 @@ class BlockSeriesSet final : public SeriesSet {
   }
 
   Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
-    TRY(find_chunks(i, range));
-    ChunkBuffer& buffer = scratch().buffer;
-    for (std::span<const ChunkMeta> rest = scratch().metas; !rest.empty();) {
-      const std::size_t count = TRY(block_->chunks().read(rest, buffer));
-      for (std::size_t c = 0; c < count; ++c) {
-        TRY(decode(i, rest[c], buffer.chunks[c], range, out));
-      }
-      rest = rest.subspan(count);
-    }
-    return {};
+    return read_chunks(i, range, out, nullptr);
+  }
+
+  bool may_have_histograms(std::size_t /*i*/) const override {
+    // Older writers did not count floats apart: then only the chunks tell.
+    return block_->meta().float_sample_count != block_->meta().sample_count;
+  }
+
+  Status read_mixed(std::size_t i, TimeRange range, SampleColumns& floats,
+                    HistogramColumns& histograms) const override {
+    return read_chunks(i, range, floats, &histograms);
   }
 
   Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const override {
@@ -68,7 +69,7 @@ class BlockSeriesSet final : public SeriesSet {
       SampleColumns& columns = scratch().columns;
       columns.clear();
       TRY(block_->chunks().read(rest.last(1), buffer));
-      TRY(decode(i, rest.back(), buffer.chunks[0], range, columns));
+      TRY(decode(i, rest.back(), buffer.chunks[0], {range, columns, nullptr, 0, 0}));
       if (columns.size() == 0) continue;
       return std::optional(Sample{Timestamp{columns.times_ms.back()}, columns.values.back()});
     }
@@ -83,26 +84,68 @@ class BlockSeriesSet final : public SeriesSet {
     return block_->index().append_chunks(series, range, scratch().metas);
   }
 
-  Status decode(std::size_t i, const ChunkMeta& meta, const Chunk& chunk, TimeRange range,
-                SampleColumns& out) const {
-    if (chunk.encoding != ChunkEncoding::kXor) {
+  /// Where samples of one series go. `floats_begin` and `histograms_begin`: what was there before.
+  struct Target {
+    TimeRange range;
+    SampleColumns& floats;
+    HistogramColumns* histograms;  // Null: histograms are passed over.
+    std::size_t floats_begin;
+    std::size_t histograms_begin;
+  };
+
+  Status read_chunks(std::size_t i, TimeRange range, SampleColumns& floats,
+                     HistogramColumns* histograms) const {
+    TRY(find_chunks(i, range));
+    const Target target{range, floats, histograms, floats.size(),
+                        histograms == nullptr ? 0 : histograms->size()};
+    ChunkBuffer& buffer = scratch().buffer;
+    for (std::span<const ChunkMeta> rest = scratch().metas; !rest.empty();) {
+      const std::size_t count = TRY(block_->chunks().read(rest, buffer));
+      for (std::size_t c = 0; c < count; ++c) TRY(decode(i, rest[c], buffer.chunks[c], target));
+      rest = rest.subspan(count);
+    }
+    return {};
+  }
+
+  Status decode(std::size_t i, const ChunkMeta& meta, const Chunk& chunk,
+                const Target& target) const {
+    if (is_float_encoding(chunk.encoding)) {
+      const std::size_t begin = target.floats.size();
+      Status decoded = decode_float_chunk(chunk.encoding, chunk.data, target.range, target.floats);
+      return finish(std::move(decoded), i, meta, target.floats_begin, begin, target.floats);
+    }
+    if (!is_histogram_encoding(chunk.encoding)) {
       block_->count_skipped_chunk();
       return {};
     }
+    if (target.histograms == nullptr) return {};
+    HistogramColumns& out = *target.histograms;
     const std::size_t begin = out.size();
-    Status decoded = decode_xor_chunk(chunk.data, range, out);
-    if (!decoded.ok()) {
-      return std::move(decoded).with_prefix(
-          fmt::format("block {}, chunk {:x}", block_->meta().ulid.to_string(), meta.ref));
-    }
-    if (begin > 0 && begin < out.size() && out.times_ms[begin] <= out.times_ms[begin - 1]) {
-      return corruption(fmt::format("block {}, chunk {:x}: begins before its predecessor ended",
-                                    block_->meta().ulid.to_string(), meta.ref));
+    Status decoded = decode_histogram_chunk(chunk.encoding, chunk.data, target.range, out);
+    return finish(std::move(decoded), i, meta, target.histograms_begin, begin, out);
+  }
+
+  /// Checks what a chunk added from `begin` on to the series' samples, which begin at `first`.
+  template <typename Columns>
+  Status finish(Status decoded, std::size_t i, const ChunkMeta& meta, std::size_t first,
+                std::size_t begin, Columns& out) const {
+    if (!decoded.ok()) return in_chunk(std::move(decoded), meta);
+    if (begin > first && begin < out.size() && out.times_ms[begin] <= out.times_ms[begin - 1]) {
+      return out_of_order(meta);
     }
     if (!block_->tombstones().empty()) {
       remove_deleted(block_->tombstones().ranges(refs_[i]), begin, out);
     }
     return {};
+  }
+
+  Status in_chunk(Status status, const ChunkMeta& meta) const {
+    return std::move(status).with_prefix(
+        fmt::format("block {}, chunk {:x}", block_->meta().ulid.to_string(), meta.ref));
+  }
+  Status out_of_order(const ChunkMeta& meta) const {
+    return corruption(fmt::format("block {}, chunk {:x}: begins before its predecessor ended",
+                                  block_->meta().ulid.to_string(), meta.ref));
   }
 
   const std::shared_ptr<const Block> block_;

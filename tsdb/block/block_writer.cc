@@ -3,18 +3,9 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "tsdb/chunk/histogram_iterator.h"
 
 namespace tarsier::tsdb {
-namespace {
-
-/// Every encoding we write begins with it.
-std::uint64_t sample_count(Bytes chunk) {
-  CHECK(chunk.size() >= 2);
-  return load_be<std::uint16_t>(chunk.data());
-}
-
-}  // namespace
-
 BlockWriter::BlockWriter(FileSystem& files, std::string data_directory, BlockMeta meta)
     : files_(files),
       data_directory_(std::move(data_directory)),
@@ -53,10 +44,10 @@ Status BlockWriter::add_series(const Labels& labels, std::span<const EncodedChun
   for (const EncodedChunk& chunk : chunks) {
     const std::uint64_t ref = TRY(chunks_->append(chunk.chunk));
     chunk_metas_.push_back({chunk.min_time, chunk.max_time, ref});
-    const std::uint64_t samples = sample_count(chunk.chunk.data);
+    const std::uint64_t samples = chunk_sample_count(chunk.chunk.encoding, chunk.chunk.data);
     meta_.sample_count += samples;
-    (chunk.chunk.encoding == ChunkEncoding::kXor ? meta_.float_sample_count
-                                                 : meta_.histogram_sample_count) += samples;
+    (is_float_encoding(chunk.chunk.encoding) ? meta_.float_sample_count
+                                             : meta_.histogram_sample_count) += samples;
   }
   const std::uint32_t ref = TRY(index_->add_series(labels, chunk_metas_));
   const TimeRange held{chunks.front().min_time, chunks.back().max_time};

@@ -12,20 +12,13 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/result.h"
+#include "tsdb/chunk/chunk_encoding.h"
 #include "tsdb/index/index_format.h"
 #include "tsdb/index/output_file.h"
 
 namespace tarsier::tsdb {
 
 inline constexpr std::string_view kChunksDirectoryName = "chunks";
-
-/// How a chunk's samples are coded. Stored: never renumber.
-enum class ChunkEncoding : std::uint8_t {
-  kNone = 0,
-  kXor = 1,
-  kHistogram = 2,
-  kFloatHistogram = 3,
-};
 
 /// One chunk as it lies in a file. Whoever hands it out says how long `data` lives.
 struct Chunk {

@@ -117,18 +117,41 @@ bool is_deleted(std::span<const TimeRange> deleted, TimeRange range) {
   });
 }
 
-void remove_deleted(std::span<const TimeRange> deleted, std::size_t from, SampleColumns& columns) {
+namespace {
+
+/// Calls `move(to, from)` for each position that stays; returns how many there are then.
+template <typename Move>
+std::size_t pack(std::span<const TimeRange> deleted, std::size_t from,
+                 const std::vector<std::int64_t>& times_ms, const Move& move) {
   std::size_t kept = from;
   auto range = deleted.begin();
-  for (std::size_t i = from; i < columns.size(); ++i) {
-    const Timestamp t{columns.times_ms[i]};
+  for (std::size_t i = from; i < times_ms.size(); ++i) {
+    const Timestamp t{times_ms[i]};
     while (range != deleted.end() && range->max < t) ++range;
     if (range != deleted.end() && range->contains(t)) continue;
-    columns.times_ms[kept] = columns.times_ms[i];
-    columns.values[kept++] = columns.values[i];
+    move(kept++, i);
   }
+  return kept;
+}
+
+}  // namespace
+
+void remove_deleted(std::span<const TimeRange> deleted, std::size_t from, SampleColumns& columns) {
+  const std::size_t kept =
+      pack(deleted, from, columns.times_ms, [&](std::size_t to, std::size_t i) {
+        columns.times_ms[to] = columns.times_ms[i];
+        columns.values[to] = columns.values[i];
+      });
   columns.times_ms.resize(kept);
   columns.values.resize(kept);
+}
+
+void remove_deleted(std::span<const TimeRange> deleted, std::size_t from,
+                    HistogramColumns& columns) {
+  if (deleted.empty()) return;
+  const std::size_t kept = pack(deleted, from, columns.times_ms,
+                                [&](std::size_t to, std::size_t i) { columns.move_sample(to, i); });
+  columns.truncate(kept);
 }
 
 }  // namespace tarsier::tsdb

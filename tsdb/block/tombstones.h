@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "tsdb/histogram.h"
 #include "tsdb/sample.h"
 
 namespace tarsier::tsdb {
@@ -47,5 +48,7 @@ bool is_deleted(std::span<const TimeRange> deleted, TimeRange range);
 
 /// Removes the samples at positions >= `from` that lie in one of `deleted` (ascending).
 void remove_deleted(std::span<const TimeRange> deleted, std::size_t from, SampleColumns& columns);
+void remove_deleted(std::span<const TimeRange> deleted, std::size_t from,
+                    HistogramColumns& columns);
 
 }  // namespace tarsier::tsdb

@@ -1,12 +1,15 @@
 #include "tsdb/compaction/compactor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/check.h"
 #include "tsdb/block/block_writer.h"
+#include "tsdb/chunk/histogram_iterator.h"
 #include "tsdb/chunk/xor_chunk.h"
+#include "tsdb/compaction/sample_encoder.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -64,6 +67,7 @@ class SeriesMerger final {
   void clear() {
     bytes_.clear();
     pieces_.clear();
+    is_after_merge_ = false;
   }
 
   /// Adds what the cursor's block has of the series.
@@ -121,10 +125,7 @@ class SeriesMerger final {
   }
 
   Status add_chunk(const Cursor& cursor, const ChunkMeta& meta, const Chunk& chunk) {
-    const auto is_known = chunk.encoding == ChunkEncoding::kXor ||
-                          chunk.encoding == ChunkEncoding::kHistogram ||
-                          chunk.encoding == ChunkEncoding::kFloatHistogram;
-    if (!is_known || chunk.data.size() < kXorHeaderBytes) {
+    if (!is_known_encoding(chunk.encoding) || chunk.data.size() < kXorHeaderBytes) {
       return invalid(fmt::format("block {}, chunk {:x}: encoding {} cannot be compacted",
                                  cursor.block().meta().ulid.to_string(), meta.ref,
                                  static_cast<unsigned>(chunk.encoding)));
@@ -140,16 +141,14 @@ class SeriesMerger final {
       keep(meta.min_time, meta.max_time, chunk);
       return {};
     }
-    if (chunk.encoding != ChunkEncoding::kXor) return cannot_decode();
-    columns_.clear();
-    TRY(decode_xor_chunk(chunk.data, common(range, meta.range()), columns_));
-    remove_deleted(deleted, 0, columns_);
-    encode(columns_, kChunkSamplesMax);
+    samples_.clear();
+    TRY(decode_any_chunk(chunk, common(range, meta.range()), HeaderReset::kKept, samples_));
+    std::erase_if(samples_, [&](const AnySample& sample) {
+      return std::any_of(deleted.begin(), deleted.end(),
+                         [&](const TimeRange& gone) { return gone.contains(sample.t); });
+    });
+    encode(samples_, kChunkSamplesMax);
     return {};
-  }
-
-  static Status cannot_decode() {
-    return invalid("histogram chunks that overlap or are partly deleted cannot be compacted");
   }
 
   /// One run of chunks that overlap (usually a single one), into pieces_.
@@ -160,6 +159,7 @@ class SeriesMerger final {
              std::ranges::equal(data_of(piece), data_of(run[0]));
     });
     if (all_same) {
+      if (std::exchange(is_after_merge_, false)) forget_predecessor(run[0]);
       pieces_.push_back(run[0]);
       return {};
     }
@@ -167,42 +167,45 @@ class SeriesMerger final {
               [](const Piece& a, const Piece& b) { return a.begin < b.begin; });
     merged_.clear();
     for (const Piece& piece : run) {
-      if (piece.encoding != ChunkEncoding::kXor) return cannot_decode();
-      columns_.clear();
-      TRY(decode_xor_chunk(data_of(piece), {piece.min_time, piece.max_time}, columns_));
-      fold(columns_);
+      samples_.clear();
+      TRY(decode_any_chunk({piece.encoding, data_of(piece)}, {piece.min_time, piece.max_time},
+                           HeaderReset::kForgotten, samples_));
+      fold(samples_);
     }
     encode(merged_, kSamplesPerChunk);
+    is_after_merge_ = true;
     return {};
   }
 
+  /// What was before the chunk may be another sample now: it must not say "no reset".
+  void forget_predecessor(const Piece& piece) {
+    const bool has_header = piece.encoding == ChunkEncoding::kHistogram ||
+                            piece.encoding == ChunkEncoding::kFloatHistogram;
+    if (!has_header || piece.size < kHistogramHeaderBytes) return;
+    char& flags = bytes_[piece.begin + kHistogramHeaderBytes - 1];
+    const auto header = static_cast<ChunkResetHeader>(static_cast<unsigned char>(flags) >> 6);
+    if (header == ChunkResetHeader::kNotReset) flags = '\0';
+  }
+
   /// Merges `added` into merged_; where both have a sample, merged_'s stays.
-  void fold(const SampleColumns& added) {
-    SampleColumns out;
+  void fold(std::vector<AnySample>& added) {
+    std::vector<AnySample> out;
+    out.reserve(merged_.size() + added.size());
     std::size_t a = 0;
     std::size_t b = 0;
     while (a < merged_.size() || b < added.size()) {
-      const bool take_a =
-          b == added.size() || (a < merged_.size() && merged_.times_ms[a] <= added.times_ms[b]);
-      const SampleColumns& from = take_a ? merged_ : added;
-      const std::size_t i = take_a ? a : b;
-      if (take_a && b < added.size() && merged_.times_ms[a] == added.times_ms[b]) ++b;
-      ++(take_a ? a : b);
-      out.push_back(Timestamp{from.times_ms[i]}, from.values[i]);
+      const bool take_a = b == added.size() || (a < merged_.size() && merged_[a].t <= added[b].t);
+      if (take_a && b < added.size() && merged_[a].t == added[b].t) ++b;
+      out.push_back(std::move(take_a ? merged_[a++] : added[b++]));
     }
-    std::swap(merged_, out);
+    merged_.swap(out);
   }
 
-  void encode(const SampleColumns& columns, std::size_t samples_max) {
-    for (std::size_t begin = 0; begin < columns.size(); begin += samples_max) {
-      const std::size_t end = std::min(begin + samples_max, columns.size());
-      XorEncoder encoder;
-      for (std::size_t i = begin; i < end; ++i) {
-        encoder.append({Timestamp{columns.times_ms[i]}, columns.values[i]});
-      }
-      keep(Timestamp{columns.times_ms[begin]}, Timestamp{columns.times_ms[end - 1]},
-           {ChunkEncoding::kXor, encoder.bytes()});
-    }
+  void encode(std::span<const AnySample> samples, std::size_t samples_max) {
+    encode_any_samples(samples, samples_max,
+                       [this](Timestamp min_time, Timestamp max_time, const Chunk& chunk) {
+                         keep(min_time, max_time, chunk);
+                       });
   }
 
   std::string bytes_;
@@ -210,8 +213,9 @@ class SeriesMerger final {
   std::vector<EncodedChunk> chunks_;
   std::vector<ChunkMeta> metas_;
   ChunkBuffer buffer_;
-  SampleColumns columns_;
-  SampleColumns merged_;
+  std::vector<AnySample> samples_;
+  std::vector<AnySample> merged_;
+  bool is_after_merge_ = false;  // The newest of pieces_ was made by merge.
 };
 
 BlockMeta merged_meta(const BlockList& inputs, const Ulid& ulid) {
