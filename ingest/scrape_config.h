@@ -9,6 +9,7 @@
 #include "base/http.h"
 #include "base/http_client_config.h"
 #include "base/time.h"
+#include "ingest/discovery_config.h"
 #include "ingest/relabel.h"
 
 namespace tarsier::ingest {
@@ -25,13 +26,6 @@ enum class ScrapeProtocol : unsigned char {
 /// How a target should spell names that are not legacy-valid (`metric_name_escaping_scheme`).
 enum class NameEscaping : unsigned char { kAllowUtf8, kUnderscores, kDots, kValues };
 
-/// Targets that share labels: one entry of `static_configs`, or one group of a discovery.
-struct TargetGroup {
-  std::vector<std::string> targets;  ///< Values of `__address__`.
-  std::vector<std::pair<std::string, std::string>> labels;
-  bool operator==(const TargetGroup&) const = default;
-};
-
 /// One entry of `scrape_configs`, complete: global values are already filled in. Made by the reader
 /// of the configuration file, constant afterwards. Every limit: 0 is none.
 struct ScrapeConfig {
@@ -43,6 +37,7 @@ struct ScrapeConfig {
   /// Sorted by name.
   std::vector<std::pair<std::string, std::vector<std::string>>> params;
   std::vector<TargetGroup> static_configs;
+  std::vector<DiscoveryConfig> discoveries;
   std::vector<RelabelRule> relabel_rules;
 
   // When, and with which requests.

@@ -15,6 +15,9 @@ namespace {
 
 /// How soon to look again for a free place among the scrapes in flight.
 constexpr Duration kBusyRetry = milliseconds(10);
+/// Updates of discovery are looked at no more often.
+constexpr Duration kDiscoveryPause = seconds(5);
+constexpr std::uint64_t kNoVersion = ~std::uint64_t{0};
 
 using ConfigPtr = std::shared_ptr<const ScrapeConfig>;
 using TargetPtr = std::shared_ptr<const Target>;
@@ -39,6 +42,8 @@ struct Pool {
   std::map<std::string, SlotPtr> slots;  // By the target's identity.
   std::vector<tsdb::Labels> dropped;
   std::size_t dropped_count = 0;
+  std::vector<TargetGroup> discovered;
+  std::uint64_t discovered_version = kNoVersion;  // Sum over its discoveries; each only grows.
 };
 
 struct DueEntry {
@@ -75,6 +80,7 @@ struct ScrapeManager::State {
   State(ScrapeDoor door_in, const ScrapeManagerOptions& options_in, const HashKey& key)
       : options(options_in),
         client(door_in.client),
+        discovery(door_in.discovery),
         context{.make_appender = std::move(door_in.make_appender),
                 .monotonic_ns = std::move(door_in.monotonic_ns),
                 .hash = KeyedHash(key),
@@ -83,6 +89,9 @@ struct ScrapeManager::State {
                 .user_agent = options_in.user_agent} {}
 
   void sync_pool(ConfigPtr config, Timestamp now) REQUIRES_LOCK(mutex);
+  bool take_discovered(Pool& pool) REQUIRES_LOCK(mutex);
+  void place_targets(Pool& pool, Timestamp now) REQUIRES_LOCK(mutex);
+  Timestamp discover(Timestamp now) REQUIRES_LOCK(mutex);
   void place(Pool& pool, TargetPtr target, const SlotPtr& kept, Timestamp now) REQUIRES_LOCK(mutex);
   void remove(const SlotPtr& slot) REQUIRES_LOCK(mutex);
   void schedule(const SlotPtr& slot, Timestamp due) REQUIRES_LOCK(mutex);
@@ -96,6 +105,7 @@ struct ScrapeManager::State {
 
   const ScrapeManagerOptions options;
   HttpClient& client;
+  DiscoveryManager* const discovery;
   ScrapeContext context;
 
   Mutex mutex;
@@ -103,6 +113,7 @@ struct ScrapeManager::State {
   std::map<std::string, Pool> pools GUARDED_BY(mutex);
   std::priority_queue<DueEntry, std::vector<DueEntry>, std::greater<>> queue GUARDED_BY(mutex);
   std::vector<Ending> endings GUARDED_BY(mutex);
+  Timestamp discovered_at GUARDED_BY(mutex) = kMinTimestamp;
   std::size_t in_flight_count GUARDED_BY(mutex) = 0;
   std::size_t storing_count GUARDED_BY(mutex) = 0;
   bool is_stopped GUARDED_BY(mutex) = false;
@@ -113,12 +124,58 @@ struct ScrapeManager::State {
 void ScrapeManager::State::sync_pool(ConfigPtr config, Timestamp now) {
   Pool& pool = pools[config->job_name];
   if (pool.config != nullptr && *pool.config == *config) return;
-  context.metrics.pool_syncs.add();
   pool.config = std::move(config);
+  pool.discovered_version = kNoVersion;
+  take_discovered(pool);
+  place_targets(pool, now);
+}
+
+/// Whether there is something new. While a discovery that a reload brought has not answered yet,
+/// what was known before stays: its series must not end only to begin again.
+bool ScrapeManager::State::take_discovered(Pool& pool) {
+  if (!discovery) return false;
+  std::uint64_t version = 0;
+  bool is_ready = true;
+  for (const DiscoveryConfig& config : pool.config->discoveries) {
+    const GroupTable& groups = discovery->groups_of(config);
+    version += groups.version();
+    is_ready = is_ready && groups.is_ready();
+  }
+  if (!is_ready || version == pool.discovered_version) return false;
+  pool.discovered.clear();
+  for (const DiscoveryConfig& config : pool.config->discoveries) {
+    for (TargetGroup& group : discovery->groups_of(config).all()) {
+      pool.discovered.push_back(std::move(group));
+    }
+  }
+  pool.discovered_version = version;
+  return true;
+}
+
+/// Gives pools what was found for them. Returns when to look again if that is too early now.
+Timestamp ScrapeManager::State::discover(Timestamp now) {
+  if (!discovery) return kNever;
+  bool is_waiting = false;
+  const bool may_look = now >= discovered_at + kDiscoveryPause;
+  for (auto& [job, pool] : pools) {
+    if (pool.config->discoveries.empty()) continue;
+    if (!may_look) {
+      is_waiting = true;
+      break;
+    }
+    if (!take_discovered(pool)) continue;
+    place_targets(pool, now);
+    discovered_at = now;
+  }
+  return is_waiting ? discovered_at + kDiscoveryPause : kNever;
+}
+
+void ScrapeManager::State::place_targets(Pool& pool, Timestamp now) {
+  context.metrics.pool_syncs.add();
   pool.dropped.clear();
   pool.dropped_count = 0;
   std::map<std::string, SlotPtr> before = std::exchange(pool.slots, {});
-  for (TargetOutcome& outcome : make_static_targets(*pool.config)) {
+  for (TargetOutcome& outcome : make_targets(*pool.config, pool.discovered)) {
     switch (outcome.kind) {
       case TargetOutcome::Kind::kActive: {
         auto target = std::make_shared<const Target>(std::move(outcome.target));
@@ -263,6 +320,14 @@ ScrapeManager::~ScrapeManager() { stop(); }
 
 void ScrapeManager::apply(std::vector<ScrapeConfig> configs, Timestamp now) {
   State& state = *state_;
+  if (state.discovery) {
+    std::vector<DiscoveryConfig> discoveries;
+    for (const ScrapeConfig& config : configs) {
+      discoveries.insert(discoveries.end(), config.discoveries.begin(), config.discoveries.end());
+    }
+    state.discovery->apply(discoveries);
+    state.discovery->run_due(now);  // Files are read before the first look at them.
+  }
   const MutexLock lock(state.mutex);
   std::map<std::string, Pool> before = std::exchange(state.pools, {});
   for (ScrapeConfig& config : configs) {
@@ -277,9 +342,11 @@ void ScrapeManager::apply(std::vector<ScrapeConfig> configs, Timestamp now) {
 Timestamp ScrapeManager::run_due(Timestamp now) {
   std::vector<Start> starts;
   std::vector<Ending> ended;
+  Timestamp discover_at = state_->discovery ? state_->discovery->run_due(now) : kNever;
   {
     const MutexLock lock(state_->mutex);
     if (state_->is_stopped) return kNever;
+    discover_at = std::min(discover_at, state_->discover(now));
     starts = state_->take_due(now);
     ended = state_->take_ended(now);
   }
@@ -303,7 +370,7 @@ Timestamp ScrapeManager::run_due(Timestamp now) {
     });
   }
   const MutexLock lock(state_->mutex);
-  return state_->next_call(now);
+  return std::min(state_->next_call(now), discover_at);
 }
 
 void ScrapeManager::stop() {
@@ -334,6 +401,7 @@ std::vector<PoolSnapshot> ScrapeManager::targets() const {
 
 void ScrapeManager::collect(MetricWriter& out) const {
   state_->context.metrics.collect(out);
+  if (state_->discovery) state_->discovery->collect(out);
   const std::vector<PoolSnapshot> pools = targets();
   out.gauge("prometheus_target_scrape_pools_total", "Scrape pools.",
             static_cast<double>(pools.size()));

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/time.h"
+#include "ingest/discovery.h"
 #include "ingest/family_cache.h"
 #include "ingest/scrape_config.h"
 #include "ingest/target.h"
@@ -44,6 +45,8 @@ struct ScrapeDoor {
   /// Nanoseconds that never jump, for measuring how long a scrape took.
   std::function<std::int64_t()> monotonic_ns;
   Logger& log;
+  /// Finds the targets of jobs that do not name them; null: there are none but static ones.
+  DiscoveryManager* discovery = nullptr;
 };
 
 /// One target as the API shows it.
@@ -79,7 +82,8 @@ class ScrapeManager final {
   /// identity keeps its place in the schedule, its status and, where that is right, its caches.
   /// REQUIRES: unique job names.
   void apply(std::vector<ScrapeConfig> configs, Timestamp now);
-  /// Starts every scrape that is due and writes the markers of targets that ended. A target that is
+  /// Looks at what discovery found (at most every 5 s, as Prometheus), starts every scrape that is
+  /// due and writes the markers of targets that ended. A target that is
   /// still being scraped misses its turn. Returns when to call again.
   Timestamp run_due(Timestamp now);
   /// Starts nothing more and waits for answers that are being stored; answers that come later are

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "ingest/metric_family.h"
 #include "ingest/exposition/openmetrics.h"
 #include "ingest/exposition/text.h"
+#include "ingest/metric_family.h"
 
 namespace tarsier::ingest {
 namespace {

@@ -162,15 +162,18 @@ TargetOutcome make_target(const ScrapeConfig& config, const TargetGroup& group,
   return outcome;
 }
 
-std::vector<TargetOutcome> make_static_targets(const ScrapeConfig& config) {
+std::vector<TargetOutcome> make_targets(const ScrapeConfig& config,
+                                        const std::vector<TargetGroup>& discovered) {
   std::vector<TargetOutcome> outcomes;
   std::set<std::string> identities;
-  for (const TargetGroup& group : config.static_configs) {
-    for (const std::string& address : group.targets) {
-      TargetOutcome outcome = make_target(config, group, address);
-      const bool is_repeated = outcome.kind == TargetOutcome::Kind::kActive &&
-                               !identities.insert(outcome.target.identity).second;
-      if (!is_repeated) outcomes.push_back(std::move(outcome));
+  for (const std::vector<TargetGroup>* groups : {&config.static_configs, &discovered}) {
+    for (const TargetGroup& group : *groups) {
+      for (const std::string& address : group.targets) {
+        TargetOutcome outcome = make_target(config, group, address);
+        const bool is_repeated = outcome.kind == TargetOutcome::Kind::kActive &&
+                                 !identities.insert(outcome.target.identity).second;
+        if (!is_repeated) outcomes.push_back(std::move(outcome));
+      }
     }
   }
   return outcomes;

@@ -43,8 +43,10 @@ struct TargetOutcome {
 /// Fills in the job's defaults, relabels and checks one address of `group`.
 TargetOutcome make_target(const ScrapeConfig& config, const TargetGroup& group,
                           std::string_view address);
-/// The same for every address of the job's static groups; of equal targets the first stays.
-std::vector<TargetOutcome> make_static_targets(const ScrapeConfig& config);
+/// The same for every address of the job's static groups and of `discovered`; of equal targets the
+/// first stays.
+std::vector<TargetOutcome> make_targets(const ScrapeConfig& config,
+                                        const std::vector<TargetGroup>& discovered);
 
 /// The first moment at or after `now` when a target with this hash is due: `now mod interval` is a
 /// fixed offset, the same after every restart. `seed` tells replicas apart.

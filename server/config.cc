@@ -3,55 +3,11 @@
 #include <fmt/format.h>
 
 #include "base/duration.h"
-#include "server/config_http_client.h"
+#include "server/config_emitter.h"
 #include "server/yaml.h"
 
 namespace tarsier::server {
 namespace {
-
-constexpr std::string_view kSecret = "<secret>";
-
-/// Writes YAML lines at an indentation.
-class Emitter final {
- public:
-  void line(int depth, std::string_view text) {
-    out_.append(static_cast<std::size_t>(depth) * 2, ' ');
-    out_ += text;
-    out_ += '\n';
-  }
-  void field(int depth, std::string_view name, std::string_view value) {
-    line(depth, fmt::format("{}: {}", name, yaml_scalar(value)));
-  }
-  void field(int depth, std::string_view name, bool value) {
-    line(depth, fmt::format("{}: {}", name, value));
-  }
-  void field(int depth, std::string_view name, Duration value) {
-    line(depth, fmt::format("{}: {}", name, format_duration(value)));
-  }
-  void limit(int depth, std::string_view name, std::uint64_t value) {
-    if (value > 0) line(depth, fmt::format("{}: {}", name, value));
-  }
-  void list(int depth, std::string_view name, const std::vector<std::string>& values) {
-    line(depth, fmt::format("{}:{}", name, values.empty() ? " []" : ""));
-    for (const std::string& value : values) line(depth, "- " + yaml_scalar(value));
-  }
-  void protocols(int depth, const std::vector<ingest::ScrapeProtocol>& protocols) {
-    line(depth, "scrape_protocols:");
-    for (const ingest::ScrapeProtocol p : protocols) {
-      line(depth, fmt::format("- {}", scrape_protocol_name(p)));
-    }
-  }
-  void labels(int depth, std::string_view name,
-              const std::vector<std::pair<std::string, std::string>>& labels) {
-    if (labels.empty()) return;
-    line(depth, fmt::format("{}:", name));
-    for (const auto& [key, value] : labels) field(depth + 1, yaml_scalar(key), value);
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  std::string out_;
-};
 
 /// The largest unit that divides it: what the file may have said.
 std::string format_bytes(std::uint64_t bytes) {
@@ -68,11 +24,18 @@ void size_limit(Emitter& out, int depth, std::string_view name, std::uint64_t by
   if (bytes > 0) out.field(depth, name, format_bytes(bytes));
 }
 
+void render_protocols(Emitter& out, const std::vector<ingest::ScrapeProtocol>& protocols) {
+  out.line(1, "scrape_protocols:");
+  for (const ingest::ScrapeProtocol protocol : protocols) {
+    out.line(1, fmt::format("- {}", scrape_protocol_name(protocol)));
+  }
+}
+
 void render_global(Emitter& out, const GlobalConfig& global) {
   out.line(0, "global:");
   out.field(1, "scrape_interval", global.scrape_interval);
   out.field(1, "scrape_timeout", global.scrape_timeout);
-  out.protocols(1, global.scrape_protocols.value_or(ingest::ScrapeConfig().scrape_protocols));
+  render_protocols(out, global.scrape_protocols.value_or(ingest::ScrapeConfig().scrape_protocols));
   out.field(1, "evaluation_interval", global.evaluation_interval);
   if (global.rule_query_offset.ms > 0) {
     out.field(1, "rule_query_offset", global.rule_query_offset);
@@ -91,114 +54,6 @@ void render_global(Emitter& out, const GlobalConfig& global) {
   if (global.name_escaping) {
     out.field(1, "metric_name_escaping_scheme", name_escaping_name(*global.name_escaping));
   }
-}
-
-/// What it holds, masked, or the file it is in.
-void render_secret(Emitter& out, int depth, std::string_view name, const TextOrFile& secret) {
-  if (!secret.text.empty()) out.field(depth, name, kSecret);
-  if (!secret.file.empty()) out.field(depth, fmt::format("{}_file", name), secret.file);
-}
-
-void render_text(Emitter& out, int depth, std::string_view name, const std::string& text) {
-  if (!text.empty()) out.field(depth, name, text);
-}
-
-void render_credentials(Emitter& out, const HttpCredentials& credentials) {
-  if (credentials.kind == HttpCredentials::Kind::kBasic) {
-    out.line(1, "basic_auth:");
-    render_text(out, 2, "username", credentials.user.text);
-    render_text(out, 2, "username_file", credentials.user.file);
-    render_secret(out, 2, "password", credentials.secret);
-  }
-  if (credentials.kind == HttpCredentials::Kind::kAuthorization) {
-    out.line(1, "authorization:");
-    out.field(2, "type", credentials.scheme);
-    render_secret(out, 2, "credentials", credentials.secret);
-  }
-}
-
-void render_tls(Emitter& out, int depth, const TlsClientConfig& tls) {
-  if (tls == TlsClientConfig()) return;
-  out.line(depth, "tls_config:");
-  render_text(out, depth + 1, "ca", tls.ca.text);
-  render_text(out, depth + 1, "ca_file", tls.ca.file);
-  render_text(out, depth + 1, "cert", tls.certificate.text);
-  render_text(out, depth + 1, "cert_file", tls.certificate.file);
-  render_secret(out, depth + 1, "key", tls.key);
-  render_text(out, depth + 1, "server_name", tls.server_name);
-  out.field(depth + 1, "insecure_skip_verify", tls.insecure_skip_verify);
-  out.field(depth + 1, "min_version", tls_version_name(tls.version_min));
-  out.field(depth + 1, "max_version", tls_version_name(tls.version_max));
-}
-
-/// Without a password the URL may hold.
-std::string masked_url(const std::string& text) {
-  const std::size_t at = text.rfind('@');
-  const std::size_t scheme = text.find("://");
-  if (at == std::string::npos || scheme == std::string::npos || at < scheme) return text;
-  const std::size_t colon = text.find(':', scheme + 3);
-  if (colon > at) return text;
-  return text.substr(0, colon + 1) + "xxxxx" + text.substr(at);
-}
-
-void render_proxy(Emitter& out, int depth, const ProxyConfig& proxy) {
-  if (!proxy.url.empty()) out.field(depth, "proxy_url", masked_url(proxy.url));
-  render_text(out, depth, "no_proxy", proxy.no_proxy);
-  if (proxy.from_environment) out.field(depth, "proxy_from_environment", true);
-  if (proxy.connect_headers.empty()) return;
-  out.line(depth, "proxy_connect_header:");
-  std::string last;
-  for (const auto& [name, value] : proxy.connect_headers) {
-    if (name != last) out.line(depth + 1, yaml_scalar(name) + ":");
-    out.line(depth + 1, "- " + std::string(kSecret));
-    last = name;
-  }
-}
-
-void render_oauth2(Emitter& out, const OAuth2Config& oauth2) {
-  out.line(1, "oauth2:");
-  out.field(2, "client_id", oauth2.client_id);
-  render_secret(out, 2, "client_secret", oauth2.client_secret);
-  if (!oauth2.scopes.empty()) out.list(2, "scopes", oauth2.scopes);
-  out.field(2, "token_url", masked_url(oauth2.token_url));
-  out.labels(2, "endpoint_params", oauth2.endpoint_parameters);
-  render_tls(out, 2, oauth2.tls);
-  render_proxy(out, 2, oauth2.proxy);
-}
-
-void render_http_headers(Emitter& out, const std::vector<ConfiguredHeader>& headers) {
-  if (headers.empty()) return;
-  out.line(1, "http_headers:");
-  // Headers of one name stand together: values, then secrets, then files.
-  for (std::size_t i = 0; i < headers.size();) {
-    const std::string& name = headers[i].name;
-    std::vector<std::string> values;
-    std::vector<std::string> secrets;
-    std::vector<std::string> files;
-    for (; i < headers.size() && headers[i].name == name; ++i) {
-      if (!headers[i].value.file.empty()) {
-        files.push_back(headers[i].value.file);
-      } else if (headers[i].is_secret) {
-        secrets.emplace_back(kSecret);
-      } else {
-        values.push_back(headers[i].value.text);
-      }
-    }
-    out.line(2, yaml_scalar(name) + ":");
-    if (!values.empty()) out.list(3, "values", values);
-    if (!secrets.empty()) out.list(3, "secrets", secrets);
-    if (!files.empty()) out.list(3, "files", files);
-  }
-}
-
-void render_http_client(Emitter& out, const HttpClientConfig& http) {
-  render_credentials(out, http.credentials);
-  if (http.oauth2) render_oauth2(out, *http.oauth2);
-  render_tls(out, 1, http.tls);
-  render_proxy(out, 1, http.proxy);
-  render_http_headers(out, http.headers);
-  out.field(1, "follow_redirects", http.follow_redirects);
-  out.field(1, "enable_http2", http.enable_http2);
 }
 
 void render_relabel(Emitter& out, std::string_view name,
@@ -243,7 +98,7 @@ void render_job(Emitter& out, const ingest::ScrapeConfig& job) {
   for (const auto& [name, values] : job.params) out.list(2, yaml_scalar(name), values);
   out.field(1, "scrape_interval", job.scrape_interval);
   out.field(1, "scrape_timeout", job.scrape_timeout);
-  out.protocols(1, job.scrape_protocols);
+  render_protocols(out, job.scrape_protocols);
   if (job.fallback_scrape_protocol) {
     out.field(1, "fallback_scrape_protocol", scrape_protocol_name(*job.fallback_scrape_protocol));
   }
@@ -254,9 +109,10 @@ void render_job(Emitter& out, const ingest::ScrapeConfig& job) {
   if (job.extra_scrape_metrics) out.field(1, "extra_scrape_metrics", true);
   out.field(1, "metric_name_validation_scheme", name_validation_name(job.name_validation));
   out.field(1, "metric_name_escaping_scheme", name_escaping_name(job.name_escaping));
-  render_http_client(out, job.http);
+  render_http_client(out, 1, job.http);
   render_relabel(out, "relabel_configs", job.relabel_rules);
   render_relabel(out, "metric_relabel_configs", job.metric_relabel_rules);
+  render_discoveries(out, 1, job.discoveries);
   if (job.static_configs.empty()) return;
   out.line(1, "static_configs:");
   for (const ingest::TargetGroup& group : job.static_configs) {

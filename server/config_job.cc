@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/quote.h"
+#include "server/config_discovery.h"
 #include "server/config_fields.h"
 #include "server/config_http_client.h"
 
@@ -69,27 +70,6 @@ Result<std::vector<ingest::TargetGroup>> read_static_configs(MapReader& map,
     groups.push_back(std::move(group));
   }
   return groups;
-}
-
-void refuse_discovery(MapReader& map) {
-  for (const char* name : {"file_sd_configs", "http_sd_configs", "dns_sd_configs",
-                           "kubernetes_sd_configs", "consul_sd_configs", "docker_sd_configs"}) {
-    map.ignore(name, "is not supported by this version: its targets are not scraped");
-  }
-  for (const char* name :
-       {"aws_sd_configs",         "azure_sd_configs",     "digitalocean_sd_configs",
-        "dockerswarm_sd_configs", "ec2_sd_configs",       "eureka_sd_configs",
-        "gce_sd_configs",         "hetzner_sd_configs",   "ionos_sd_configs",
-        "kuma_sd_configs",        "lightsail_sd_configs", "linode_sd_configs",
-        "marathon_sd_configs",    "nerve_sd_configs",     "nomad_sd_configs",
-        "oci_sd_configs",         "openstack_sd_configs", "outscale_sd_configs",
-        "ovhcloud_sd_configs",    "puppetdb_sd_configs",  "scaleway_sd_configs",
-        "serverset_sd_configs",   "stackit_sd_configs",   "triton_sd_configs",
-        "uyuni_sd_configs",       "vultr_sd_configs"}) {
-    if (const YamlNode* node = map.find(name)) {
-      map.problems().add(*node, fmt::format("{} is not supported", name));
-    }
-  }
 }
 
 /// 0 in a job means the global value.
@@ -217,7 +197,7 @@ Result<ingest::ScrapeConfig> read_job(const YamlNode& node, const std::string& p
   TRY(read_job_names(map, global, job));
   job.http = TRY(read_http_client(map, sources));
   job.static_configs = TRY(read_static_configs(map, job.name_validation));
-  refuse_discovery(map);
+  job.discoveries = TRY(read_discoveries(map, sources));
   job.relabel_rules = TRY(read_relabel(map, "relabel_configs", "target", job.name_validation));
   job.metric_relabel_rules =
       TRY(read_relabel(map, "metric_relabel_configs", "metric", job.name_validation));

@@ -18,6 +18,9 @@
 #include "query/api.h"
 #include "server/authorizing_client.h"
 #include "server/clock.h"
+#include "server/config_discovery.h"
+#include "server/directory_watcher.h"
+#include "server/dns_resolver.h"
 #include "server/early_reads.h"
 #include "server/flags.h"
 #include "server/http_client.h"
@@ -97,6 +100,8 @@ struct Tarsier::Impl {
   std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
   std::unique_ptr<TcpHttpClient> network;
   std::unique_ptr<HttpClient> client;  // For everybody; sends through `network`.
+  std::unique_ptr<SystemDnsResolver> dns;
+  std::unique_ptr<ingest::DiscoveryManager> discovery;
   std::unique_ptr<ingest::ScrapeManager> scrapes;
   std::unique_ptr<query::Engine> engine;
   std::unique_ptr<query::Api> query_api;
@@ -108,6 +113,9 @@ struct Tarsier::Impl {
   Deadlines deadlines;
   Scheduler maintenance{"maintenance"};  ///< Storage: long tasks.
   Scheduler scheduler{"scheduler"};      ///< Scrapes, deadlines, reloads: short ones.
+  DirectoryWatcher watcher{[this] {
+    if (discovery) discovery->files_changed();
+  }};
 };
 
 query::ApiClock Tarsier::Impl::api_clock() {
@@ -213,11 +221,23 @@ void Tarsier::Impl::start_rooms() {
                         .files = files.get(),
                         .environment = environment_variable});
   client = std::make_unique<AuthorizingHttpClient>(*network, *files, monotonic_ns);
+  dns = std::make_unique<SystemDnsResolver>();
+  discovery = std::make_unique<ingest::DiscoveryManager>(ingest::DiscoveryDoor{
+      .client = *client,
+      .files = *files,
+      .dns = *dns,
+      .parse_yaml_targets = parse_yaml_targets,
+      .watch_directories =
+          [this](const std::vector<std::string>& directories) { watcher.watch(directories); },
+      .wake = [this] { scheduler.wake(); },
+      .log = log,
+      .user_agent = ingest::ScrapeManagerOptions().user_agent});
   scrapes = std::make_unique<ingest::ScrapeManager>(
       ingest::ScrapeDoor{.client = *client,
                          .make_appender = [this] { return db->appender(); },
                          .monotonic_ns = monotonic_ns,
-                         .log = log},
+                         .log = log,
+                         .discovery = discovery.get()},
       ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global)}, draw_hash_key());
   query_api = std::make_unique<query::Api>(*engine, *db, query_api_options(flags), api_clock());
 
@@ -295,6 +315,7 @@ void Tarsier::Impl::stop() {
   maintenance.stop();
   query_pool.reset();
   if (scrapes) scrapes->stop();
+  dns.reset();
   network.reset();  // Tells everybody who still waits.
   client.reset();
   scrapes.reset();

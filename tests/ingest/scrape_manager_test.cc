@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/mutex.h"
+#include "base/posix_file.h"
 #include "base/thread_pool.h"
 #include "ingest/api.h"
 #include "tests/ingest/stored_samples.h"
@@ -12,6 +13,7 @@
 #include "tests/support/fake_http_client.h"
 #include "tests/support/null_appender.h"
 #include "tests/support/table_appender.h"
+#include "tests/support/temporary_directory.h"
 
 namespace tarsier::ingest {
 namespace {
@@ -94,6 +96,75 @@ TEST_F(ScrapeManagerTest, ScrapesEachTargetOncePerInterval) {
     EXPECT_EQ(samples[2].t - samples[1].t, seconds(10));
   }
   EXPECT_NE(raw("a", "x", "h:1")[0].t, raw("a", "x", "h:2")[0].t);
+}
+
+/// Knows no names.
+class NoDns final : public DnsResolver {
+ public:
+  void lookup(std::string, DnsType,
+              std::function<void(Result<std::vector<DnsRecord>>)> done) override {
+    done(not_found("no such host"));
+  }
+};
+
+TEST_F(ScrapeManagerTest, DiscoveredTargetsComeAndGoAtMostEveryFiveSeconds) {
+  const testing::TemporaryDirectory directory;
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  NoDns dns;
+  DiscoveryManager discovery(DiscoveryDoor{.client = client,
+                                           .files = *files,
+                                           .dns = dns,
+                                           .parse_yaml_targets = nullptr,
+                                           .watch_directories = nullptr,
+                                           .wake = nullptr,
+                                           .log = log,
+                                           .user_agent = "x"});
+  manager = std::make_unique<ScrapeManager>(
+      ScrapeDoor{.client = client,
+                 .make_appender = [this] { return head.appender(); },
+                 .monotonic_ns = [] { return std::int64_t{0}; },
+                 .log = log,
+                 .discovery = &discovery},
+      options, HashKey{{1, 2, 3, 4}});
+  const std::string path = directory.path() + "/t.json";
+  const auto write = [&](const std::string& text) {
+    ASSERT_TRUE(write_file_atomically(*files, path, text).ok());
+    discovery.files_changed();
+  };
+  const auto active = [&] {
+    std::string out;
+    for (const ActiveTarget& one : manager->targets().at(0).active) out += one.target->url + " ";
+    return out;
+  };
+  always_answer("a 1\n");
+  write(R"([{"targets":["f:1"],"labels":{"__meta_x":"1"}}])");
+  ScrapeConfig config = job("x", {"s:1"});
+  config.discoveries = {FileDiscoveryConfig{.files = {path}}};
+  apply({config});
+  EXPECT_EQ(active(), "http://f:1/metrics http://s:1/metrics ") << "files count from the start";
+  run_for(seconds(10));
+  EXPECT_EQ(values("a", "x", "f:1"), "1 ");
+
+  write(R"([{"targets":["f:2"]}])");
+  run_for(milliseconds(1));
+  EXPECT_EQ(active(), "http://f:2/metrics http://s:1/metrics ");
+  write(R"([{"targets":["f:3"]}])");
+  run_for(seconds(4));
+  EXPECT_EQ(active(), "http://f:2/metrics http://s:1/metrics ") << "too soon after the last change";
+  run_for(seconds(1));
+  EXPECT_EQ(active(), "http://f:3/metrics http://s:1/metrics ");
+  run_for(seconds(30));
+  EXPECT_EQ(values("a", "x", "f:1"), "1 stale ");
+
+  // What a reload brings has not answered yet: the targets known so far stay.
+  config.discoveries = {HttpDiscoveryConfig{.url = "http://sd/"}};
+  client.respond = nullptr;
+  apply({config});
+  EXPECT_EQ(active(), "http://f:3/metrics http://s:1/metrics ");
+  config.discoveries.clear();
+  apply({config});
+  EXPECT_EQ(active(), "http://s:1/metrics ");
+  manager.reset();
 }
 
 TEST_F(ScrapeManagerTest, ReplicasWithAnotherSeedScrapeAtOtherMoments) {

@@ -102,7 +102,7 @@ TEST(Target, EqualOnesAreMerged) {
   ScrapeConfig config = job();
   config.static_configs = {{.targets = {"a", "b", "a"}},
                            {.targets = {"b"}, .labels = {{"x", "y"}}}};
-  const auto outcomes = make_static_targets(config);
+  const auto outcomes = make_targets(config, {});
   ASSERT_EQ(outcomes.size(), 3u);
   EXPECT_EQ(outcomes[2].target.labels.get("x"), "y");
 }

@@ -113,7 +113,6 @@ alerting: {alertmanagers: []}
 runtime: {gogc: 50}
 scrape_configs:
 - job_name: a
-  file_sd_configs: [{files: ["x.json"]}]
 )",
                                              sources());
   ASSERT_TRUE(config.ok()) << config.status().message();
@@ -122,8 +121,6 @@ scrape_configs:
   EXPECT_EQ(config->warnings,
             (std::vector<std::string>{
                 "line 6: rule_files has no effect in this version: rules are not run",
-                "line 11: scrape_configs[0].file_sd_configs is not supported by this version: its "
-                "targets are not scraped",
                 "line 5: storage.tsdb.out_of_order_time_window has no effect in this version",
                 "line 7: alerting has no effect in this version"}));
 }
@@ -179,6 +176,31 @@ scrape_configs:
   for (const char* secret : {"hunter1", "hunter2", "hunter3", "secret1"}) {
     EXPECT_EQ(text.find(secret), std::string::npos) << text;
   }
+  const Result<Config> again = parse_config(text, from);
+  ASSERT_TRUE(again.ok()) << again.status().message() << "\n" << text;
+  EXPECT_EQ(render_config(*again), text);
+}
+
+TEST(Config, ReadsDiscoveries) {
+  const ConfigSources from{.file = "/etc/p.yml", .files = nullptr};
+  const Result<Config> config = parse_config(R"(
+scrape_configs:
+- job_name: a
+  file_sd_configs: [{files: [t/*.yml, /x.json], refresh_interval: 1m}]
+  http_sd_configs: [{url: "http://u:hunter2@h/t", basic_auth: {username: u, password: hunter3}}]
+  dns_sd_configs: [{names: [_p._tcp.x]}, {names: [y], type: aaaa, port: 9100}]
+)",
+                                             from);
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  const auto& found = config->scrape_configs[0].discoveries;
+  ASSERT_EQ(found.size(), 4u);
+  const auto& file = std::get<ingest::FileDiscoveryConfig>(found[0]);
+  EXPECT_EQ(file.files, (std::vector<std::string>{"/etc/t/*.yml", "/x.json"}));
+  EXPECT_EQ(std::get<ingest::HttpDiscoveryConfig>(found[1]).refresh_interval, minutes(1));
+  EXPECT_EQ(std::get<ingest::DnsDiscoveryConfig>(found[2]).type, DnsType::kSrv);
+  EXPECT_EQ(std::get<ingest::DnsDiscoveryConfig>(found[3]).type, DnsType::kAaaa);
+  const std::string text = render_config(*config);
+  EXPECT_EQ(text.find("hunter"), std::string::npos) << text;
   const Result<Config> again = parse_config(text, from);
   ASSERT_TRUE(again.ok()) << again.status().message() << "\n" << text;
   EXPECT_EQ(render_config(*again), text);
@@ -243,7 +265,24 @@ TEST(Config, SaysWhatIsWrongAndWhere) {
        shape + "line 3: units: invalid size \"10\": it needs a number and a unit such as MB in "
                "scrape_configs[0].body_size_limit (column 20)"},
       {"scrape_configs:\n- job_name: a\n  ec2_sd_configs: [{}]\n",
-       shape + "line 3: ec2_sd_configs is not supported (column 19)"},
+       sense + "ec2_sd_configs is not supported by Tarsier; use http_sd or file_sd (line 3, column "
+               "19)"},
+      {"scrape_configs:\n- job_name: a\n  file_sd_configs: [{files: [x.txt]}]\n",
+       sense + "path name \"x.txt\" is not valid for file discovery (line 3, column 29)"},
+      {"scrape_configs:\n- job_name: a\n  file_sd_configs: [{files: [a*/x.yml]}]\n",
+       sense + "path name \"a*/x.yml\" is not valid for file discovery (line 3, column 29)"},
+      {"scrape_configs:\n- job_name: a\n  file_sd_configs: [{}]\n",
+       sense + "file service discovery config must contain at least one path name (line 3, column "
+               "21)"},
+      {"scrape_configs:\n- job_name: a\n  http_sd_configs: [{url: ftp://x}]\n",
+       sense + "URL scheme must be 'http' or 'https' (line 3, column 27)"},
+      {"scrape_configs:\n- job_name: a\n  http_sd_configs: [{}]\n",
+       sense + "URL is missing (line 3, column 21)"},
+      {"scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [a], type: A}]\n",
+       sense + "a port is required in DNS-SD configs for all record types except SRV (line 3, "
+               "column 20)"},
+      {"scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [a], kind: A}]\n",
+       shape + "line 3: field kind not found in scrape_configs[0].dns_sd_configs[0] (column 33)"},
       {"a: [1,\n", sense + "yaml: line 2: end of sequence flow not found (column 1)"},
       {"scrape_configs:\n- metrics_path: /x\n", sense + "job_name is empty (line 2, column 3)"},
       {"scrape_configs:\n- null\n",

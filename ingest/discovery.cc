@@ -1,0 +1,150 @@
+#include "ingest/discovery.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+#include "ingest/discovery/dns.h"
+#include "ingest/discovery/file.h"
+#include "ingest/discovery/http.h"
+
+namespace tarsier::ingest {
+namespace {
+
+using MetricsPtr = std::shared_ptr<DiscoveryMetrics>;
+
+std::unique_ptr<Discovery> make_discovery(const DiscoveryConfig& config, const DiscoveryDoor& door,
+                                          const MetricsPtr& metrics) {
+  if (const auto* file = std::get_if<FileDiscoveryConfig>(&config)) {
+    return std::make_unique<FileDiscovery>(*file, door, metrics);
+  }
+  if (const auto* http = std::get_if<HttpDiscoveryConfig>(&config)) {
+    return std::make_unique<HttpDiscovery>(*http, door, metrics);
+  }
+  return std::make_unique<DnsDiscovery>(std::get<DnsDiscoveryConfig>(config), door, metrics);
+}
+
+}  // namespace
+
+void GroupTable::set(const std::string& source, Groups groups) {
+  const MutexLock lock(mutex_);
+  is_ready_ = true;
+  const auto found = groups_.find(source);
+  if (groups.empty()) {
+    if (found == groups_.end()) return;
+    groups_.erase(found);
+  } else {
+    if (found != groups_.end() && found->second == groups) return;
+    groups_[source] = std::move(groups);
+  }
+  ++version_;
+}
+
+void GroupTable::keep_only(const std::vector<std::string>& sources) {
+  const std::set<std::string> kept(sources.begin(), sources.end());
+  const MutexLock lock(mutex_);
+  if (std::erase_if(groups_, [&](const auto& group) { return !kept.contains(group.first); }) > 0) {
+    ++version_;
+  }
+}
+
+void GroupTable::set_ready() {
+  const MutexLock lock(mutex_);
+  if (!std::exchange(is_ready_, true)) ++version_;
+}
+
+bool GroupTable::is_ready() const {
+  const MutexLock lock(mutex_);
+  return is_ready_;
+}
+
+std::uint64_t GroupTable::version() const {
+  const MutexLock lock(mutex_);
+  return version_;
+}
+
+GroupTable::Groups GroupTable::all() const {
+  const MutexLock lock(mutex_);
+  Groups out;
+  for (const auto& [source, groups] : groups_) {
+    out.insert(out.end(), groups.begin(), groups.end());
+  }
+  return out;
+}
+
+DiscoveryManager::DiscoveryManager(DiscoveryDoor door)
+    : door_(std::move(door)), metrics_(std::make_shared<DiscoveryMetrics>()) {}
+
+DiscoveryManager::~DiscoveryManager() = default;
+
+void DiscoveryManager::apply(const std::vector<DiscoveryConfig>& configs) {
+  std::vector<Running> before = std::exchange(running_, {});
+  for (const DiscoveryConfig& config : configs) {
+    const auto is_it = [&](const Running& one) { return one.config == config; };
+    if (std::any_of(running_.begin(), running_.end(), is_it)) continue;
+    const auto kept = std::find_if(before.begin(), before.end(), is_it);
+    if (kept != before.end()) {
+      running_.push_back(std::move(*kept));
+      before.erase(kept);
+    } else {
+      running_.push_back({config, make_discovery(config, door_, metrics_), kMinTimestamp});
+    }
+  }
+  std::vector<std::string> directories;
+  for (const Running& one : running_) {
+    for (std::string& directory : one.discovery->directories()) {
+      directories.push_back(std::move(directory));
+    }
+  }
+  std::sort(directories.begin(), directories.end());
+  directories.erase(std::unique(directories.begin(), directories.end()), directories.end());
+  if (door_.watch_directories) door_.watch_directories(std::move(directories));
+}
+
+Timestamp DiscoveryManager::run_due(Timestamp now) {
+  bool changed = false;
+  {
+    const MutexLock lock(mutex_);
+    changed = std::exchange(files_changed_, false);
+  }
+  Timestamp next = kNever;
+  for (Running& one : running_) {
+    if (changed) one.discovery->files_changed();
+    const bool has_files = changed && !one.discovery->directories().empty();
+    if (one.due <= now || has_files) one.due = one.discovery->run_due(now);
+    next = std::min(next, one.due);
+  }
+  return next;
+}
+
+void DiscoveryManager::files_changed() {
+  {
+    const MutexLock lock(mutex_);
+    files_changed_ = true;
+  }
+  if (door_.wake) door_.wake();
+}
+
+const GroupTable& DiscoveryManager::groups_of(const DiscoveryConfig& config) const {
+  const auto found = std::find_if(running_.begin(), running_.end(),
+                                  [&](const Running& one) { return one.config == config; });
+  CHECK(found != running_.end(), "a discovery was applied before it is asked");
+  return found->discovery->groups();
+}
+
+void DiscoveryManager::collect(MetricWriter& out) const {
+  const auto counter = [&](std::string_view name, std::string_view help, const Counter& value) {
+    out.counter(name, help, static_cast<double>(value.value()));
+  };
+  counter("prometheus_sd_file_read_errors_total", "The number of File-SD read errors.",
+          metrics_->file_read_errors);
+  counter("prometheus_sd_http_failures_total", "Number of HTTP service discovery refresh failures.",
+          metrics_->http_failures);
+  counter("prometheus_sd_dns_lookups_total", "The number of DNS-SD lookups.",
+          metrics_->dns_lookups);
+  counter("prometheus_sd_dns_lookup_failures_total", "The number of DNS-SD lookup failures.",
+          metrics_->dns_failures);
+}
+
+}  // namespace tarsier::ingest

@@ -1,0 +1,123 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/dns.h"
+#include "base/file.h"
+#include "base/http.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "ingest/discovery_config.h"
+
+namespace tarsier::ingest {
+
+/// What discoveries need of the rest of the server; tests pass their own. Outlives them.
+struct DiscoveryDoor {
+  HttpClient& client;
+  FileSystem& files;
+  DnsResolver& dns;
+  /// Reads a target list in YAML; the room of configurations knows YAML, we do not.
+  std::function<Result<std::vector<TargetGroup>>(std::string_view text)> parse_yaml_targets;
+  /// Replaces the set of directories whose changes are told by DiscoveryManager::files_changed().
+  std::function<void(std::vector<std::string> directories)> watch_directories;
+  /// Has run_due() called soon.
+  std::function<void()> wake;
+  Logger& log;
+  std::string user_agent;
+};
+
+struct DiscoveryMetrics {
+  Counter file_read_errors;
+  Counter http_failures;
+  Counter dns_lookups;
+  Counter dns_failures;
+};
+
+/// What one discovery has found, group by group. Any number of threads.
+class GroupTable final {
+ public:
+  using Groups = std::vector<TargetGroup>;
+
+  /// Replaces what `source` gave before; no groups remove it.
+  void set(const std::string& source, Groups groups);
+  /// Forgets every source not in `sources`.
+  void keep_only(const std::vector<std::string>& sources);
+  /// There is an answer now, be it that there are no targets.
+  void set_ready();
+
+  bool is_ready() const;
+  /// Grows with every change of what all() gives.
+  std::uint64_t version() const;
+  /// By source, in each in its own order.
+  Groups all() const;
+
+ private:
+  mutable Mutex mutex_;
+  std::map<std::string, Groups> groups_ GUARDED_BY(mutex_);
+  std::uint64_t version_ GUARDED_BY(mutex_) = 1;
+  bool is_ready_ GUARDED_BY(mutex_) = false;
+};
+
+/// One way to find targets: the plug. A new kind is a config in discovery_config.h, a file in
+/// discovery/ and a line in make_discovery(). Driven by one thread; answers may come on others, so
+/// what they touch is shared with them.
+class Discovery {
+ public:
+  Discovery() : groups_(std::make_shared<GroupTable>()) {}
+  virtual ~Discovery() = default;
+  /// Asks what is due, without waiting for answers. Returns when to call again.
+  virtual Timestamp run_due(Timestamp now) = 0;
+  /// A watched directory changed.
+  virtual void files_changed() {}
+  /// Directories to watch.
+  virtual std::vector<std::string> directories() const { return {}; }
+
+  const GroupTable& groups() const { return *groups_; }
+
+ protected:
+  const std::shared_ptr<GroupTable>& table() const { return groups_; }
+
+ private:
+  const std::shared_ptr<GroupTable> groups_;
+};
+
+/// All discoveries of all jobs. apply() and run_due() on one thread at a time; files_changed() and
+/// collect() on any. Door and metrics outlive every answer still to come.
+class DiscoveryManager final {
+ public:
+  explicit DiscoveryManager(DiscoveryDoor door);
+  ~DiscoveryManager();
+
+  /// Makes these the discoveries; those that are equal to running ones go on.
+  void apply(const std::vector<DiscoveryConfig>& configs);
+  Timestamp run_due(Timestamp now);
+  void files_changed();
+
+  /// The table of a configuration that was applied.
+  const GroupTable& groups_of(const DiscoveryConfig& config) const;
+  void collect(MetricWriter& out) const;
+
+ private:
+  struct Running {
+    DiscoveryConfig config;
+    std::unique_ptr<Discovery> discovery;
+    Timestamp due = kMinTimestamp;
+  };
+
+  const DiscoveryDoor door_;
+  const std::shared_ptr<DiscoveryMetrics> metrics_;
+  std::vector<Running> running_;
+  Mutex mutex_;
+  bool files_changed_ GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace tarsier::ingest

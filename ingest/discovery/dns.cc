@@ -1,0 +1,69 @@
+#include "ingest/discovery/dns.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tarsier::ingest {
+namespace {
+
+std::string address_of(std::string host, std::uint16_t port) {
+  if (host.ends_with('.')) host.pop_back();
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return is_v6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
+TargetGroup group_of(const DnsDiscoveryConfig& config, const std::string& name,
+                     const DnsRecord& record) {
+  TargetGroup group;
+  const bool is_srv = config.type == DnsType::kSrv;
+  group.targets = {address_of(record.target, is_srv ? record.port : config.port)};
+  // A label whatever the type, empty where it does not apply; empty ones are dropped later.
+  group.labels = {
+      {"__meta_dns_name", name},
+      {"__meta_dns_srv_record_target", is_srv ? record.target : ""},
+      {"__meta_dns_srv_record_port", is_srv ? fmt::format("{}", record.port) : ""},
+      {"__meta_dns_mx_record_target", config.type == DnsType::kMx ? record.target : ""},
+      {"__meta_dns_ns_record_target", config.type == DnsType::kNs ? record.target : ""}};
+  std::erase_if(group.labels, [](const auto& label) { return label.second.empty(); });
+  return group;
+}
+
+}  // namespace
+
+DnsDiscovery::DnsDiscovery(DnsDiscoveryConfig config, const DiscoveryDoor& door,
+                           std::shared_ptr<DiscoveryMetrics> metrics)
+    : config_(std::make_shared<const DnsDiscoveryConfig>(std::move(config))),
+      door_(door),
+      metrics_(std::move(metrics)) {}
+
+Timestamp DnsDiscovery::run_due(Timestamp now) {
+  if (now < due_) return due_;
+  due_ = now + config_->refresh_interval;
+  for (const std::string& name : config_->names) {
+    metrics_->dns_lookups.add();
+    door_.dns.lookup(
+        name, config_->type,
+        [config = config_, name, table = table(), metrics = metrics_, wake = door_.wake,
+         log = &door_.log](const Result<std::vector<DnsRecord>>& records) {
+          if (records.ok()) {
+            std::vector<TargetGroup> groups;
+            for (const DnsRecord& record : *records) {
+              groups.push_back(group_of(*config, name, record));
+            }
+            table->set(name, std::move(groups));
+          } else if (records.status().code() == Code::kNotFound) {
+            table->set(name, {});
+          } else {
+            metrics->dns_failures.add();
+            log->error("Error refreshing DNS targets",
+                       {{"discovery", "dns"}, {"name", name}, {"err", records.status().message()}});
+          }
+          table->set_ready();
+          if (wake) wake();
+        });
+  }
+  return due_;
+}
+
+}  // namespace tarsier::ingest

@@ -1,0 +1,81 @@
+#include "ingest/discovery/http.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/ascii.h"
+#include "base/quote.h"
+#include "ingest/discovery/target_list.h"
+
+namespace tarsier::ingest {
+namespace {
+
+constexpr std::uint64_t kAnswerBytesMax = std::uint64_t{256} << 20;
+
+/// `application/json`, with no parameter but `charset=utf-8`.
+bool is_json(std::string_view content_type) {
+  const std::string lower = ascii_lower(content_type);
+  const std::size_t semicolon = std::min(lower.find(';'), lower.size());
+  if (trimmed(std::string_view(lower).substr(0, semicolon)) != "application/json") return false;
+  if (semicolon == lower.size()) return true;
+  return trimmed(std::string_view(lower).substr(semicolon + 1)) == "charset=utf-8";
+}
+
+Result<std::vector<TargetGroup>> read_answer(const Result<HttpResponse>& answer,
+                                             const std::string& url) {
+  if (!answer.ok()) return answer.status();
+  if (answer->status != 200) {
+    return unavailable(fmt::format("server returned HTTP status {} {}", answer->status,
+                                   http_reason_phrase(answer->status)));
+  }
+  if (!is_json(answer->content_type)) {
+    return invalid(fmt::format("unsupported content type {}", quote(answer->content_type)));
+  }
+  auto groups = TRY(parse_json_targets(answer->body));
+  for (TargetGroup& group : groups) group.labels.emplace_back("__meta_url", url);
+  return groups;
+}
+
+}  // namespace
+
+HttpDiscovery::HttpDiscovery(HttpDiscoveryConfig config, const DiscoveryDoor& door,
+                             std::shared_ptr<DiscoveryMetrics> metrics)
+    : config_(std::make_shared<const HttpDiscoveryConfig>(std::move(config))),
+      door_(door),
+      metrics_(std::move(metrics)) {}
+
+Timestamp HttpDiscovery::run_due(Timestamp now) {
+  if (now < due_) return due_;
+  due_ = now + config_->refresh_interval;
+  HttpFetch fetch;
+  fetch.url = config_->url;
+  // Asked again when this one must have ended, so there is never more than one.
+  fetch.timeout = config_->refresh_interval;
+  fetch.body_size_max = kAnswerBytesMax;
+  fetch.follow_redirects = config_->http.follow_redirects;
+  fetch.headers = {{"Accept", "application/json"},
+                   {"Accept-Encoding", "gzip"},
+                   {"User-Agent", door_.user_agent},
+                   {"X-Prometheus-Refresh-Interval-Seconds",
+                    fmt::format("{}", static_cast<double>(config_->refresh_interval.ms) / 1000)}};
+  fetch.config = std::shared_ptr<const HttpClientConfig>(config_, &config_->http);
+  door_.client.fetch(std::move(fetch), [config = config_, table = table(), metrics = metrics_,
+                                        wake = door_.wake,
+                                        log = &door_.log](const Result<HttpResponse>& answer) {
+    if (!answer.ok() && answer.status().code() == Code::kCancelled) return;
+    auto groups = read_answer(answer, config->url);
+    if (groups.ok()) {
+      table->set(config->url, std::move(*groups));
+    } else {
+      metrics->http_failures.add();
+      log->error("Unable to refresh target groups",
+                 {{"discovery", "http"}, {"url", config->url}, {"err", groups.status().message()}});
+    }
+    table->set_ready();
+    if (wake) wake();
+  });
+  return due_;
+}
+
+}  // namespace tarsier::ingest

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/http_client_config.h"
+#include "base/time.h"
+#include "ingest/discovery_config.h"
+
+namespace tarsier::server {
+
+/// What /api/v1/status/config shows instead of a secret.
+inline constexpr std::string_view kSecret = "<secret>";
+
+/// Writes YAML lines at an indentation.
+class Emitter final {
+ public:
+  void line(int depth, std::string_view text);
+  void field(int depth, std::string_view name, std::string_view value);
+  /// Nothing when it is empty.
+  void text(int depth, std::string_view name, const std::string& value);
+  void field(int depth, std::string_view name, bool value);
+  void field(int depth, std::string_view name, Duration value);
+  /// Nothing when it is 0.
+  void limit(int depth, std::string_view name, std::uint64_t value);
+  void list(int depth, std::string_view name, const std::vector<std::string>& values);
+  void labels(int depth, std::string_view name,
+              const std::vector<std::pair<std::string, std::string>>& labels);
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+};
+
+/// The fields of `http`, defaults included and secrets masked.
+void render_http_client(Emitter& out, int depth, const HttpClientConfig& http);
+void render_discoveries(Emitter& out, int depth,
+                        const std::vector<ingest::DiscoveryConfig>& discoveries);
+
+}  // namespace tarsier::server
