@@ -123,8 +123,20 @@ void render_job(Emitter& out, const ingest::ScrapeConfig& job) {
 }
 
 void render_storage(Emitter& out, const StorageConfig& storage) {
-  if (!storage.retention_time && !storage.retention_bytes) return;
+  const bool has_retention = storage.retention_time || storage.retention_bytes;
+  const bool has_limits = storage.metric_series_max != 0 || !storage.label_series_max.empty();
+  if (!has_retention && !has_limits) return;
   out.line(0, "storage:");
+  if (has_limits) {
+    out.line(1, "series_limits:");
+    out.limit(2, "per_metric", storage.metric_series_max);
+    if (!storage.label_series_max.empty()) out.line(2, "per_label:");
+    for (const tsdb::LabelSeriesLimit& limit : storage.label_series_max) {
+      out.line(2, "- label: " + yaml_scalar(limit.label));
+      out.limit(3, "max", limit.series_max);
+    }
+  }
+  if (!has_retention) return;
   out.line(1, "tsdb:");
   out.line(2, "retention:");
   if (storage.retention_time) out.field(3, "time", *storage.retention_time);

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "ingest/scrape_config.h"
+#include "tsdb/options.h"
 
 namespace tarsier::server {
 
@@ -45,6 +46,8 @@ struct GlobalConfig {
 struct StorageConfig {
   std::optional<Duration> retention_time;
   std::optional<std::uint64_t> retention_bytes;
+  std::uint64_t metric_series_max = 0;  ///< `series_limits`.
+  std::vector<tsdb::LabelSeriesLimit> label_series_max;
 };
 
 /// One configuration file, checked and with every default filled in. Plain data, compared when the

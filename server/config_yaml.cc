@@ -177,11 +177,36 @@ Status read_job_files(MapReader& top, const ConfigSources& sources, JobNames& na
   return {};
 }
 
+Status read_series_limits(const YamlNode& node, Problems& problems, StorageConfig& storage) {
+  MapReader map(node, "storage.series_limits", problems);
+  map.read("per_metric", storage.metric_series_max);
+  if (const YamlNode* list = map.find_list("per_label")) {
+    for (std::size_t i = 0; i < list->items.size(); ++i) {
+      const YamlNode& item = list->items[i];
+      MapReader entry(item, fmt::format("storage.series_limits.per_label[{}]", i), problems);
+      tsdb::LabelSeriesLimit limit;
+      std::uint64_t series_max = 0;
+      entry.read("label", limit.label);
+      entry.read("max", series_max);
+      entry.finish();
+      limit.series_max = series_max;
+      if (limit.label.empty()) return invalid_at(item, "label of a series limit is empty");
+      if (series_max == 0) return invalid_at(item, "max of a series limit must be above zero");
+      storage.label_series_max.push_back(std::move(limit));
+    }
+  }
+  map.finish();
+  return {};
+}
+
 Status read_storage(const YamlNode& node, Problems& problems, StorageConfig& storage) {
   MapReader map(node, "storage", problems);
   map.ignore("exemplars", kNotYet);
   map.ignore("retention", kNotYet);
   map.ignore("resolutions", kNotYet);
+  if (const YamlNode* section = map.find("series_limits")) {
+    TRY(read_series_limits(*section, problems, storage));
+  }
   if (const YamlNode* section = map.find("tsdb")) {
     MapReader tsdb(*section, "storage.tsdb", problems);
     Duration window{0};

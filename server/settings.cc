@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "server/memory_guard.h"
 #include "server/url.h"
 
 namespace tarsier::server {
@@ -115,6 +116,11 @@ tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
                                 ? flags.duration("storage.tsdb.max-block-duration")
                                 : std::clamp(tenth, options.block_range, days(31));
   options.head_series_max = flags.number("storage.head-series-max");
+  options.metric_series_max = config.metric_series_max;
+  options.label_series_max = config.label_series_max;
+  options.memory_limit_bytes = flags.is_set("storage.memory-limit")
+                                   ? flags.bytes("storage.memory-limit")
+                                   : available_memory_bytes() / 4 * 3;
   return options;
 }
 

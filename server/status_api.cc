@@ -122,6 +122,15 @@ HttpResponse head_statistics_response(
     write_entries(json, "labelValueCountByLabelName", head.label_value_count_by_label_name);
     write_entries(json, "memoryInBytesByLabelName", head.memory_bytes_by_label_name);
     write_entries(json, "seriesCountByLabelValuePair", head.series_count_by_label_pair);
+    // Ours: who grew since yesterday.
+    if (head.growth_since != kMaxTimestamp) {
+      json.key("growth").begin_object();
+      json.field("since", head.growth_since.ms)
+          .field("numSeries", head.series_count_before)
+          .field("seriesCreated", head.series_created);
+      write_entries(json, "seriesCountByMetricName", head.growth_by_metric_name);
+      json.end_object();
+    }
     json.end_object();
   });
 }

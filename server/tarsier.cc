@@ -25,6 +25,7 @@
 #include "server/flags.h"
 #include "server/http_client.h"
 #include "server/http_server.h"
+#include "server/memory_guard.h"
 #include "server/router.h"
 #include "server/routes.h"
 #include "server/scheduler.h"
@@ -96,6 +97,7 @@ struct Tarsier::Impl {
   std::unique_ptr<ThreadPool> work_pool;  ///< Parts of one task: replay, a query's partitions.
   tsdb::Opening opening;
   std::unique_ptr<tsdb::Db> db;
+  std::unique_ptr<MemoryGuard> memory;
   std::thread sync_thread;
   std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
   std::unique_ptr<TcpHttpClient> network;
@@ -246,12 +248,15 @@ void Tarsier::Impl::start_rooms() {
   doors->scrapes = scrapes.get();
   doors->receiver = receiver.get();
   doors->storage_retention = describe_retention(storage.retention, storage.retention_bytes);
+  memory = std::make_unique<MemoryGuard>(
+      storage.memory_limit_bytes, [this](bool is_full) { db->set_memory_is_full(is_full); }, log);
   // Before a client can ask for a reload, which does the same on another thread.
   scrapes->apply(current->scrape_configs, now());
   router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
 
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
   maintenance.add([this](Timestamp t) { return db->run_due(t); });
+  scheduler.add([this](Timestamp t) { return memory->run_due(t); });
 }
 
 Status Tarsier::Impl::reload_now() {
@@ -287,6 +292,7 @@ std::string Tarsier::Impl::metrics() const {
   http->collect(out);
   if (is_ready) {
     db->collect(out);
+    memory->collect(out);
     scrapes->collect(out);
     receiver->collect(out);
     out.gauge("prometheus_engine_queries_concurrent_max", "The max number of concurrent queries.",

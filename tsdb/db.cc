@@ -258,6 +258,7 @@ bool Db::sync_due() {
 void Db::interrupt_sync() { impl_->wal->interrupt(); }
 
 Timestamp Db::run_due(Timestamp now) {
+  impl_->head->note_growth(now);
   const Result<Impl::Cut> cut =
       impl_->cut_backoff.is_due(now) ? impl_->cut_due(now) : Result<Impl::Cut>(Impl::Cut::kNothing);
   if (!cut.ok()) {
@@ -333,6 +334,10 @@ Result<std::string> Db::snapshot(Timestamp now, SnapshotScope scope) {
 void Db::interrupt_maintenance() { impl_->compaction->cancel(); }
 
 Status Db::close() { return impl_->wal->close(); }
+
+void Db::set_memory_is_full(bool is_full) {
+  impl_->head->table().admission().set_memory_is_full(is_full);
+}
 
 HeadStatistics Db::head_statistics(std::size_t limit) const {
   return impl_->head->statistics(limit);

@@ -34,6 +34,12 @@ struct HeadStatistics {
   std::vector<Entry> label_value_count_by_label_name;
   std::vector<Entry> memory_bytes_by_label_name;
   std::vector<Entry> series_count_by_label_pair;  ///< Entry name is "name=value".
+
+  // Compared with a day ago, or with the start if that is later.
+  Timestamp growth_since = kMaxTimestamp;  ///< kMaxTimestamp: there is nothing to compare with yet.
+  std::uint64_t series_count_before = 0;
+  std::uint64_t series_created = 0;  ///< Since then, gone ones included.
+  std::vector<Entry> growth_by_metric_name;
 };
 
 /// What a user wants to know of one block on disk.
@@ -99,6 +105,10 @@ class Db final : public Queryable {
 
   /// Stops the log cleanly: everything written and synced. Call after the last appender is gone.
   Status close();
+
+  /// Whether the process has used up its memory: while it has, no new series are taken. From any
+  /// thread.
+  void set_memory_is_full(bool is_full);
 
   HeadStatistics head_statistics(std::size_t limit) const;
   std::vector<BlockSummary> blocks() const;

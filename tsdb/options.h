@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/time.h"
 
@@ -16,6 +18,13 @@ enum class WalSync : unsigned char {
 };
 
 enum class WalCompression : unsigned char { kNone, kSnappy, kZstd };
+
+/// How many series may share one value of a label: one target (`instance`), one tenant.
+struct LabelSeriesLimit {
+  std::string label;
+  std::size_t series_max = 0;
+  bool operator==(const LabelSeriesLimit&) const = default;
+};
 
 /// Everything that can be set about one database. Constant after open.
 struct Options {
@@ -44,6 +53,15 @@ struct Options {
   std::size_t chunk_segment_bytes = std::size_t{512} << 20;
   /// Series beyond this many are refused with a clear error. 0 is no limit.
   std::size_t head_series_max = 0;
+  /// The same for the series of one metric.
+  std::size_t metric_series_max = 0;
+  /// The same for the series with one value of a label.
+  std::vector<LabelSeriesLimit> label_series_max;
+  /// Anonymous memory of the whole process, of which the head may use its share before it refuses
+  /// new series. 0 is no limit.
+  std::uint64_t memory_limit_bytes = 0;
+  /// The rest is for queries, the caches of the doors and what the log has not written yet.
+  std::uint64_t memory_head_percent = 70;
 };
 
 }  // namespace tarsier::tsdb

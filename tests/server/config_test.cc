@@ -345,7 +345,9 @@ TEST(Config, ReadsBackWhatItRenders) {
 global:
   scrape_interval: 7s
   external_labels: {zone: "yes", id: "007"}
-storage: {tsdb: {retention: {time: 30d, size: 512MB}}}
+storage:
+  tsdb: {retention: {time: 30d, size: 512MB}}
+  series_limits: {per_metric: 5000, per_label: [{label: instance, max: 700}, {label: tenant, max: 9}]}
 scrape_configs:
 - job_name: "a b: #c"
   params: {"match[]": ['{job="x"}', ""]}

@@ -219,6 +219,58 @@ TEST_F(HeadTest, RefusesSeriesBeyondItsLimitAndServesTheOthers) {
   EXPECT_EQ(append(series("up", "a"), 2, 1), AppendOutcome::kAppended);
 }
 
+TEST_F(HeadTest, ARefusalNamesTheLimitAndWhoIsToBlame) {
+  Options options;
+  options.metric_series_max = 3;
+  options.label_series_max = {{"tenant", 2}};
+  make(options);
+  for (const char* job : {"a", "b", "c"}) append(series("up", job), 1000, 1);
+  const auto refusal = [&](const Labels& labels) {
+    const auto slot = head_->appender()->resolve(labels);
+    return slot.ok() ? "taken" : slot.status().message();
+  };
+  EXPECT_EQ(
+      refusal(series("up", "d")),
+      "metric \"up\" has 3 series, its limit is 3: new series "
+      "up{job=\"d\"} refused; metric \"up\" has most series (3), label \"job\" most values (3)");
+  EXPECT_EQ(refusal(series("up", "a")), "taken");  // It is there already.
+  EXPECT_EQ(refusal(series("down", "d")), "taken");
+  EXPECT_EQ(refusal({{"job", "no name"}}), "taken");
+  EXPECT_EQ(refusal({{"__name__", "x"}, {"tenant", "t"}}), "taken");
+  EXPECT_EQ(refusal({{"__name__", "y"}, {"tenant", "t"}}), "taken");
+  EXPECT_TRUE(refusal({{"__name__", "z"}, {"tenant", "t"}})
+                  .starts_with("tenant=\"t\" has 2 series, its limit is 2: new series z{"));
+  EXPECT_EQ(refusal({{"__name__", "z"}, {"tenant", "u"}}), "taken");
+  EXPECT_EQ(append(series("up", "a"), 2000, 1), AppendOutcome::kAppended);
+}
+
+TEST_F(HeadTest, TakesNoNewSeriesWhileMemoryIsFull) {
+  append(series("up", "a"), 1000, 1);
+  head_->table().admission().set_memory_is_full(true);
+  const auto appender = head_->appender();
+  EXPECT_EQ(appender->resolve(series("up", "b")).status().code(), Code::kLimit);
+  EXPECT_EQ(append(series("up", "a"), 2000, 1), AppendOutcome::kAppended);
+  head_->table().admission().set_memory_is_full(false);
+  EXPECT_TRUE(appender->resolve(series("up", "b")).ok());
+}
+
+TEST_F(HeadTest, KeepsToItsShareOfMemory) {
+  Options options;
+  options.memory_limit_bytes = std::uint64_t{16} << 20;
+  options.memory_head_percent = 50;
+  make(options);
+  const auto appender = head_->appender();
+  std::size_t count = 0;
+  const std::string filler(500, 'x');
+  while (count < 100'000 && appender->resolve(series("up", filler + std::to_string(count))).ok()) {
+    ++count;
+  }
+  EXPECT_GT(count, 2'000u);
+  EXPECT_LT(count, 20'000u);
+  EXPECT_LT(head_->bytes(), std::size_t{10} << 20);
+  EXPECT_TRUE(appender->resolve(series("up", filler + "0")).ok());
+}
+
 TEST_F(HeadTest, ReplayTakesWhatItCanAndNeverTwoSeriesForOneNumber) {
   const std::vector<RefSeries> logged = {{SeriesRef{7}, series("up", "a")},
                                          {SeriesRef{7}, series("up", "b")},

@@ -64,7 +64,7 @@ class Head::ShardLock final {
 
 Head::Head(const Options& options)
     : range_ms_(options.block_range.ms),
-      table_(options.head_series_max),
+      table_(options),
       generation_(std::make_shared<HeadGeneration>(table_, INT64_MIN)) {
   CHECK(range_ms_ > 0);
 }
@@ -203,6 +203,7 @@ void Head::apply(std::span<const Slot> slots, std::span<const RefSample> samples
     oldest = std::min(oldest, t);
     newest = std::max(newest, t);
   }
+  table_.set_chunk_bytes(open_.bytes() + lane_.sealed.bytes());
   metrics_.samples_appended.add(appended);
   min_time_.store(oldest, std::memory_order_relaxed);
   max_time_.store(newest, std::memory_order_relaxed);

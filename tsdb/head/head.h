@@ -20,6 +20,7 @@
 #include "tsdb/db.h"
 #include "tsdb/head/open_chunks.h"
 #include "tsdb/head/sealed_chunks.h"
+#include "tsdb/head/series_growth.h"
 #include "tsdb/head/series_table.h"
 #include "tsdb/options.h"
 #include "tsdb/wal/group_commit_log.h"
@@ -182,6 +183,8 @@ class Head final {
   bool has_series(SeriesRef ref) const;
 
   HeadStatistics statistics(std::size_t limit);
+  /// Remembers by the hour how many series there are, so that statistics() can say what grew.
+  void note_growth(Timestamp now);
   std::vector<std::pair<std::string, Metadata>> metadata() const;
   void collect(MetricWriter& out) const;
   HeadMetrics& metrics() { return metrics_; }
@@ -222,6 +225,7 @@ class Head final {
   GroupCommitLog* log_ = nullptr;
   SeriesTable table_;
   HeadMetrics metrics_;
+  SeriesGrowth growth_;
 
   std::atomic<std::int64_t> min_valid_time_{INT64_MIN};
   std::atomic<std::int64_t> min_time_{INT64_MAX};

@@ -1,5 +1,9 @@
 #include <algorithm>
+#include <cstdint>
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "tsdb/head/head.h"
 
@@ -8,16 +12,42 @@ namespace {
 
 constexpr std::size_t kMetadataPerMetricMax = 8;
 
-void keep_largest(std::vector<HeadStatistics::Entry>& entries, std::size_t limit) {
-  const auto before = [](const HeadStatistics::Entry& a, const HeadStatistics::Entry& b) {
-    return a.value != b.value ? a.value > b.value : a.name < b.name;
-  };
-  std::sort(entries.begin(), entries.end(), before);
-  if (entries.size() > limit) entries.resize(limit);
-}
+/// The `limit` largest of what is offered, the most first. Names are made for those only.
+template <typename Key>
+class Largest final {
+ public:
+  explicit Largest(std::size_t limit) : limit_(limit) {}
+
+  void offer(std::uint64_t value, Key key) {
+    if (heap_.size() == limit_ && (limit_ == 0 || value <= heap_.front().first)) return;
+    if (heap_.size() == limit_) {
+      std::pop_heap(heap_.begin(), heap_.end(), is_larger);
+      heap_.pop_back();
+    }
+    heap_.emplace_back(value, key);
+    std::push_heap(heap_.begin(), heap_.end(), is_larger);
+  }
+  template <typename NameOf>
+  std::vector<HeadStatistics::Entry> take(const NameOf& name_of) {
+    std::vector<HeadStatistics::Entry> out;
+    for (const auto& [value, key] : heap_) out.push_back({name_of(key), value});
+    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+      return a.value != b.value ? a.value > b.value : a.name < b.name;
+    });
+    return out;
+  }
+
+ private:
+  using Item = std::pair<std::uint64_t, Key>;
+  static bool is_larger(const Item& a, const Item& b) { return a.first > b.first; }
+  const std::size_t limit_;
+  std::vector<Item> heap_;  // The smallest in front.
+};
 
 }  // namespace
 
+// Every count is exact and kept as series come and go: the length of a postings list. So this looks
+// at each label pair once and at no series.
 HeadStatistics Head::statistics(std::size_t limit) {
   HeadStatistics out;
   const std::shared_ptr<const HeadGeneration> generation = this->generation();
@@ -27,34 +57,64 @@ HeadStatistics Head::statistics(std::size_t limit) {
     out.min_time = Timestamp{min_time()};
     out.max_time = Timestamp{max_time()};
   }
-  MutexLock lock(table_.mutex());
-  const LabelPairs& pairs = table_.pairs();
-  const HeadPostings& postings = *generation->postings;
-  for (NameId name = 0; name < pairs.name_count(); ++name) {
-    const std::string text(pairs.name_text(name));
-    std::uint64_t bytes = 0;
-    std::uint64_t value_count = 0;
-    for (const PairId pair : postings.pairs_of(name)) {
-      const std::uint64_t series_count = postings.count(pair);
-      const std::string_view value = pairs.value(pair);
-      ++value_count;
-      bytes += series_count * value.size();
-      out.series_count_by_label_pair.push_back({text + '=' + std::string(value), series_count});
-      if (text == kMetricName) {
-        out.series_count_by_metric_name.push_back({std::string(value), series_count});
+  const std::size_t metrics_limit = std::max(limit, SeriesGrowth::kMetricsMax);
+  Largest<PairId> metrics(metrics_limit);
+  Largest<PairId> label_pairs(limit);
+  Largest<NameId> value_counts(limit);
+  Largest<NameId> memory(limit);
+  {
+    MutexLock lock(table_.mutex());
+    const LabelPairs& pairs = table_.pairs();
+    const HeadPostings& postings = *generation->postings;
+    const auto metric_name = pairs.find_name(kMetricName);
+    for (NameId name = 0; name < pairs.name_count(); ++name) {
+      const std::span<const PairId> values = postings.pairs_of(name);
+      if (values.empty()) continue;
+      std::uint64_t bytes = 0;
+      for (const PairId pair : values) {
+        const std::uint64_t series_count = postings.count(pair);
+        bytes += series_count * pairs.value(pair).size();
+        label_pairs.offer(series_count, pair);
+        if (name == metric_name) metrics.offer(series_count, pair);
       }
+      out.label_pair_count += values.size();
+      value_counts.offer(values.size(), name);
+      memory.offer(bytes, name);
     }
-    out.label_pair_count += value_count;
-    if (value_count == 0) continue;
-    out.label_value_count_by_label_name.push_back({text, value_count});
-    out.memory_bytes_by_label_name.push_back({text, bytes});
+    const auto value_of = [&](PairId pair) { return std::string(pairs.value(pair)); };
+    const auto pair_text = [&](PairId pair) {
+      return std::string(pairs.view(pair).name) + '=' + std::string(pairs.value(pair));
+    };
+    const auto name_text = [&](NameId name) { return std::string(pairs.name_text(name)); };
+    out.series_count_by_metric_name = metrics.take(value_of);
+    out.series_count_by_label_pair = label_pairs.take(pair_text);
+    out.label_value_count_by_label_name = value_counts.take(name_text);
+    out.memory_bytes_by_label_name = memory.take(name_text);
   }
-  for (auto* const entries :
-       {&out.series_count_by_metric_name, &out.label_value_count_by_label_name,
-        &out.memory_bytes_by_label_name, &out.series_count_by_label_pair}) {
-    keep_largest(*entries, limit);
+  SeriesGrowth::Counts counts;
+  for (const auto& entry : out.series_count_by_metric_name) {
+    counts.emplace_back(entry.name, entry.value);
   }
+  SeriesGrowth::Growth growth = growth_.growth(counts);
+  out.growth_since = growth.since;
+  out.series_count_before = growth.series_count;
+  out.series_created = table_.created_count() - growth.created_count;
+  for (auto& [name, value] : growth.metrics) {
+    if (out.growth_by_metric_name.size() == limit) break;
+    out.growth_by_metric_name.push_back({std::move(name), value});
+  }
+  if (out.series_count_by_metric_name.size() > limit) out.series_count_by_metric_name.resize(limit);
   return out;
+}
+
+void Head::note_growth(Timestamp now) {
+  if (!growth_.is_due(now)) return;
+  const HeadStatistics statistics = this->statistics(SeriesGrowth::kMetricsMax);
+  SeriesGrowth::Counts counts;
+  for (const auto& entry : statistics.series_count_by_metric_name) {
+    counts.emplace_back(entry.name, entry.value);
+  }
+  growth_.note(now, statistics.series_count, table_.created_count(), std::move(counts));
 }
 
 bool Head::is_new_metadata(std::string_view metric, const Metadata& metadata) const {
@@ -90,6 +150,9 @@ void Head::collect(MetricWriter& out) const {
   const auto number = [](std::uint64_t n) { return static_cast<double>(n); };
   out.gauge("prometheus_tsdb_head_series", "Total number of series in the head block.",
             number(table_.series_count()));
+  out.counter("prometheus_tsdb_head_series_created_total",
+              "Total number of series created in the head", number(table_.created_count()));
+  table_.admission().collect(out);
   out.counter("prometheus_tsdb_head_series_removed_total",
               "Total number of series removed in the head",
               number(metrics_.series_removed.value()));

@@ -89,6 +89,11 @@ Slot SeriesTable::create(std::uint64_t ref, std::uint32_t hash, const Labels& la
   if (slot >= slot_count()) slot_count_.store(slot + 1, std::memory_order_release);
   refs_.insert(ref, slot);
   series_count_.fetch_add(1, std::memory_order_relaxed);
+  created_count_.fetch_add(1, std::memory_order_relaxed);
+  if (++created_since_count_ >= kCountInterval) {
+    created_since_count_ = 0;
+    admission_.set_head_bytes(count_bytes() + chunk_bytes_.load(std::memory_order_relaxed));
+  }
   return slot;
 }
 
@@ -97,10 +102,7 @@ Result<Slot> SeriesTable::resolve(const Labels& labels) {
   const std::uint32_t hash = hash_labels(labels);
   MutexLock lock(mutex_);
   if (const Slot known = lookup(hash, labels); known != IdTable::kNone) return known;
-  if (series_max_ != 0 && series_count() >= series_max_) {
-    return limit_exceeded(fmt::format("the head has {} series, its limit is {}: {} refused",
-                                      series_count(), series_max_, labels.to_string()));
-  }
+  TRY(admission_.check(labels, pairs_, *postings_, series_count()));
   if (next_ref_ > SeriesRefs::kRefMax || slot_count() == decltype(records_)::size_max()) {
     return limit_exceeded("the head cannot number another series");
   }
@@ -231,6 +233,10 @@ void SeriesTable::reclaim(Removed removed) {
 
 std::size_t SeriesTable::bytes() {
   MutexLock lock(mutex_);
+  return count_bytes();
+}
+
+std::size_t SeriesTable::count_bytes() const {
   return records_.bytes() + infos_.bytes() + pairs_.bytes() + orders_.bytes() + by_labels_.bytes() +
          pair_lists_.bytes() + postings_->bytes();
 }

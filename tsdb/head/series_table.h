@@ -22,6 +22,7 @@
 #include "tsdb/head/open_chunks.h"
 #include "tsdb/head/paged_array.h"
 #include "tsdb/head/sealed_chunks.h"
+#include "tsdb/head/series_admission.h"
 #include "tsdb/head/series_refs.h"
 #include "tsdb/labels.h"
 #include "tsdb/wal/record.h"
@@ -67,7 +68,7 @@ struct SeriesInfo {
 /// series.
 class SeriesTable final {
  public:
-  explicit SeriesTable(std::size_t series_max) : series_max_(series_max) {}
+  explicit SeriesTable(const Options& options) : admission_(options) {}
   ~SeriesTable();
   SeriesTable(const SeriesTable&) = delete;
   SeriesTable& operator=(const SeriesTable&) = delete;
@@ -104,6 +105,8 @@ class SeriesTable final {
   std::uint64_t primary_ref(std::uint64_t ref) const EXCLUDES_LOCK(mutex_);
 
   std::size_t series_count() const { return series_count_.load(std::memory_order_relaxed); }
+  /// Series ever made, those of the log included.
+  std::uint64_t created_count() const { return created_count_.load(std::memory_order_relaxed); }
   /// Slots below this have been used.
   std::size_t slot_count() const { return slot_count_.load(std::memory_order_acquire); }
 
@@ -128,17 +131,29 @@ class SeriesTable final {
   }
   std::size_t bytes() EXCLUDES_LOCK(mutex_);
 
+  /// Who may come in. Its check() is the table's.
+  SeriesAdmission& admission() { return admission_; }
+  const SeriesAdmission& admission() const { return admission_; }
+  /// What the head holds beside this table, for the budget.
+  void set_chunk_bytes(std::size_t bytes) { chunk_bytes_.store(bytes, std::memory_order_relaxed); }
+
  private:
   Slot lookup(std::uint32_t hash, const Labels& labels) const REQUIRES_LOCK(mutex_);
   bool has_labels(Slot slot, const Labels& labels) const;
   Slot create(std::uint64_t ref, std::uint32_t hash, const Labels& labels) REQUIRES_LOCK(mutex_);
 
-  const std::size_t series_max_;
+  /// How many series are created before memory is counted again.
+  static constexpr std::size_t kCountInterval = 1024;
+  std::size_t count_bytes() const REQUIRES_LOCK(mutex_);
+
+  SeriesAdmission admission_;
+  std::atomic<std::size_t> chunk_bytes_{0};
   PagedArray<SeriesRecord, 1024, 1 << 17> records_;
   PagedArray<SeriesInfo, 1024, 1 << 17> infos_;
   SeriesRefs refs_;  // Changed under mutex_.
   std::atomic<std::size_t> slot_count_{0};
   std::atomic<std::size_t> series_count_{0};
+  std::atomic<std::uint64_t> created_count_{0};
   std::atomic<std::uint32_t> truncation_count_{0};
   LabelPairs pairs_;  // Changed under mutex_.
   LabelOrders orders_;
@@ -150,6 +165,7 @@ class SeriesTable final {
   std::vector<Slot> free_slots_ GUARDED_BY(mutex_);   // Descending; for this epoch.
   std::vector<Slot> freed_slots_ GUARDED_BY(mutex_);  // For the next one.
   std::vector<RefSeries> new_series_ GUARDED_BY(mutex_);
+  std::size_t created_since_count_ GUARDED_BY(mutex_) = 0;
   std::map<std::uint64_t, std::uint64_t> second_refs_ GUARDED_BY(mutex_);
   std::uint64_t next_ref_ GUARDED_BY(mutex_) = 1;
 };
