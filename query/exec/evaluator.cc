@@ -140,7 +140,7 @@ Result<RangePtr> Evaluator::matrix(const Expr& e, const Grid& grid) {
                                                              : Extension::kNone;
       if (extension != Extension::kNone) windows.before_ms = plan_.lookback.ms;
       if (extension == Extension::kSmoothed) windows.after_ms = plan_.lookback.ms;
-      return select_range(context_, *selection, grid, windows, extension);
+      return select_range(context_, *selection, grid, windows, extension, detail(*range.selector));
     }
     case ExprKind::kSubquery: {
       const auto& subquery = as<Subquery>(e);
@@ -156,17 +156,23 @@ Result<RangePtr> Evaluator::matrix(const Expr& e, const Grid& grid) {
   return invalid("not a range vector");
 }
 
+HistogramDetail Evaluator::detail(const Selector& selector) const {
+  return plan_.statistics_only.contains(&selector) ? HistogramDetail::kStatistics
+                                                   : HistogramDetail::kAll;
+}
+
 Result<StreamPtr> Evaluator::selector(const Selector& selector, const Grid& grid,
                                       SampleAspect aspect) {
   const Selection* const selection = TRY(selections_.of(selector));
   Windows windows = plan_.windows(selector.shift, plan_.lookback, grid);
   if (selector.smoothed && aspect == SampleAspect::kValue) {
     windows.after_ms = plan_.lookback.ms;
-    return apply_kernel(context_, select_range(context_, *selection, grid, windows),
-                        {smoothed_instant_kernel, mixed_smoothed_instant_kernel, true},
-                        selector.source);
+    return apply_kernel(
+        context_,
+        select_range(context_, *selection, grid, windows, Extension::kNone, detail(selector)),
+        {smoothed_instant_kernel, mixed_smoothed_instant_kernel, true}, selector.source);
   }
-  return select_instant(context_, *selection, grid, windows, aspect);
+  return select_instant(context_, *selection, grid, windows, aspect, detail(selector));
 }
 
 Result<StreamPtr> Evaluator::unary_minus(const Unary& unary, const Grid& grid) {

@@ -29,6 +29,7 @@ class Evaluator final {
 
  private:
   Result<StreamPtr> selector(const Selector& selector, const Grid& grid, SampleAspect aspect);
+  HistogramDetail detail(const Selector& selector) const;
   Result<StreamPtr> unary_minus(const Unary& unary, const Grid& grid);
   Result<StreamPtr> binary(const Binary& binary, const Grid& grid);
   Result<StreamPtr> binary_with_scalar(const Binary& binary, const Grid& grid);

@@ -380,7 +380,7 @@ Result<StreamPtr> Evaluator::absent_call(const Call& call, const Grid& grid) {
 Result<StreamPtr> Evaluator::info_call(const Call& call, const Grid& grid) {
   StreamPtr base = TRY(vector(*call.arguments[0], grid));
   const auto& labels = as<Selector>(*call.arguments[1]);  // Complete since planning.
-  StreamPtr info = TRY(selector(labels, grid, SampleAspect::kTime));
+  StreamPtr info = TRY(selector(labels, grid, SampleAspect::kTimeOfFloat));
   return enrich_with_info(context_, std::move(base), std::move(info), labels.matchers);
 }
 

@@ -167,6 +167,10 @@ class InfoJoin final {
     for (std::size_t j = 0; j < info_.size(); ++j) {
       const double time = info_.row(j)[k];
       if (slot_of_[j] == kNone || is_absent(time)) continue;
+      if (is_histogram(time)) {
+        return invalid("this should be an info metric, with float samples: " +
+                       info_.labels_of(j).to_string());
+      }
       std::uint32_t& winner = winner_[slot_of_[j]];
       if (winner == kNone) {
         winner = static_cast<std::uint32_t>(j);

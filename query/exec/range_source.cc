@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/quote.h"
+#include "query/histogram/columns.h"
 
 namespace tarsier::query {
 namespace {
@@ -23,39 +24,15 @@ void remove_stale_markers(tsdb::SampleColumns& columns) {
   columns.values.resize(kept);
 }
 
-/// The same of histograms, whose buckets stay where they are.
-void remove_stale_markers(tsdb::HistogramColumns& columns) {
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (columns.is_stale(i)) continue;
-    if (kept != i) {
-      columns.times_ms[kept] = columns.times_ms[i];
-      columns.counts[kept] = columns.counts[i];
-      columns.zero_counts[kept] = columns.zero_counts[i];
-      columns.sums[kept] = columns.sums[i];
-      columns.hints[kept] = columns.hints[i];
-      columns.layout[kept] = columns.layout[i];
-      columns.first_bucket[kept] = columns.first_bucket[i];
-    }
-    ++kept;
-  }
-  columns.times_ms.resize(kept);
-  columns.counts.resize(kept);
-  columns.zero_counts.resize(kept);
-  columns.sums.resize(kept);
-  columns.hints.resize(kept);
-  columns.layout.resize(kept);
-  columns.first_bucket.resize(kept);
-}
-
 class SelectedRange final : public RangeSource {
  public:
   SelectedRange(Context& context, const Selection& selection, Grid grid, const Windows& windows,
-                Extension extension)
+                Extension extension, HistogramDetail detail)
       : RangeSource(grid, windows, extension),
         context_(context),
         selection_(selection),
-        set_(*selection.set) {}
+        set_(*selection.set),
+        detail_(detail) {}
   std::size_t size() const override { return set_.size(); }
   tsdb::Labels labels(std::size_t i) const override { return set_.labels(i); }
   std::string_view label(std::size_t i, std::string_view name) const override {
@@ -87,7 +64,8 @@ class SelectedRange final : public RangeSource {
       }
       TRY(count(weight));
       remove_stale_markers(floats);
-      remove_stale_markers(histograms);
+      query::remove_stale_markers(histograms);
+      if (detail_ == HistogramDetail::kStatistics) keep_statistics(histograms);
     }
     for (double& v : floats.values) v = as_float(v);
     return {};
@@ -108,6 +86,7 @@ class SelectedRange final : public RangeSource {
   Context& context_;
   const Selection& selection_;
   const tsdb::SeriesSet& set_;
+  const HistogramDetail detail_;
 };
 
 class SubqueryRange final : public RangeSource {
@@ -307,8 +286,8 @@ class CounterStream final : public KernelStream {
 }  // namespace
 
 RangePtr select_range(Context& context, const Selection& selection, Grid grid,
-                      const Windows& windows, Extension extension) {
-  return std::make_unique<SelectedRange>(context, selection, grid, windows, extension);
+                      const Windows& windows, Extension extension, HistogramDetail detail) {
+  return std::make_unique<SelectedRange>(context, selection, grid, windows, extension, detail);
 }
 
 RangePtr subquery_range(StreamPtr inner, Grid grid, const Windows& windows) {

@@ -50,7 +50,8 @@ class RangeSource {
 using RangePtr = std::unique_ptr<RangeSource>;
 
 RangePtr select_range(Context& context, const Selection& selection, Grid grid,
-                      const Windows& windows, Extension extension = Extension::kNone);
+                      const Windows& windows, Extension extension = Extension::kNone,
+                      HistogramDetail detail = HistogramDetail::kAll);
 /// The values of `inner` at its own steps as samples.
 RangePtr subquery_range(StreamPtr inner, Grid grid, const Windows& windows);
 

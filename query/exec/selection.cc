@@ -2,19 +2,22 @@
 
 #include <algorithm>
 
+#include "query/histogram/columns.h"
+
 namespace tarsier::query {
 namespace {
 
 class InstantStream final : public VectorStream {
  public:
   InstantStream(Context& context, const Selection& selection, Grid grid, const Windows& ends,
-                SampleAspect aspect)
+                SampleAspect aspect, HistogramDetail detail)
       : VectorStream(grid),
         context_(context),
         selection_(selection),
         set_(*selection.set),
         ends_(ends),
-        aspect_(aspect) {}
+        aspect_(aspect),
+        detail_(detail) {}
 
   std::size_t size() const override { return set_.size(); }
   tsdb::Labels labels(std::size_t i) const override { return set_.labels(i); }
@@ -24,7 +27,7 @@ class InstantStream final : public VectorStream {
   bool may_have_names() const override { return true; }
   bool is_distinct_without_names() const override { return selection_.has_one_name(); }
   bool may_have_histograms() const override {
-    return aspect_ == SampleAspect::kValue && selection_.may_have_histograms;
+    return aspect_ != SampleAspect::kTime && selection_.may_have_histograms;
   }
 
   Status read(std::span<const std::uint32_t> series, double* rows,
@@ -77,6 +80,7 @@ class InstantStream final : public VectorStream {
       histograms->clear();
       if (set_.may_have_histograms(series[i])) {
         TRY(set_.read_mixed(series[i], range, *columns, *histograms));
+        if (detail_ == HistogramDetail::kStatistics) keep_statistics(*histograms);
       } else {
         TRY(set_.read(series[i], range, *columns));
       }
@@ -87,6 +91,7 @@ class InstantStream final : public VectorStream {
       } else {
         pick_mixed(*columns, *histograms, row, scratch.histograms());
       }
+      if (context_.step_counter) context_.step_counter->add_row(row, grid());
     }
     context_.samples_read.fetch_add(samples, std::memory_order_relaxed);
     return {};
@@ -140,6 +145,7 @@ class InstantStream final : public VectorStream {
   const tsdb::SeriesSet& set_;
   const Windows ends_;
   const SampleAspect aspect_;
+  const HistogramDetail detail_;
 };
 
 bool names_metric(const std::vector<tsdb::Matcher>& matchers) {
@@ -186,8 +192,8 @@ Status Selections::open_all() {
 }
 
 StreamPtr select_instant(Context& context, const Selection& selection, Grid grid,
-                         const Windows& ends, SampleAspect aspect) {
-  return std::make_unique<InstantStream>(context, selection, grid, ends, aspect);
+                         const Windows& ends, SampleAspect aspect, HistogramDetail detail) {
+  return std::make_unique<InstantStream>(context, selection, grid, ends, aspect, detail);
 }
 
 }  // namespace tarsier::query

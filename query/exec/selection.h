@@ -42,11 +42,21 @@ class Selections final {
 };
 
 /// What an instant selector gives for the sample it found.
-enum class SampleAspect : unsigned char { kValue, kTime };
+enum class SampleAspect : unsigned char {
+  kValue,
+  kTime,
+  kTimeOfFloat,  ///< Histograms stay what they are.
+};
+/// What of histograms is needed.
+enum class HistogramDetail : unsigned char {
+  kAll,
+  kStatistics,  ///< No buckets; see keep_statistics.
+};
 
 /// Each series' newest sample no older than the lookback, at every step. `ends` holds the data
 /// times.
 StreamPtr select_instant(Context& context, const Selection& selection, Grid grid,
-                         const Windows& ends, SampleAspect aspect);
+                         const Windows& ends, SampleAspect aspect,
+                         HistogramDetail detail = HistogramDetail::kAll);
 
 }  // namespace tarsier::query

@@ -4,6 +4,7 @@
 
 #include "query/parse.h"
 #include "query/parse/duration.h"
+#include "query/plan/histogram_statistics.h"
 #include "query/plan/info_selector.h"
 #include "query/plan/step_invariant.h"
 
@@ -168,6 +169,7 @@ Result<std::shared_ptr<Plan>> make_plan(const QueryRequest& request, const Engin
       DurationContext{plan->is_range_query ? request.step : Duration{}, plan->end - plan->start}));
   TRY(complete_info_selectors(*plan->root));
   plan->root = wrap_step_invariants(std::move(plan->root));
+  plan->statistics_only = statistics_selectors(*plan->root);
   plan->data_range = {kMaxTimestamp, kMinTimestamp};
   SelectionPlanner(*plan).visit(*plan->root, plan->grid, "");
   return plan;

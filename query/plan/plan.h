@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/result.h"
@@ -40,6 +41,7 @@ struct Plan {
   TimeRange data_range;  ///< Of all selections.
   std::vector<PlannedSelection> selections;
   std::unordered_map<const Selector*, std::size_t> selection_of;
+  std::unordered_set<const Selector*> statistics_only;  ///< See statistics_selectors.
 
   /// The data times of a grid's steps: shifted by offset, or all the same under `@`.
   Windows windows(const TimeShift& shift, Duration range, const Grid& steps) const;

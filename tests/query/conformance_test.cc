@@ -35,7 +35,7 @@ Result<query::QueryResult> ask_engine(tsdb::Queryable& storage,
 }
 
 const PromqlEvaluator kOracle = {.ask = ask_oracle};
-const PromqlEvaluator kEngine = {.ask = ask_engine, .knows_experimental = true};
+const PromqlEvaluator kEngine = {.ask = ask_engine, .knows_experimental = true, .knows_histograms = true};
 
 std::string conformance_directory() {
   const char* override_path = std::getenv("TARSIER_CONFORMANCE");

@@ -16,6 +16,7 @@
 #include "query/parse/literal.h"
 #include "query/parse/printer.h"
 #include "tests/query/promqltest_expectation.h"
+#include "tests/query/promqltest_load.h"
 #include "tests/query/series_notation.h"
 #include "tests/support/table_storage.h"
 
@@ -73,7 +74,6 @@ class ScriptRunner final {
   }
   Status run_block();
   Status load(std::string header);
-  void load_custom_histogram_names(const SeriesLine& line);
   Result<Eval> read_eval(std::string header);
   Status read_expectation(std::string line, Eval& eval);
   Status read_expect(std::string line, Eval& eval);
@@ -91,7 +91,7 @@ class ScriptRunner final {
   PromqlReport report_;
 
   TableStorage storage_;
-  std::vector<tsdb::Labels> histogram_series_;
+  LoadedSeries loaded_;
   std::vector<tsdb::Labels> start_time_series_;
 };
 
@@ -117,7 +117,7 @@ Status ScriptRunner::run_block() {
   if (command == "clear") {
     ++next_;
     storage_.clear();
-    histogram_series_.clear();
+    loaded_.clear();
     start_time_series_.clear();
     return {};
   }
@@ -134,6 +134,7 @@ Status ScriptRunner::run_block() {
 Status ScriptRunner::load(std::string header) {
   const bool custom = take_word(header) == "load_with_nhcb";
   const Duration step = TRY(parse_duration(header));
+  std::vector<SeriesLine> lines;
   for (++next_; !at_block_end(); ++next_) {
     const std::string& text = lines_[next_];
     const auto [labels, rest] = TRY(parse_labels_prefix(text));
@@ -141,29 +142,21 @@ Status ScriptRunner::load(std::string header) {
       start_time_series_.push_back(labels);
       continue;
     }
-    const SeriesLine line = TRY(parse_series_line(text));
-    if (line.has_histograms) {
-      histogram_series_.push_back(line.labels);
-      continue;
-    }
-    for (std::size_t i = 0; i < line.slots.size(); ++i) {
-      if (!line.slots[i]) continue;
-      storage_.add(line.labels, Timestamp{static_cast<std::int64_t>(i) * step.ms}, *line.slots[i]);
-    }
-    if (custom) load_custom_histogram_names(line);
+    lines.push_back(TRY(parse_series_line(text)));
   }
+  for (const SeriesLine& line : lines) {
+    for (std::size_t i = 0; i < line.slots.size(); ++i) {
+      const Timestamp t{static_cast<std::int64_t>(i) * step.ms};
+      if (line.slots[i]) {
+        loaded_.add(line.labels, t, *line.slots[i]);
+      } else if (const auto h = line.histograms.find(i); h != line.histograms.end()) {
+        loaded_.add(line.labels, t, h->second.histogram);
+      }
+    }
+  }
+  if (custom) TRY(loaded_.add_custom_histograms(lines, step));
+  loaded_.store(storage_);
   return {};
-}
-
-/// load_with_nhcb also stores a native histogram under the base name of every classic one.
-void ScriptRunner::load_custom_histogram_names(const SeriesLine& line) {
-  std::string name(line.labels.get(tsdb::kMetricName));
-  if (!name.ends_with("_bucket") || !line.labels.has("le")) return;
-  name.resize(name.size() - std::string_view("_bucket").size());
-  tsdb::LabelsBuilder builder(line.labels);
-  builder.remove("le");
-  builder.set(tsdb::kMetricName, name);
-  histogram_series_.push_back(builder.build());
 }
 
 Result<Eval> ScriptRunner::read_eval(std::string header) {
@@ -256,9 +249,7 @@ std::optional<std::string> ScriptRunner::skip_reason(const Eval& eval) const {
   if (!evaluate_.knows_experimental && !query::parse_expression(eval.text, kStable).ok()) {
     return "experimental";
   }
-  for (const SeriesLine& line : eval.series) {
-    if (line.has_histograms) return "native histograms";
-  }
+  if (!evaluate_.knows_histograms && loaded_.has_histograms()) return "native histograms";
   const auto selects_any = [](const query::Selector& s, const std::vector<tsdb::Labels>& series) {
     return std::ranges::any_of(series, [&s](const tsdb::Labels& labels) {
       return std::ranges::all_of(
@@ -267,19 +258,8 @@ std::optional<std::string> ScriptRunner::skip_reason(const Eval& eval) const {
   };
   std::optional<std::string> reason;
   for_each_node(**parsed, [&](const Expr& e) {
-    if (e.kind == ExprKind::kBinary && query::is_trim(query::as<query::Binary>(e).op)) {
-      reason = "native histograms";
-    }
-    if (e.kind == ExprKind::kCall) {
-      const FunctionId id = query::as<query::Call>(e).function.id;
-      const bool native = id == FunctionId::kHistogramAvg || id == FunctionId::kHistogramCount ||
-                          id == FunctionId::kHistogramSum || id == FunctionId::kHistogramStddev ||
-                          id == FunctionId::kHistogramStdvar;
-      if (native) reason = "native histograms";
-    }
     if (e.kind != ExprKind::kSelector) return;
     const auto& selector = query::as<query::Selector>(e);
-    if (selects_any(selector, histogram_series_)) reason = "native histograms";
     if (!reason && selects_any(selector, start_time_series_)) reason = "start timestamps";
   });
   return reason;
@@ -343,6 +323,12 @@ Status ScriptRunner::check_range_mode(const Eval& eval, const QueryResult& insta
     for (std::size_t i = 0; i < series.points.size(); ++i) {
       if (series.points.times_ms[i] != time.ms) continue;
       middle.push_back({series.labels, series.points.values[i]});
+    }
+    const std::size_t histograms = series.histograms == nullptr ? 0 : series.histograms->size();
+    for (std::size_t i = 0; i < histograms; ++i) {
+      if (series.histograms->times_ms[i] != time.ms) continue;
+      middle.push_back({series.labels, 0,
+                        std::make_shared<const tsdb::FloatHistogram>(series.histograms->at(i))});
     }
   }
   Status status;

@@ -19,6 +19,7 @@ struct PromqlEvaluator {
                                            const query::QueryRequest& request)>
       ask;
   bool knows_experimental = false;  ///< Functions and syntax behind feature switches.
+  bool knows_histograms = false;
 };
 
 /// What became of one script. `passed` + `skipped` + failures.size() == `run`.

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "query/histogram/layout.h"
+#include "tests/query/histogram_notation.h"
 #include "tsdb/sample.h"
 
 namespace tarsier::testing {
@@ -40,6 +42,26 @@ Status compare_point(const tsdb::Labels& labels, std::int64_t time_ms, double wa
                              value_text(want), value_text(got)));
 }
 
+bool are_almost_equal(const std::vector<double>& a, const std::vector<double>& b) {
+  return std::ranges::equal(a, b, almost_equal);
+}
+
+Status compare_histogram(const tsdb::Labels& labels, std::int64_t time_ms,
+                         const HistogramLiteral& literal, tsdb::FloatHistogram got) {
+  tsdb::FloatHistogram want = literal.histogram;
+  query::compact(want);
+  query::compact(got);
+  const bool is_same = want.layout == got.layout && almost_equal(want.count, got.count) &&
+                       almost_equal(want.sum, got.sum) &&
+                       almost_equal(want.zero_count, got.zero_count) &&
+                       are_almost_equal(want.positive_counts, got.positive_counts) &&
+                       are_almost_equal(want.negative_counts, got.negative_counts) &&
+                       (!literal.has_hint || want.hint == got.hint);
+  if (is_same) return {};
+  return invalid(fmt::format("{} at {} ms: want {}, got {}", labels.to_string(), time_ms,
+                             notation_of(want), notation_of(got)));
+}
+
 Status compare_matrix(const std::vector<SeriesLine>& want, Timestamp start, Duration step,
                       const std::vector<query::MatrixSeries>& got) {
   if (!std::ranges::is_sorted(got, {}, &query::MatrixSeries::labels)) {
@@ -51,10 +73,10 @@ Status compare_matrix(const std::vector<SeriesLine>& want, Timestamp start, Dura
     }
   }
   for (const SeriesLine& line : want) {
-    std::map<std::int64_t, double> expected;
+    std::map<std::int64_t, std::size_t> expected;  // Time to slot.
     for (std::size_t i = 0; i < line.slots.size(); ++i) {
-      if (line.slots[i])
-        expected[start.ms + static_cast<std::int64_t>(i) * step.ms] = *line.slots[i];
+      if (!line.slots[i] && !line.histograms.contains(i)) continue;
+      expected[start.ms + static_cast<std::int64_t>(i) * step.ms] = i;
     }
     const auto series = std::ranges::find(got, line.labels, &query::MatrixSeries::labels);
     if (series == got.end()) {
@@ -64,11 +86,24 @@ Status compare_matrix(const std::vector<SeriesLine>& want, Timestamp start, Dura
     for (std::size_t i = 0; i < series->points.size(); ++i) {
       const std::int64_t time_ms = series->points.times_ms[i];
       const auto point = expected.find(time_ms);
-      if (point == expected.end()) {
+      if (point == expected.end() || !line.slots[point->second]) {
         return invalid(fmt::format("{}: unexpected point {} at {} ms", line.labels.to_string(),
                                    value_text(series->points.values[i]), time_ms));
       }
-      TRY(compare_point(line.labels, time_ms, point->second, series->points.values[i]));
+      TRY(compare_point(line.labels, time_ms, *line.slots[point->second],
+                        series->points.values[i]));
+      expected.erase(point);
+    }
+    const std::size_t histograms = series->histograms == nullptr ? 0 : series->histograms->size();
+    for (std::size_t i = 0; i < histograms; ++i) {
+      const std::int64_t time_ms = series->histograms->times_ms[i];
+      const auto point = expected.find(time_ms);
+      if (point == expected.end() || !line.histograms.contains(point->second)) {
+        return invalid(fmt::format("{}: unexpected histogram {} at {} ms", line.labels.to_string(),
+                                   notation_of(series->histograms->at(i)), time_ms));
+      }
+      TRY(compare_histogram(line.labels, time_ms, line.histograms.at(point->second),
+                            series->histograms->at(i)));
       expected.erase(point);
     }
     if (!expected.empty()) {
@@ -98,7 +133,20 @@ Status compare_vector(const Eval& eval, const std::vector<query::VectorElement>&
       return invalid(
           fmt::format("{} is at position {}, want {}", got[i].labels.to_string(), i, position));
     }
-    if (want->slots.size() != 1 || !want->slots[0]) return invalid("script: not one value");
+    if (want->slots.size() != 1) return invalid("script: not one value");
+    if (const auto histogram = want->histograms.find(0); histogram != want->histograms.end()) {
+      if (got[i].histogram == nullptr) {
+        return invalid(fmt::format("{}: want a histogram, got {}", got[i].labels.to_string(),
+                                   value_text(got[i].value)));
+      }
+      TRY(compare_histogram(got[i].labels, eval.start.ms, histogram->second, *got[i].histogram));
+      continue;
+    }
+    if (got[i].histogram != nullptr) {
+      return invalid(fmt::format("{}: unexpected histogram {}", got[i].labels.to_string(),
+                                 notation_of(*got[i].histogram)));
+    }
+    if (!want->slots[0]) return invalid("script: not one value");
     TRY(compare_point(got[i].labels, eval.start.ms, *want->slots[0], got[i].value));
   }
   for (const SeriesLine& want : eval.series) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "query/histogram/arithmetic.h"
 #include "query/parse.h"
 #include "tsdb/sample.h"
 
@@ -70,6 +71,32 @@ Status append_item(std::string_view item, SeriesLine& line) {
   return {};
 }
 
+/// Takes `{{A}}`, `{{A}}xN` or `{{A}}+{{B}}xN` from the front of `values`.
+Status append_histograms(std::string_view& values, SeriesLine& line) {
+  HistogramLiteral literal = TRY(take_histogram(values));
+  std::optional<HistogramLiteral> step;
+  const bool falls = values.starts_with("-{{");
+  if (falls || values.starts_with("+{{")) {
+    values.remove_prefix(1);
+    step = TRY(take_histogram(values));
+  }
+  const std::size_t end = std::min(values.find_first_of(" \t"), values.size());
+  const auto repeat = take_repeat(values.substr(0, end));
+  if (!repeat || (step && end == 0)) return invalid("not a series of histograms");
+  values.remove_prefix(end);
+  for (std::size_t i = 0; i <= *repeat; ++i) {
+    line.histograms[line.slots.size()] = literal;
+    line.slots.emplace_back(std::nullopt);
+    if (!step) continue;
+    tsdb::FloatHistogram& h = literal.histogram;
+    const query::HistogramView by = query::view_of(step->histogram);
+    if (!(falls ? query::subtract(h, by) : query::add(h, by)).is_compatible) {
+      return invalid("histograms that cannot be added");
+    }
+  }
+  return {};
+}
+
 /// Where the labels at the front of a line end: behind the braces, or before the first blank.
 std::size_t labels_size(std::string_view line) {
   std::size_t at = line.find_first_of("{@ \t");
@@ -115,23 +142,12 @@ Result<std::pair<tsdb::Labels, std::string_view>> parse_labels_prefix(std::strin
 }
 
 Status append_slots(std::string_view values, SeriesLine& line) {
-  line.values = values;
   while (true) {
     const std::size_t begin = values.find_first_not_of(" \t");
     if (begin == std::string_view::npos) return {};
     values.remove_prefix(begin);
     if (values.starts_with("{{")) {
-      // Everything up to the end of the item, which may be `{{...}}+{{...}}x5`.
-      std::size_t end = 0;
-      do {
-        end = values.find("}}", end);
-        if (end == std::string_view::npos) return invalid("unclosed histogram");
-        end += 2;
-      } while (values.substr(end).starts_with("+{{") || values.substr(end).starts_with("-{{"));
-      end = std::min(values.find_first_of(" \t", end), values.size());
-      line.has_histograms = true;
-      line.slots.emplace_back(std::nullopt);
-      values.remove_prefix(end);
+      TRY(append_histograms(values, line));
       continue;
     }
     const std::size_t end = std::min(values.find_first_of(" \t"), values.size());

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "tests/query/series_notation.h"
+#include "tests/support/table_storage.h"
+
+namespace tarsier::testing {
+
+/// What the `load` commands of a script gave, as a storage shows it: a histogram's counter reset
+/// hint depends on what came before it.
+class LoadedSeries final {
+ public:
+  void clear() { series_.clear(); }
+  bool has_histograms() const;
+  void add(const tsdb::Labels& labels, Timestamp t, double v) { series_[labels][t.ms] = v; }
+  void add(const tsdb::Labels& labels, Timestamp t, tsdb::FloatHistogram h) {
+    series_[labels][t.ms] = std::move(h);
+  }
+  /// load_with_nhcb: a histogram with custom buckets for each classic one among `lines`.
+  Status add_custom_histograms(const std::vector<SeriesLine>& lines, Duration step);
+  /// Everything, over what `storage` has of it.
+  void store(TableStorage& storage) const;
+
+ private:
+  using Value = std::variant<double, tsdb::FloatHistogram>;
+  std::map<tsdb::Labels, std::map<std::int64_t, Value>> series_;
+};
+
+}  // namespace tarsier::testing
