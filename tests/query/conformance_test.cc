@@ -34,7 +34,7 @@ Result<query::QueryResult> ask_engine(tsdb::Queryable& storage,
   return engine.run(storage, prepared, nullptr);
 }
 
-const PromqlEvaluator kOracle = {.ask = ask_oracle};
+const PromqlEvaluator kOracle = {.ask = ask_oracle, .knows_histograms = true};
 const PromqlEvaluator kEngine = {.ask = ask_engine, .knows_experimental = true, .knows_histograms = true};
 
 std::string conformance_directory() {

@@ -120,8 +120,23 @@ Result<Vector> ReferenceEvaluator::aggregate(const Aggregate& a, const Moment& a
     warn_of_extremes(all, a.parameter->source);
     parameter = TRY(scalar(*a.parameter, at));
   }
+  Vector elements = TRY(vector(*a.operand, at));
+  const bool totals = a.op == AggregateOp::kSum || a.op == AggregateOp::kAvg;
+  if (!totals && a.op != AggregateOp::kCount && a.op != AggregateOp::kGroup) {
+    elements = floats_of(a, std::move(elements));
+  }
   Vector out;
-  for (const Group& group : grouped(TRY(vector(*a.operand, at)), a)) {
+  for (const Group& group : grouped(elements, a)) {
+    const bool has_histograms = std::ranges::any_of(
+        group.elements, [](const Element& e) { return e.histogram != nullptr; });
+    if (totals && has_histograms) {
+      auto total = mixed_total(a, group.elements);
+      if (!total) continue;
+      total->labels = group.labels;
+      total->drops_name = group.drops_name;
+      out.push_back(std::move(*total));
+      continue;
+    }
     std::vector<double> values;
     for (const Element& e : group.elements) values.push_back(e.value);
     out.push_back({.labels = group.labels,
@@ -131,9 +146,57 @@ Result<Vector> ReferenceEvaluator::aggregate(const Aggregate& a, const Moment& a
   return out;
 }
 
+Vector ReferenceEvaluator::floats_of(const Aggregate& a, Vector elements) {
+  const auto is_histogram = [](const Element& e) { return e.histogram != nullptr; };
+  if (std::erase_if(elements, is_histogram) == 0) return elements;
+  const bool is_ranking = a.op == AggregateOp::kTopk || a.op == AggregateOp::kBottomk;
+  annotator_.inform("ignored histogram in " + std::string(query::text_of(a.op)) + " aggregation",
+                    is_ranking ? a.source : a.operand->source);
+  return elements;
+}
+
+std::optional<Element> ReferenceEvaluator::mixed_total(const Aggregate& a, const Vector& elements) {
+  const query::SourceRange where = a.operand->source;
+  std::vector<HistogramPtr> histograms;
+  bool has_floats = false;
+  bool is_lost = false;
+  bool is_reconciled = false;
+  for (const Element& e : elements) {
+    if (is_lost) break;
+    has_floats = has_floats || e.histogram == nullptr;
+    // Behind a float nobody looks at histograms any more.
+    if (e.histogram == nullptr || elements.front().histogram == nullptr) continue;
+    histograms.push_back(e.histogram);
+    const ReferenceTotal so_far = total_of(histograms, a.op == AggregateOp::kAvg);
+    is_reconciled = is_reconciled || so_far.reconciled;
+    if (so_far.histogram) continue;
+    is_lost = true;
+    annotator_.warn(
+        "vector contains a mix of histograms with exponential and custom buckets schemas for "
+        "metric name " +
+            quote(e.labels.get(tsdb::kMetricName)),
+        where);
+  }
+  if (is_reconciled) {
+    annotator_.inform("mismatched custom buckets were reconciled during aggregation", where);
+  }
+  if (has_floats) {
+    annotator_.warn("encountered a mix of histograms and floats for aggregation", where);
+    return std::nullopt;
+  }
+  if (is_lost) return std::nullopt;
+  const ReferenceTotal total = total_of(histograms, a.op == AggregateOp::kAvg);
+  if (total.collides) {
+    annotator_.warn("conflicting counter resets during histogram aggregation", where);
+  }
+  Element element;
+  element.histogram = std::make_shared<const ReferenceHistogram>(*total.histogram);
+  return element;
+}
+
 /// topk and bottomk.
 Result<Vector> ReferenceEvaluator::ranked(const Aggregate& a, const Moment& at) {
-  const Vector elements = TRY(vector(*a.operand, at));
+  Vector elements = TRY(vector(*a.operand, at));
   const std::vector<double> all = TRY(at_all_steps(*a.parameter, at));
   const auto below_one = [](double k) { return k < 1; };
   if (std::ranges::all_of(all, below_one)) return Vector();
@@ -150,6 +213,7 @@ Result<Vector> ReferenceEvaluator::ranked(const Aggregate& a, const Moment& at) 
   }
   const double k = TRY(scalar(*a.parameter, at));
   if (k < 1) return Vector();
+  elements = floats_of(a, std::move(elements));
   const bool largest = a.op == AggregateOp::kTopk;
   const auto ranks_before = [largest](const Element& x, const Element& y) {
     if (std::isnan(x.value)) return false;
@@ -174,7 +238,7 @@ Result<Vector> ReferenceEvaluator::counted_values(const Aggregate& a, const Mome
   std::vector<std::pair<tsdb::Labels, double>> counts;
   for (const Element& e : TRY(vector(*a.operand, at))) {
     tsdb::LabelsBuilder builder(e.labels);
-    builder.set(name, plain_number(e.value));
+    builder.set(name, e.histogram ? text_of_histogram(*e.histogram) : plain_number(e.value));
     tsdb::Labels labels = builder.build();
     if (a.without) {
       labels = group_of(labels, a);

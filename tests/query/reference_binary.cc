@@ -61,7 +61,6 @@ Result<Vector> ReferenceEvaluator::binary(const Binary& b, const Moment& at) {
   Vector left = TRY(vector(*b.left, at));
   Vector right = TRY(vector(*b.right, at));
   if (query::is_set_operator(b.op)) return set_operation(b, left, right);
-  if (query::is_trim(b.op)) return invalid("the oracle knows no histograms to trim");
   return matched(b, std::move(left), std::move(right));
 }
 
@@ -69,20 +68,80 @@ Result<Vector> ReferenceEvaluator::with_scalar(const Binary& b, const Moment& at
   const bool scalar_is_left = b.left->type == ValueType::kScalar;
   const Vector elements = TRY(vector(scalar_is_left ? *b.right : *b.left, at));
   const double number = TRY(scalar(scalar_is_left ? *b.left : *b.right, at));
-  if (query::is_trim(b.op)) return invalid("the oracle knows no histograms to trim");
   Vector out;
   for (const Element& element : elements) {
-    const double value = scalar_is_left ? binary_value(b.op, number, element.value)
-                                        : binary_value(b.op, element.value, number);
+    const Element other{.value = number};
+    const auto result = scalar_is_left ? combined(b, other, element) : combined(b, element, other);
+    if (!result) continue;
     if (query::is_comparison(b.op) && !b.return_bool) {
-      if (value != 0) out.push_back(element);
+      if (result->value != 0) out.push_back(element);
       continue;
     }
     Element computed = element;
-    computed.value = value;
-    out.push_back(nameless(std::move(computed)));
+    computed.value = result->value;
+    computed.histogram = result->histogram;
+    out.push_back(query::is_trim(b.op) ? computed : nameless(std::move(computed)));
   }
+  tell_last(b);
   return out;
+}
+
+std::optional<ReferenceEvaluator::Combined> ReferenceEvaluator::combined(const Binary& b,
+                                                                         const Element& left,
+                                                                         const Element& right) {
+  const HistogramPtr& l = left.histogram;
+  const HistogramPtr& r = right.histogram;
+  const auto made = [](ReferenceHistogram h) {
+    return Combined{0, std::make_shared<const ReferenceHistogram>(std::move(h))};
+  };
+  const std::string op(query::text_of(b.op));
+  if (!l && !r && !query::is_trim(b.op))
+    return Combined{binary_value(b.op, left.value, right.value), nullptr};
+  if (b.op == BinaryOp::kMultiply && (l == nullptr) != (r == nullptr)) {
+    return made(l ? scaled(*l, right.value) : scaled(*r, left.value));
+  }
+  if (l && !r && b.op == BinaryOp::kDivide) return made(divided(*l, right.value));
+  if (l && !r && query::is_trim(b.op)) {
+    return made(trimmed(*l, right.value, b.op == BinaryOp::kTrimUpper));
+  }
+  if (l && r && (b.op == BinaryOp::kEqual || b.op == BinaryOp::kNotEqual)) {
+    return Combined{are_equal(*l, *r) == (b.op == BinaryOp::kEqual) ? 1.0 : 0.0, l};
+  }
+  if (l && r && (b.op == BinaryOp::kAdd || b.op == BinaryOp::kSubtract)) {
+    const bool adds = b.op == BinaryOp::kAdd;
+    const std::string verb = adds ? "addition" : "subtraction";
+    auto sum = added(*l, *r, adds ? 1 : -1);
+    if (!sum) {
+      last_remark_ = {"incompatible bucket layout encountered for binary operator " + op, true};
+      return std::nullopt;
+    }
+    if (sum->collides) {
+      last_remark_ = {"conflicting counter resets during histogram " + verb, true};
+      return std::nullopt;
+    }
+    if (sum->reconciled) {
+      last_remark_ = {"mismatched custom buckets were reconciled during " + verb, false};
+    }
+    if (!adds) sum->histogram.hint = tsdb::CounterResetHint::kGauge;
+    return made(sum->histogram);
+  }
+  const auto kind = [](const HistogramPtr& h) { return h ? "histogram" : "float"; };
+  last_remark_ = {
+      fmt::format("incompatible sample types encountered for binary operator \"{}\": {} "
+                  "{} {}",
+                  op, kind(l), op, kind(r)),
+      false};
+  return std::nullopt;
+}
+
+void ReferenceEvaluator::tell_last(const Binary& b) {
+  if (last_remark_.text.empty()) return;
+  if (last_remark_.is_warning) {
+    annotator_.warn(last_remark_.text, b.source);
+  } else {
+    annotator_.inform(last_remark_.text, b.source);
+  }
+  last_remark_ = {};
 }
 
 Vector ReferenceEvaluator::set_operation(const Binary& b, const Vector& left,
@@ -104,7 +163,7 @@ Vector ReferenceEvaluator::set_operation(const Binary& b, const Vector& left,
   return out;
 }
 
-Result<Vector> ReferenceEvaluator::matched(const Binary& b, Vector left, Vector right) const {
+Result<Vector> ReferenceEvaluator::matched(const Binary& b, Vector left, Vector right) {
   const VectorMatching& m = b.matching;
   if (left.empty() || right.empty()) return Vector();
   const bool swapped = m.cardinality == Cardinality::kOneToMany;
@@ -133,9 +192,9 @@ Result<Vector> ReferenceEvaluator::matched(const Binary& b, Vector left, Vector 
     const auto partner = partners.find(signature);
     if (partner == partners.end()) continue;
     const Element& one = *partner->second;
-    const double l = swapped ? one.value : many.value;
-    const double r = swapped ? many.value : one.value;
-    const double value = binary_value(b.op, l, r);
+    const Element& l = swapped ? one : many;
+    const auto outcome = combined(b, l, swapped ? many : one);
+    if (!outcome) continue;
     Element result;
     result.labels = result_labels(many, one, b, b.return_bool && !settings_.delays_name_removal);
     result.drops_name = b.return_bool;
@@ -149,10 +208,12 @@ Result<Vector> ReferenceEvaluator::matched(const Binary& b, Vector left, Vector 
       return invalid("multiple matches for labels: grouping labels must ensure unique matches");
     }
     const bool filters = query::is_comparison(b.op) && !b.return_bool;
-    if (filters && value == 0) continue;
-    result.value = filters ? l : value;
+    if (filters && outcome->value == 0) continue;
+    result.value = filters ? l.value : outcome->value;
+    if (!b.return_bool) result.histogram = filters ? l.histogram : outcome->histogram;
     out.push_back(std::move(result));
   }
+  tell_last(b);
   return out;
 }
 

@@ -80,28 +80,91 @@ Result<const std::vector<ReferenceEvaluator::Series>*> ReferenceEvaluator::serie
   for (std::size_t i = 0; i < set->size(); ++i) {
     Series series{.labels = set->labels(i), .samples = {}};
     tsdb::SampleColumns columns;
-    TRY(set->read(i, {}, columns));
+    tsdb::HistogramColumns histograms;
+    TRY(set->read_mixed(i, {}, columns, histograms));
     for (std::size_t k = 0; k < columns.size(); ++k) {
       series.samples.push_back({Timestamp{columns.times_ms[k]}, columns.values[k]});
+    }
+    for (std::size_t k = 0; k < histograms.size(); ++k) {
+      series.histograms.push_back(
+          {Timestamp{histograms.times_ms[k]}, reference_of(histograms.at(k))});
     }
     found->second.push_back(std::move(series));
   }
   return &found->second;
 }
 
+void ReferenceEvaluator::look_at(const Expr& e, bool asks_statistics, bool needs_buckets) {
+  if (e.kind == ExprKind::kSelector && asks_statistics && !needs_buckets) {
+    statistics_only_.insert(&as<query::Selector>(e));
+  }
+  if (e.kind == ExprKind::kRange) {
+    return look_at(*as<query::Range>(e).selector, asks_statistics, needs_buckets);
+  }
+  if (e.kind == ExprKind::kSubquery) needs_buckets = true;
+  if (e.kind == ExprKind::kBinary && query::is_trim(as<query::Binary>(e).op)) needs_buckets = true;
+  if (e.kind == ExprKind::kCall) {
+    const std::string name(as<query::Call>(e).function.name);
+    if (name == "histogram_count" || name == "histogram_sum" || name == "histogram_avg") {
+      asks_statistics = true;
+    } else if (name.starts_with("histogram_quantile") || name == "histogram_fraction") {
+      needs_buckets = true;
+    }
+  }
+  for (const Expr* child : query::children_of(e)) look_at(*child, asks_statistics, needs_buckets);
+}
+
+/// Histogram i as the query sees it when it reads from `begin` on: where only count and sum count,
+/// it has no buckets, and what they said about resets is in its hint.
+HistogramPtr ReferenceEvaluator::seen(const query::Selector& s, const Series& series, std::size_t i,
+                                      Timestamp begin) const {
+  const HistogramPtr& h = series.histograms[i].histogram;
+  if (!statistics_only_.contains(&s)) return h;
+  auto plain = std::make_shared<ReferenceHistogram>();
+  plain->schema = h->schema;
+  plain->count = h->count;
+  plain->sum = h->sum;
+  plain->hint = h->hint;
+  for (std::size_t k = i; k-- > 0 && series.histograms[k].t > begin;) {
+    const HistogramPtr& previous = series.histograms[k].histogram;
+    if (tsdb::is_stale_marker(previous->sum)) continue;
+    if (h->hint == tsdb::CounterResetHint::kUnknown) {
+      plain->hint = is_counter_reset(*previous, *h) ? tsdb::CounterResetHint::kReset
+                                                    : tsdb::CounterResetHint::kNotReset;
+    }
+    break;
+  }
+  return plain;
+}
+
 /// The newest sample of each series in (r - lookback, r], unless it is a stale marker.
-Result<Vector> ReferenceEvaluator::selected(
-    const query::Selector& s, const Moment& at,
-    const std::function<double(const tsdb::Sample&)>& value) {
+Result<Vector> ReferenceEvaluator::selected(const query::Selector& s, const Moment& at,
+                                            bool takes_time) {
   const Timestamp r = data_time(s.shift, at.t);
+  const Timestamp begin = data_time(s.shift, at.steps.start) - settings_.lookback;
+  const auto inside = [&](Timestamp t) { return t > r - settings_.lookback && t <= r; };
   Vector out;
   for (const Series& series : *TRY(series_of(s))) {
-    const tsdb::Sample* newest = nullptr;
+    Element newest{.labels = series.labels};
+    std::optional<Timestamp> time;
     for (const tsdb::Sample& sample : series.samples) {
-      if (sample.t > r - settings_.lookback && sample.t <= r) newest = &sample;
+      if (!inside(sample.t)) continue;
+      time = sample.t;
+      newest.value = sample.v;
     }
-    if (!newest || tsdb::is_stale_marker(newest->v)) continue;
-    out.push_back({.labels = series.labels, .value = value(*newest)});
+    for (std::size_t i = 0; i < series.histograms.size(); ++i) {
+      const Timestamp t = series.histograms[i].t;
+      if (!inside(t) || (time && t < *time)) continue;
+      time = t;
+      newest.histogram = seen(s, series, i, begin);
+    }
+    if (!time) continue;
+    if (tsdb::is_stale_marker(newest.histogram ? newest.histogram->sum : newest.value)) continue;
+    if (takes_time) {
+      newest.histogram = nullptr;
+      newest.value = seconds_of(*time);
+    }
+    out.push_back(std::move(newest));
   }
   return out;
 }
@@ -115,6 +178,13 @@ Result<std::vector<Window>> ReferenceEvaluator::windows(const query::Range& r, c
     for (const tsdb::Sample& sample : series.samples) {
       const bool inside = sample.t > start && sample.t <= end;
       if (inside && !tsdb::is_stale_marker(sample.v)) w.samples.push_back(sample);
+    }
+    const Timestamp begin = data_time(r.selector->shift, at.steps.start) - r.range.constant;
+    for (std::size_t i = 0; i < series.histograms.size(); ++i) {
+      const HistogramSample& sample = series.histograms[i];
+      if (sample.t <= start || sample.t > end) continue;
+      if (tsdb::is_stale_marker(sample.histogram->sum)) continue;
+      w.histograms.push_back({sample.t, seen(*r.selector, series, i, begin)});
     }
     out.push_back(std::move(w));
   }
@@ -146,7 +216,13 @@ Result<std::vector<Window>> ReferenceEvaluator::subquery(const query::Subquery& 
       w.drops_name = element.drops_name;
       w.start = start;
       w.end = end;
-      w.samples.push_back({t, element.value});
+      if (element.histogram == nullptr) {
+        w.samples.push_back({t, element.value});
+        continue;
+      }
+      auto h = std::make_shared<ReferenceHistogram>(*element.histogram);
+      if (h->hint != tsdb::CounterResetHint::kGauge) h->hint = tsdb::CounterResetHint::kUnknown;
+      w.histograms.push_back({t, std::move(h)});
     }
   }
   std::vector<Window> out;
@@ -185,7 +261,8 @@ Result<double> ReferenceEvaluator::scalar(const Expr& e, const Moment& at) {
     case FunctionId::kTime: return seconds_of(at.t);
     case FunctionId::kPi: return 3.14159265358979323846;
     case FunctionId::kScalar: {
-      const Vector v = TRY(vector(*c.arguments[0], at));
+      Vector v = TRY(vector(*c.arguments[0], at));
+      std::erase_if(v, [](const Element& element) { return element.histogram != nullptr; });
       return v.size() == 1 ? v[0].value : std::numeric_limits<double>::quiet_NaN();
     }
     default: return invalid("the oracle does not know " + std::string(c.function.name));
@@ -200,8 +277,7 @@ Result<Vector> ReferenceEvaluator::vector(const Expr& e, const Moment& at) {
   }
   switch (e.kind) {
     case ExprKind::kParen: return vector(*as<query::Paren>(e).inner, at);
-    case ExprKind::kSelector:
-      return selected(as<query::Selector>(e), at, [](const tsdb::Sample& s) { return s.v; });
+    case ExprKind::kSelector: return selected(as<query::Selector>(e), at, false);
     case ExprKind::kUnary: return negated(as<query::Unary>(e), at);
     case ExprKind::kBinary: return checked(TRY(binary(as<query::Binary>(e), at)), at);
     case ExprKind::kAggregate: return aggregate(as<query::Aggregate>(e), at);
@@ -222,6 +298,9 @@ Result<Vector> ReferenceEvaluator::negated(const query::Unary& u, const Moment& 
   if (u.op == query::UnaryOp::kPlus) return v;
   for (Element& element : v) {
     element.value = -element.value;
+    if (element.histogram != nullptr) {
+      element.histogram = std::make_shared<ReferenceHistogram>(scaled(*element.histogram, -1));
+    }
     element = nameless(std::move(element));
   }
   return without_duplicates(std::move(v));

@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +47,9 @@ class ReferenceEvaluator final {
                      const Settings& settings)
       : querier_(querier), request_(request), settings_(settings), annotator_(request.text) {}
 
+  /// Finds the selectors of whose histograms only count and sum are asked. To be called first.
+  void look_at(const query::Expr& root) { look_at(root, false, false); }
+
   Result<double> scalar(const query::Expr& e, const Moment& at);
   Result<Vector> vector(const query::Expr& e, const Moment& at);
   Result<std::vector<Window>> matrix(const query::Expr& e, const Moment& at);
@@ -56,13 +61,18 @@ class ReferenceEvaluator final {
   struct Series {
     tsdb::Labels labels;
     std::vector<tsdb::Sample> samples;
+    std::vector<HistogramSample> histograms;  ///< Stale markers have one as their sum.
   };
+
+  void look_at(const query::Expr& e, bool asks_statistics, bool needs_buckets);
 
   // reference_evaluator.cc: selectors, subqueries, scalars, unary.
   Result<const std::vector<Series>*> series_of(const query::Selector& s);
   Timestamp data_time(const query::TimeShift& shift, Timestamp t) const;
-  Result<Vector> selected(const query::Selector& s, const Moment& at,
-                          const std::function<double(const tsdb::Sample&)>& value);
+  /// Each series' newest sample; with its time as value if asked for.
+  Result<Vector> selected(const query::Selector& s, const Moment& at, bool takes_time);
+  HistogramPtr seen(const query::Selector& s, const Series& series, std::size_t i,
+                    Timestamp begin) const;
   Result<std::vector<Window>> windows(const query::Range& r, const Moment& at);
   Result<std::vector<Window>> subquery(const query::Subquery& s, const Moment& at);
   Result<Vector> negated(const query::Unary& u, const Moment& at);
@@ -76,11 +86,27 @@ class ReferenceEvaluator final {
   Result<Vector> binary(const query::Binary& b, const Moment& at);
   Result<Vector> with_scalar(const query::Binary& b, const Moment& at);
   Vector set_operation(const query::Binary& b, const Vector& left, const Vector& right) const;
-  Result<Vector> matched(const query::Binary& b, Vector left, Vector right) const;
+  Result<Vector> matched(const query::Binary& b, Vector left, Vector right);
+  /// One operator between two elements. Nothing if they do not go together, which is remembered.
+  struct Combined {
+    double value = 0;  ///< Of comparisons 1 or 0.
+    HistogramPtr histogram;
+  };
+  std::optional<Combined> combined(const query::Binary& b, const Element& left,
+                                   const Element& right);
+  /// Of all such remarks about one operator at one step only the last is told.
+  struct LastRemark {
+    std::string text;
+    bool is_warning = false;
+  };
+  void tell_last(const query::Binary& b);
 
   // reference_aggregate.cc
   Result<Vector> aggregate(const query::Aggregate& a, const Moment& at);
   Result<Vector> ranked(const query::Aggregate& a, const Moment& at);
+  /// sum and avg of a group with histograms; nothing if it has no value.
+  std::optional<Element> mixed_total(const query::Aggregate& a, const Vector& elements);
+  Vector floats_of(const query::Aggregate& a, Vector elements);
   Result<Vector> counted_values(const query::Aggregate& a, const Moment& at);
   void warn_of_extremes(const std::vector<double>& quantiles, query::SourceRange where);
 
@@ -90,6 +116,9 @@ class ReferenceEvaluator final {
   Status check_range_collisions(const query::Call& c, const Moment& at);
   Result<Vector> label_replace(const query::Call& c, const Moment& at);
   Result<Vector> label_join(const query::Call& c, const Moment& at);
+  RangeOutcome range_value(const query::Call& c, const Window& w,
+                           const std::vector<double>& parameters, Timestamp step_time) const;
+  Result<Vector> histogram_numbers(const query::Call& c, const Moment& at);
   Result<Vector> histogram_call(const query::Call& c, const Moment& at);
   Result<Vector> sorted(const query::Call& c, const Moment& at);
   Result<Vector> absent(const query::Call& c, const Moment& at);
@@ -102,6 +131,8 @@ class ReferenceEvaluator final {
   const Settings settings_;
   Annotator annotator_;
   std::map<const query::Selector*, std::vector<Series>> series_;
+  std::set<const query::Selector*> statistics_only_;
+  LastRemark last_remark_;
 };
 
 /// Whether the value cannot depend on the step.

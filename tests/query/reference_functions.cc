@@ -59,6 +59,11 @@ bool has_counter_name(std::string_view name) {
          name.ends_with("_bucket");
 }
 
+Vector only_floats(Vector v) {
+  std::erase_if(v, [](const Element& e) { return e.histogram != nullptr; });
+  return v;
+}
+
 const Expr& range_argument(const Call& c) {
   for (const query::ExprPtr& argument : c.arguments) {
     if (argument->type == ValueType::kMatrix) return *argument;
@@ -81,7 +86,7 @@ Result<Vector> ReferenceEvaluator::call(const Call& c, const Moment& at) {
       const double now = static_cast<double>(at.t.ms) / 1000;
       return Vector{{.labels = {}, .value = value_function(c.function.id, now)}};
     }
-    Vector v = TRY(vector(*c.arguments[0], at));
+    Vector v = only_floats(TRY(vector(*c.arguments[0], at)));
     for (Element& e : v) {
       e.value = value_function(c.function.id, e.value);
       e = nameless(std::move(e));
@@ -100,6 +105,11 @@ Result<Vector> ReferenceEvaluator::call(const Call& c, const Moment& at) {
     case FunctionId::kSortDesc: return sorted(c, at);
     case FunctionId::kLabelReplace: return without_duplicates(TRY(label_replace(c, at)));
     case FunctionId::kLabelJoin: return without_duplicates(TRY(label_join(c, at)));
+    case FunctionId::kHistogramAvg:
+    case FunctionId::kHistogramCount:
+    case FunctionId::kHistogramSum:
+    case FunctionId::kHistogramStddev:
+    case FunctionId::kHistogramStdvar: return checked(TRY(histogram_numbers(c, at)), at);
     case FunctionId::kHistogramQuantile:
     case FunctionId::kHistogramFraction: return checked(TRY(histogram_call(c, at)), at);
     default: return invalid("the oracle does not know " + std::string(c.function.name));
@@ -122,21 +132,43 @@ Result<Vector> ReferenceEvaluator::range_call(const Call& c, const Moment& at) {
     if (id == FunctionId::kQuantileOverTime && !w.samples.empty()) {
       annotator_.warn_quantile(parameters[0], c.arguments[0]->source);
     }
-    const std::optional<double> value = range_function(id, w, parameters, at.t);
-    if (!value) continue;
+    const RangeOutcome outcome = range_value(c, w, parameters, at.t);
     const std::string_view name = w.labels.get(tsdb::kMetricName);
+    for (const RangeOutcome::Remark& remark : outcome.remarks) {
+      const std::string text = remark.text + (remark.names_metric ? quote(name) : "");
+      if (remark.is_warning) {
+        annotator_.warn(text, range.source);
+      } else {
+        annotator_.inform(text, range.source);
+      }
+    }
+    if (!outcome.has_result()) continue;
     const bool wants_counter = id == FunctionId::kRate || id == FunctionId::kIncrease;
-    if (wants_counter && !name.empty() && !has_counter_name(name)) {
+    if (wants_counter && outcome.value && !name.empty() && !has_counter_name(name)) {
       annotator_.inform(
           "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " +
               quote(name),
           range.source);
     }
-    Element e = {.labels = w.labels, .value = *value, .drops_name = w.drops_name};
+    Element e = {.labels = w.labels,
+                 .value = outcome.value.value_or(0),
+                 .drops_name = w.drops_name,
+                 .histogram = outcome.histogram};
     if (!keeps_name || w.drops_name) e = nameless(std::move(e));
     out.push_back(std::move(e));
   }
   return checked(std::move(out), at);
+}
+
+RangeOutcome ReferenceEvaluator::range_value(const Call& c, const Window& w,
+                                             const std::vector<double>& parameters,
+                                             Timestamp step_time) const {
+  if (!w.histograms.empty()) {
+    return mixed_range_function(c.function.id, w, parameters, step_time);
+  }
+  RangeOutcome outcome;
+  outcome.value = range_function(c.function.id, w, parameters, step_time);
+  return outcome;
 }
 
 /// With immediate name removal two series of one name collide even if they never have a value at
@@ -154,7 +186,7 @@ Status ReferenceEvaluator::check_range_collisions(const Call& c, const Moment& a
       parameters.push_back(TRY(scalar(*argument, {t, at.steps})));
     }
     for (const Window& w : TRY(matrix(range_argument(c), {t, at.steps}))) {
-      if (range_function(c.function.id, w, parameters, t)) sources.insert(w.labels);
+      if (range_value(c, w, parameters, t).has_result()) sources.insert(w.labels);
     }
     if (at.steps.step.ms == 0) break;
   }
@@ -170,11 +202,13 @@ Result<Vector> ReferenceEvaluator::timestamps(const Call& c, const Moment& at) {
   const Expr& argument = query::without_parens(*c.arguments[0]);
   Vector v;
   if (argument.kind == ExprKind::kSelector) {
-    v = TRY(selected(as<query::Selector>(argument), at,
-                     [](const tsdb::Sample& s) { return static_cast<double>(s.t.ms) / 1000; }));
+    v = TRY(selected(as<query::Selector>(argument), at, true));
   } else {
     v = TRY(vector(argument, at));
-    for (Element& e : v) e.value = static_cast<double>(at.t.ms) / 1000;
+    for (Element& e : v) {
+      e.value = static_cast<double>(at.t.ms) / 1000;
+      e.histogram = nullptr;
+    }
   }
   for (Element& e : v) e = nameless(std::move(e));
   return v;
@@ -197,7 +231,7 @@ Result<Vector> ReferenceEvaluator::clamped(const Call& c, const Moment& at) {
       if (c.arguments.size() > 1) nearest = TRY(parameter(1));
       break;
   }
-  Vector v = TRY(vector(*c.arguments[0], at));
+  Vector v = only_floats(TRY(vector(*c.arguments[0], at)));
   if (upper < lower) return Vector();
   const double inverse = 1 / nearest;
   for (Element& e : v) {
@@ -209,7 +243,7 @@ Result<Vector> ReferenceEvaluator::clamped(const Call& c, const Moment& at) {
 }
 
 Result<Vector> ReferenceEvaluator::sorted(const Call& c, const Moment& at) {
-  Vector v = TRY(vector(*c.arguments[0], at));
+  Vector v = only_floats(TRY(vector(*c.arguments[0], at)));
   if (!at.steps.has_one()) {
     annotator_.warn(
         "sort is ineffective for range queries since results are always ordered by labels",
@@ -230,7 +264,7 @@ Result<Vector> ReferenceEvaluator::absent(const Call& c, const Moment& at) {
   const query::Selector* selector = nullptr;
   if (argument.type == ValueType::kMatrix) {
     for (const Window& w : TRY(matrix(argument, at))) {
-      if (!w.samples.empty()) return Vector();
+      if (!w.samples.empty() || !w.histograms.empty()) return Vector();
     }
     if (argument.kind == ExprKind::kRange) selector = as<query::Range>(argument).selector.get();
   } else {
@@ -305,7 +339,29 @@ std::string ReferenceEvaluator::optional_metric(const Element& e) const {
   return std::string(e.labels.get(tsdb::kMetricName));
 }
 
-/// histogram_quantile and histogram_fraction of classic histograms.
+/// A number out of each native histogram.
+Result<Vector> ReferenceEvaluator::histogram_numbers(const Call& c, const Moment& at) {
+  Vector out;
+  for (Element& e : TRY(vector(*c.arguments[0], at))) {
+    if (e.histogram == nullptr) continue;
+    const ReferenceHistogram& h = *e.histogram;
+    switch (c.function.id) {
+      case FunctionId::kHistogramCount: e.value = h.count; break;
+      case FunctionId::kHistogramSum: e.value = h.sum; break;
+      case FunctionId::kHistogramAvg: e.value = h.sum / h.count; break;
+      case FunctionId::kHistogramStddev: e.value = std::sqrt(variance_of_histogram(h)); break;
+      default: e.value = variance_of_histogram(h); break;
+    }
+    e.histogram = nullptr;
+    // Type and unit stay, unless names go when the query ends.
+    if (!settings_.delays_name_removal) e.labels = e.labels.drop({"__name__"});
+    e.drops_name = true;
+    out.push_back(std::move(e));
+  }
+  return out;
+}
+
+/// histogram_quantile and histogram_fraction, of classic histograms and native ones.
 Result<Vector> ReferenceEvaluator::histogram_call(const Call& c, const Moment& at) {
   const bool is_quantile = c.function.id == FunctionId::kHistogramQuantile;
   const Expr& operand = *c.arguments.back();
@@ -314,7 +370,12 @@ Result<Vector> ReferenceEvaluator::histogram_call(const Call& c, const Moment& a
   if (is_quantile) annotator_.warn_quantile(first, c.arguments[0]->source);
 
   std::vector<std::pair<Element, std::vector<Bucket>>> histograms;
+  Vector natives;
   for (Element& e : TRY(vector(operand, at))) {
+    if (e.histogram != nullptr) {
+      natives.push_back(std::move(e));
+      continue;
+    }
     const std::string le(e.labels.get("le"));
     const std::string metric = optional_metric(e);
     const std::optional<double> upper = bound_of(le);
@@ -333,6 +394,24 @@ Result<Vector> ReferenceEvaluator::histogram_call(const Call& c, const Moment& a
     found->second.push_back({.upper = *upper, .count = count});
   }
   Vector out;
+  for (Element& e : natives) {
+    const std::string metric = optional_metric(e);
+    const std::string suffix = metric.empty() ? "" : " for metric name " + quote(metric);
+    const auto same = std::ranges::find_if(
+        histograms, [&](const auto& classic) { return classic.first.labels == e.labels; });
+    if (same != histograms.end()) {
+      annotator_.warn("vector contains a mix of classic and native histograms" + suffix,
+                      operand.source);
+      histograms.erase(same);
+      continue;
+    }
+    std::string info;
+    e.value = is_quantile ? quantile_of_histogram(first, *e.histogram, info)
+                          : fraction_of_histogram(first, second, *e.histogram, info);
+    if (!info.empty()) annotator_.inform(info + suffix, operand.source);
+    e.histogram = nullptr;
+    out.push_back(nameless(std::move(e)));
+  }
   for (auto& [element, buckets] : histograms) {
     Element e = element;
     if (is_quantile) {

@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "query/parse/ast.h"
+#include "tests/query/reference_histogram.h"
 #include "tsdb/labels.h"
 #include "tsdb/sample.h"
 
@@ -19,6 +20,7 @@ struct Element {
   tsdb::Labels labels;
   double value = 0;
   bool drops_name = false;  ///< With delayed name removal: the name goes when the query ends.
+  HistogramPtr histogram = nullptr;  ///< Null: the value counts.
 };
 using Vector = std::vector<Element>;
 
@@ -29,6 +31,7 @@ struct Window {
   Timestamp start;
   Timestamp end;
   std::vector<tsdb::Sample> samples;
+  std::vector<HistogramSample> histograms = {};
 };
 
 /// Neumaier's sum: what was lost to rounding is kept apart.
