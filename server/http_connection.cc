@@ -88,36 +88,37 @@ class Answer final {
   std::atomic<bool> sent_{false};
 };
 
-/// Carries one piece of a streamed body to its connection's thread. The connection's last reference
-/// must go there too, also when the piece never comes.
-class PieceCarrier final {
+/// Carries what somebody else found (a piece of a streamed body, a verdict) to its connection's
+/// thread. The connection's last reference must go there too, also when nothing ever comes.
+template <typename Load>
+class Carrier final {
  public:
-  PieceCarrier(std::shared_ptr<HttpConnection> connection,
-               void (HttpConnection::*deliver)(Result<std::string>))
+  using Deliver = void (HttpConnection::*)(Load);
+  Carrier(std::shared_ptr<HttpConnection> connection, Deliver deliver)
       : connection_(std::move(connection)), deliver_(deliver) {}
-  ~PieceCarrier() {
+  ~Carrier() {
     if (!connection_) return;
     const auto executor = connection_->worker().context().get_executor();
     net::post(executor, [connection = std::move(connection_)] {});
   }
-  void carry(Result<std::string> piece) {
-    CHECK(connection_ != nullptr, "a piece is delivered once");
+  void carry(Load load) {
+    CHECK(connection_ != nullptr, "a load is delivered once");
     const auto executor = connection_->worker().context().get_executor();
     net::post(executor, [connection = std::move(connection_), deliver = deliver_,
-                         carried = std::move(piece)]() mutable {
+                         carried = std::move(load)]() mutable {
       (connection.get()->*deliver)(std::move(carried));
     });
   }
 
  private:
   std::shared_ptr<HttpConnection> connection_;
-  void (HttpConnection::* const deliver_)(Result<std::string>);
+  const Deliver deliver_;
 };
 
 }  // namespace
 
 HttpConnection::HttpConnection(std::shared_ptr<HttpWorker> worker, Tcp::socket socket)
-    : worker_(std::move(worker)), state_(worker_->state()), socket_(std::move(socket)) {
+    : worker_(std::move(worker)), state_(worker_->state()), net_(std::move(socket)) {
   buffer_.reserve(kReadBufferBytes);
 }
 
@@ -128,10 +129,35 @@ HttpConnection::~HttpConnection() {
 
 void HttpConnection::start() {
   error_code ignored;
-  socket_.set_option(Tcp::no_delay(true), ignored);
-  const Tcp::endpoint peer = socket_.remote_endpoint(ignored);
+  net_.socket().set_option(Tcp::no_delay(true), ignored);
+  const Tcp::endpoint peer = net_.socket().remote_endpoint(ignored);
   peer_ = fmt::format("{}:{}", peer.address().to_string(), peer.port());
   worker_->add(this);
+  if (state_.guard.tls_context) return encrypt();
+  enter(Phase::kIdle, options().idle_timeout);
+  read_some();
+}
+
+void HttpConnection::encrypt() {
+  enter(Phase::kHeader, options().header_timeout);
+  Result<TlsContext> context = state_.guard.tls_context();
+  if (!context.ok()) {
+    state_.log.error("TLS handshake error", {{"peer", peer_}, {"err", context.status().message()}});
+    return close();
+  }
+  welcome_tls(net_, std::move(*context), [self = shared_from_this()](TlsWelcome welcome) {
+    if (!self->closed_) self->on_welcome(welcome);
+  });
+}
+
+void HttpConnection::on_welcome(TlsWelcome welcome) {
+  if (welcome == TlsWelcome::kPlainText) {
+    return fail(400, "Client sent an HTTP request to an HTTPS server.\n");
+  }
+  const auto& allows_names = state_.guard.allows_names;
+  if (welcome == TlsWelcome::kFailed || (allows_names && !allows_names(client_names(net_)))) {
+    return close();
+  }
   enter(Phase::kIdle, options().idle_timeout);
   read_some();
 }
@@ -154,7 +180,7 @@ void HttpConnection::close() {
   if (cancel_) cancel_->cancel();
   stream_.reset();
   error_code ignored;
-  socket_.close(ignored);
+  net_.socket().close(ignored);
 }
 
 void HttpConnection::close_if_idle() {
@@ -169,7 +195,7 @@ void HttpConnection::check_deadline(std::int64_t now_ns) {
 
 void HttpConnection::read_some() {
   reading_ = true;
-  socket_.async_read_some(
+  net_.async_read_some(
       buffer_.prepare(std::max<std::size_t>(buffer_.capacity() - buffer_.size(), 4096)),
       [self = shared_from_this()](error_code error, std::size_t size) {
         self->reading_ = false;
@@ -198,7 +224,7 @@ void HttpConnection::read_header() {
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(options().header_size_max));
   parser_->body_limit(boost::none);  // Decided once we know what is asked for.
-  http::async_read_header(socket_, buffer_, *parser_,
+  http::async_read_header(net_, buffer_, *parser_,
                           [self = shared_from_this()](error_code error, std::size_t) {
                             if (!self->closed_) self->on_header(error);
                           });
@@ -214,7 +240,24 @@ void HttpConnection::on_header(error_code error) {
   }
   if (error) return close();
   if (Status status = fill_request(); !status.ok()) return fail(400, status.message() + "\n");
-  decision_ = state_.dispatch(request_);
+  admit();
+}
+
+/// Before anything of the body is read.
+void HttpConnection::admit() {
+  if (!state_.guard.admit) return on_verdict(std::nullopt);
+  enter(Phase::kHandling, Duration{0});
+  // The verdict may come on any thread; the connection's last reference must go on its own.
+  const auto carrier = std::make_shared<Carrier<std::optional<HttpResponse>>>(
+      shared_from_this(), &HttpConnection::on_verdict);
+  state_.guard.admit(request_, [carrier](std::optional<HttpResponse> refusal) {
+    carrier->carry(std::move(refusal));
+  });
+}
+
+void HttpConnection::on_verdict(std::optional<HttpResponse> refusal) {
+  if (closed_) return;
+  decision_ = refusal ? HttpDecision{.answer = std::move(*refusal)} : state_.dispatch(request_);
   begin_body();
 }
 
@@ -262,7 +305,7 @@ void HttpConnection::begin_body() {
   enter(Phase::kBody, options().body_timeout);
   if (!waits) return read_body();
   static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-  net::async_write(socket_, net::buffer(kContinue),
+  net::async_write(net_, net::buffer(kContinue),
                    [self = shared_from_this()](error_code error, std::size_t) {
                      if (self->closed_) return;
                      if (error) return self->close();
@@ -285,7 +328,7 @@ void HttpConnection::read_known_body(std::size_t received) {
   if (received == length) return handle();
   const std::size_t step = std::min(length - received, kBodyStepBytes);
   request_.body.resize(received + step);
-  net::async_read(socket_, net::buffer(request_.body.data() + received, step),
+  net::async_read(net_, net::buffer(request_.body.data() + received, step),
                   [self = shared_from_this(), received, step](error_code error, std::size_t) {
                     if (self->closed_) return;
                     if (error) return self->close();
@@ -296,7 +339,7 @@ void HttpConnection::read_known_body(std::size_t received) {
 void HttpConnection::read_chunked_body() {
   parser_->body_limit(decision_.body_size_max);
   http::async_read(
-      socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
+      net_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
         if (self->closed_) return;
         if (error == http::error::body_limit) {
           return self->fail(413, fmt::format("the body is above the limit of {} bytes\n",
@@ -334,6 +377,7 @@ void HttpConnection::answer(HttpResponse response) {
   if (closed_) return;
   if (state_.draining.load()) keep_alive_ = false;
   response_ = std::move(response);
+  if (state_.guard.decorate) state_.guard.decorate(response_);
   const Persistence persistence = !keep_alive_   ? Persistence::kClose
                                   : is_http_1_0_ ? Persistence::kKeepAnnounced
                                                  : Persistence::kKeep;
@@ -361,7 +405,7 @@ void HttpConnection::write_some() {
   const std::size_t body_begin = written_ < head_.size() ? 0 : written_ - head_.size();
   const std::array<net::const_buffer, 2> parts = {net::buffer(head_) + written_,
                                                   net::buffer(response_.body) + body_begin};
-  socket_.async_write_some(parts, [self = shared_from_this()](error_code error, std::size_t size) {
+  net_.async_write_some(parts, [self = shared_from_this()](error_code error, std::size_t size) {
     if (self->closed_) return;
     if (error) return self->close();
     self->written_ += size;
@@ -374,8 +418,8 @@ void HttpConnection::write_some() {
 
 void HttpConnection::ask_for_piece() {
   enter(Phase::kHandling, Duration{0});
-  const auto carrier =
-      std::make_shared<PieceCarrier>(shared_from_this(), &HttpConnection::write_piece);
+  const auto carrier = std::make_shared<Carrier<Result<std::string>>>(shared_from_this(),
+                                                                      &HttpConnection::write_piece);
   // A copy: the stream must outlive its own call, whatever becomes of the connection meanwhile.
   const std::shared_ptr<BodyStream> stream = stream_;
   stream->next([carrier](Result<std::string> piece) { carrier->carry(std::move(piece)); });
@@ -408,7 +452,7 @@ void HttpConnection::on_written() {
   // Closing now would reset the connection and could destroy the answer on its way: let the client
   // finish sending first, within bounds.
   error_code ignored;
-  socket_.shutdown(Tcp::socket::shutdown_send, ignored);
+  net_.socket().shutdown(Tcp::socket::shutdown_send, ignored);
   enter(Phase::kLingering, seconds(2));
   buffer_.consume(buffer_.size());
   linger();
@@ -423,17 +467,17 @@ void HttpConnection::next_request() {
   // The read that watched the client becomes the idle read; if the next request is already here,
   // it is called back first, as it owns the buffer.
   error_code ignored;
-  if (buffer_.size() > 0) socket_.cancel(ignored);
+  if (buffer_.size() > 0) net_.socket().cancel(ignored);
 }
 
 void HttpConnection::linger() {
-  socket_.async_read_some(buffer_.prepare(kReadBufferBytes),
-                          [self = shared_from_this()](error_code error, std::size_t size) {
-                            if (self->closed_) return;
-                            self->lingered_ += size;
-                            if (error || self->lingered_ > kLingerBytesMax) return self->close();
-                            self->linger();
-                          });
+  net_.async_read_some(buffer_.prepare(kReadBufferBytes),
+                       [self = shared_from_this()](error_code error, std::size_t size) {
+                         if (self->closed_) return;
+                         self->lingered_ += size;
+                         if (error || self->lingered_ > kLingerBytesMax) return self->close();
+                         self->linger();
+                       });
 }
 
 }  // namespace tarsier::server

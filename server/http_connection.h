@@ -13,6 +13,8 @@
 
 #include "base/http.h"
 #include "server/http_worker.h"
+#include "server/net_stream.h"
+#include "server/tls_welcome.h"
 
 namespace tarsier::server {
 
@@ -47,11 +49,15 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   enum class Phase : unsigned char { kIdle, kHeader, kBody, kHandling, kWriting, kLingering };
 
   void enter(Phase phase, Duration timeout);
+  void encrypt();
+  void on_welcome(TlsWelcome welcome);
   void read_some();
   void on_bytes(boost::system::error_code error, std::size_t size);
   void read_header();
   void on_header(boost::system::error_code error);
   Status fill_request();
+  void admit();
+  void on_verdict(std::optional<HttpResponse> refusal);
   void begin_body();
   void read_body();
   void read_known_body(std::size_t received);
@@ -67,7 +73,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   const std::shared_ptr<HttpWorker> worker_;
   HttpServerState& state_;
-  boost::asio::ip::tcp::socket socket_;
+  NetStream net_;
   boost::beast::flat_buffer buffer_;
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
   Phase phase_ = Phase::kIdle;

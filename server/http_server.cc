@@ -110,10 +110,12 @@ void HttpServer::Impl::close_connections(HttpWorker::Which which) {
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(HttpServerOptions options,
-                                                       HttpDispatch dispatch, Logger& log) {
+                                                       HttpDispatch dispatch, Logger& log,
+                                                       HttpGuard guard) {
   CHECK(options.thread_count > 0 && dispatch);
   auto impl = std::make_unique<Impl>();
-  impl->state = std::make_shared<HttpServerState>(std::move(options), std::move(dispatch), log);
+  impl->state = std::make_shared<HttpServerState>(std::move(options), std::move(dispatch),
+                                                  std::move(guard), log);
   for (std::size_t i = 0; i < impl->state->options.thread_count; ++i) {
     impl->workers.push_back(std::make_shared<HttpWorker>(impl->state));
   }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/result.h"
+#include "server/tls.h"
 
 namespace tarsier::server {
 
@@ -42,6 +44,19 @@ struct HttpDecision {
   HttpResponse answer;   ///< When there is no handler.
 };
 
+/// Who may connect and ask; null members: everybody, without encryption.
+struct HttpGuard {
+  /// For the next connection. An error closes it.
+  std::function<Result<TlsContext>()> tls_context;
+  /// Whether a client with these names in its certificate may go on.
+  std::function<bool(const std::vector<std::string>& names)> allows_names;
+  /// Tells nothing when the request, of which only the header is here, may pass; else the answer.
+  /// May tell later, on any thread.
+  std::function<void(const HttpRequest&, std::function<void(std::optional<HttpResponse>)>)> admit;
+  /// Has the last word on every answer. On any thread.
+  std::function<void(HttpResponse&)> decorate;
+};
+
 /// Decides by method, path, URL parameters and headers; the body is still empty. Called on network
 /// threads, several at once; must not block.
 using HttpDispatch = std::function<HttpDecision(const HttpRequest&)>;
@@ -55,7 +70,8 @@ class HttpServer final {
  public:
   /// Binds and listens; kIo when an address is taken.
   static Result<std::unique_ptr<HttpServer>> listen(HttpServerOptions options,
-                                                    HttpDispatch dispatch, Logger& log);
+                                                    HttpDispatch dispatch, Logger& log,
+                                                    HttpGuard guard = {});
   /// Cuts off whatever is left. Every responder must have been called or dropped by then, or must
   /// be so soon after its token is cancelled.
   ~HttpServer();

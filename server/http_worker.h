@@ -25,11 +25,12 @@ namespace tarsier::server {
 
 /// What every worker and connection of one server may look at. Outlives them all.
 struct HttpServerState final {
-  HttpServerState(HttpServerOptions o, HttpDispatch d, Logger& l)
-      : options(std::move(o)), dispatch(std::move(d)), log(l) {}
+  HttpServerState(HttpServerOptions o, HttpDispatch d, HttpGuard g, Logger& l)
+      : options(std::move(o)), dispatch(std::move(d)), guard(std::move(g)), log(l) {}
 
   const HttpServerOptions options;
   const HttpDispatch dispatch;
+  const HttpGuard guard;
   Logger& log;
   std::atomic<bool> draining{false};
   Counter accepted;

@@ -34,6 +34,7 @@
 #include "server/status_api.h"
 #include "server/url.h"
 #include "server/version.h"
+#include "server/web_access.h"
 #include "tsdb/db.h"
 #include "tsdb/opening.h"
 
@@ -76,6 +77,7 @@ struct Tarsier::Impl {
 
   query::ApiClock api_clock();
   void start_engine();
+  Result<HttpGuard> make_guard();
   Status listen();
   Status open_storage();
   void start_rooms();
@@ -111,6 +113,7 @@ struct Tarsier::Impl {
   std::unique_ptr<ThreadPool> query_pool;
   std::unique_ptr<Doors> doors;
   std::unique_ptr<Router> router;
+  std::unique_ptr<WebAccess> access;
   std::unique_ptr<HttpServer> http;
   Deadlines deadlines;
   Scheduler maintenance{"maintenance"};  ///< Storage: long tasks.
@@ -139,6 +142,26 @@ void Tarsier::Impl::start_engine() {
       .thread_count = query_thread_count(flags), .queue_size_max = kQueryQueueMax});
   early = std::make_unique<EarlyReads>(*engine, opening, query_api_options(flags), api_clock());
   scheduler.add([this](Timestamp t) { return deadlines.run_due(t); });
+}
+
+/// What --web.config.file asks for.
+Result<HttpGuard> Tarsier::Impl::make_guard() {
+  const std::string& path = flags.text("web.config.file");
+  if (path.empty()) return HttpGuard();
+  access = TRY(WebAccess::open(path, *files, log, draw_hash_key(), monotonic_ns));
+  log.info("TLS is " + std::string(access->has_tls() ? "enabled." : "disabled."), {{"file", path}});
+  HttpGuard guard;
+  if (access->has_tls()) {
+    guard.tls_context = [this] { return access->tls_context(); };
+    guard.allows_names = [this](const std::vector<std::string>& names) {
+      return access->allows_names(names);
+    };
+  }
+  guard.admit = [this](const HttpRequest& request, const WebAccess::Verdict& verdict) {
+    access->admit(request, verdict);
+  };
+  guard.decorate = [this](HttpResponse& response) { access->decorate(response); };
+  return guard;
 }
 
 /// The listener is up before storage is, so that a replay can be watched.
@@ -172,9 +195,11 @@ Status Tarsier::Impl::listen() {
             .query_pool = query_pool.get(),
             .external = external});
   add_routes(*router, *doors);
+  HttpGuard guard = TRY(make_guard());
   http = TRY(HttpServer::listen(
       http_server_options(flags),
-      [this](const HttpRequest& request) { return router->decide(request); }, log));
+      [this](const HttpRequest& request) { return router->decide(request); }, log,
+      std::move(guard)));
   for (const std::string& address : http->addresses()) {
     log.info("Listening", {{"address", address}});
   }
