@@ -359,6 +359,15 @@ std::vector<std::pair<std::string, Metadata>> Db::metadata() const {
   return impl_->head->metadata();
 }
 
+std::vector<SeriesExemplars> Db::exemplars(const std::vector<std::vector<Matcher>>& selectors,
+                                           TimeRange range) const {
+  return impl_->head->exemplars().select(selectors, range);
+}
+
+void Db::set_exemplars_max(std::size_t exemplars_max) {
+  impl_->head->exemplars().set_capacity(exemplars_max);
+}
+
 Timestamp Db::oldest_time() const {
   Timestamp oldest = kMaxTimestamp;
   const auto blocks = impl_->blocks->blocks();  // Held while it is walked: it may be replaced.

@@ -12,6 +12,8 @@
 #include "base/thread_pool.h"
 #include "base/time.h"
 #include "tsdb/appender.h"
+#include "tsdb/exemplar.h"
+#include "tsdb/matcher.h"
 #include "tsdb/options.h"
 #include "tsdb/querier.h"
 
@@ -115,6 +117,12 @@ class Db final : public Queryable {
   /// Metadata of the head's series by metric name, for /api/v1/metadata: name, then every distinct
   /// entry.
   std::vector<std::pair<std::string, Metadata>> metadata() const;
+  /// The stored exemplars in `range` (both ends inclusive) of the series that pass all matchers of
+  /// one of `selectors`, by series labels and time.
+  std::vector<SeriesExemplars> exemplars(const std::vector<std::vector<Matcher>>& selectors,
+                                         TimeRange range) const;
+  /// As Options::exemplars_max; the newest that fit stay. From any thread.
+  void set_exemplars_max(std::size_t exemplars_max);
   /// Milliseconds since epoch of the oldest sample anywhere; kMaxTimestamp when empty.
   Timestamp oldest_time() const;
   void collect(MetricWriter& out) const;

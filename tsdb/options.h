@@ -37,6 +37,8 @@ struct Options {
   WalSync wal_sync = WalSync::kCommit;
   /// Snappy, because Prometheus before 2.46 skips zstd records without a word.
   WalCompression wal_compression = WalCompression::kSnappy;
+  /// Exemplars of all series together; the oldest go first. 0 stores none.
+  std::size_t exemplars_max = 100'000;
   /// Length and alignment of the blocks cut from the head. Only tests change it.
   Duration block_range = hours(2);
   /// Compaction of blocks stops at this length. Prometheus' default is a tenth of the retention.

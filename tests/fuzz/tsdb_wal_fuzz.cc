@@ -5,6 +5,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/log_tools.h"
+#include "tsdb/wal/histogram_record.h"
 #include "tsdb/wal/record.h"
 #include "tsdb/wal/repair.h"
 
@@ -42,8 +43,16 @@ void decode(Bytes record) {
     case RecordType::kTombstones: static_cast<void>(decode_tombstones(record, tombstones)); return;
     case RecordType::kExemplars: static_cast<void>(decode_exemplars(record, exemplars)); return;
     case RecordType::kMetadata: static_cast<void>(decode_metadata(record, metadata)); return;
-    default: static_cast<void>(newest_histogram_time(record)); return;
+    default: break;
   }
+  static_cast<void>(newest_histogram_time(record));
+  std::vector<RefHistogram> histograms;
+  if (!is_histogram_record(record_type(record))) return;
+  if (!decode_histograms(record, histograms).ok() || histograms.empty()) return;
+  std::vector<RefHistogram> second;
+  encode_histograms(histograms, record_type_of(histograms[0].histogram), again);
+  CHECK(decode_histograms(as_bytes(again), second).ok());
+  CHECK(is_same(second.at(0).histogram, histograms[0].histogram));
 }
 
 std::vector<std::string> read_all(FileSystem& files, std::optional<tsdb::LogDamage>& damage) {

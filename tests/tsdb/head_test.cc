@@ -327,7 +327,8 @@ TEST_F(HeadTest, CutsChunksAsPrometheusDoes) {
   Head::ChunksInRange chunks;
   head_->find_chunks(0, {}, chunks);
   ASSERT_EQ(chunks.sealed.size(), 4u);  // Two hours at 15 s: four times 120.
-  for (const SealedChunk* chunk : chunks.sealed) EXPECT_EQ(chunk->sample_count, 120);
+  for (const SealedChunk* chunk : chunks.sealed)
+    EXPECT_EQ(load_be<std::uint16_t>(chunk->bytes().data()), 120);
   EXPECT_EQ(chunks.sealed.back()->min_t(), 0);
   EXPECT_GT(chunks.open_bytes, 0u);
 
@@ -335,7 +336,7 @@ TEST_F(HeadTest, CutsChunksAsPrometheusDoes) {
   for (std::int64_t i = 0; i < 500; ++i) append(labels, i, 1);
   head_->find_chunks(0, {}, chunks);
   ASSERT_EQ(chunks.sealed.size(), 4u);
-  EXPECT_EQ(chunks.sealed[0]->sample_count, 120);
+  EXPECT_EQ(load_be<std::uint16_t>(chunks.sealed[0]->bytes().data()), 120);
 
   make({});  // Noise: no sample is added to more than 1005 bytes.
   std::mt19937_64 random(1);

@@ -3,12 +3,14 @@
 #include <cmath>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/support/log_tools.h"
 #include "tsdb/sample.h"
+#include "tsdb/wal/histogram_record.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -215,6 +217,72 @@ TEST(WalRecord, KnowsWhichTypesItSkips) {
     EXPECT_EQ(is_decoded(record_type(as_bytes(record))), decoded) << type;
   }
   EXPECT_EQ(record_type({}), RecordType::kUnknown);
+}
+
+/// One histogram of type 7 and 9, put together by hand from the format's tables.
+const char* const kHistogramsHex =
+    "07 0000000000000007 0000018bcfe56800"
+    "00 00 00 02 3f50624dd2f1a9fc 01 06 4025000000000000"  // Schema 1, 0.001, 1 in zero, 6, 10.5.
+    "02 00 02 02 01 00 03 04 01 02 00";                    // Spans 0+2, 1+1; 2 -1 1; no negative.
+const char* const kCustomHistogramsHex =
+    "09 0000000000000007 0000018bcfe56800"
+    "00 00 00 69 0000000000000000 00 02 3ff0000000000000"  // Schema -53.
+    "01 00 01 00 01 04 00 01 3fe0000000000000";            // Span 0+1; 2; one bound, 0.5.
+
+TEST(WalRecord, EncodesHistogramsAsPrometheusDoes) {
+  IntegerHistogram h;
+  h.layout.schema = 1;
+  h.layout.zero_threshold = 0.001;
+  h.layout.positive_spans = {{0, 2}, {1, 1}};
+  h.positive_deltas = {2, -1, 1};
+  h.zero_count = 1;
+  h.count = 6;
+  h.sum = 10.5;
+  IntegerHistogram custom;
+  custom.layout.schema = kCustomBucketsSchema;
+  custom.layout.positive_spans = {{0, 1}};
+  custom.layout.custom_bounds = {0.5};
+  custom.positive_deltas = {2};
+  custom.count = 2;
+  custom.sum = 1;
+  const Timestamp t{1700000000000};
+  const std::vector<RefHistogram> histograms = {{SeriesRef{7}, t, h}, {SeriesRef{7}, t, custom}};
+  for (const auto& [type, hex, expected] :
+       {std::tuple{RecordType::kHistograms, kHistogramsHex, &h},
+        std::tuple{RecordType::kCustomHistograms, kCustomHistogramsHex, &custom}}) {
+    std::string record;
+    encode_histograms(histograms, type, record);
+    EXPECT_EQ(record, from_hex(hex));
+    std::vector<RefHistogram> decoded;
+    ASSERT_TRUE(decode_histograms(as_bytes(record), decoded).ok());
+    ASSERT_EQ(decoded.size(), 1u);
+    EXPECT_TRUE(is_same(decoded[0].histogram, *expected));
+    EXPECT_EQ(decoded[0].t, t);
+    EXPECT_EQ(decoded[0].ref, SeriesRef{7});
+    for (std::size_t i = 1; i < record.size(); ++i) {
+      (void)decode_histograms(as_bytes(record).first(i), decoded).ok();
+    }
+  }
+}
+
+TEST(WalRecord, ReadsFloatHistogramsWithStartTimes) {
+  // Two entries: series 7 at 1000 (started at 500), series 9 at 1010 (the same start).
+  const std::string front = "02 00 0000000000000000 0000000000000000 4000000000000000";
+  const std::string back = "3ff0000000000000 01 00 01 00 01 4000000000000000 00";
+  const std::string record =
+      from_hex("0d 0e d00f e807 " + front + back + "04 14 01" + front + back);
+  std::vector<RefHistogram> decoded;
+  const Status status = decode_histograms(as_bytes(record), decoded);
+  ASSERT_TRUE(status.ok()) << status.message();
+  ASSERT_EQ(decoded.size(), 2u);
+  EXPECT_EQ(decoded[0].ref, SeriesRef{7});
+  EXPECT_EQ(decoded[0].t, Timestamp{1000});
+  EXPECT_EQ(decoded[1].ref, SeriesRef{9});
+  EXPECT_EQ(decoded[1].t, Timestamp{1010});
+  const auto& h = std::get<FloatHistogram>(decoded[1].histogram);
+  EXPECT_EQ(h.hint, CounterResetHint::kNotReset);
+  EXPECT_EQ(h.count, 2);
+  EXPECT_EQ(h.positive_counts, (std::vector<double>{2}));
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "tsdb/block/chunk_files.h"
+#include "tsdb/head/batch_records.h"
 #include "tsdb/head/head_appender.h"
 
 namespace tarsier::tsdb {
@@ -38,33 +38,10 @@ std::int64_t estimate_end(std::int64_t start, std::int64_t newest, std::int64_t 
 
 HeadGeneration::~HeadGeneration() { table.reclaim(std::move(removed)); }
 
-/// Holds the lock of the shard of one slot after the other. Neighbouring slots share it, so a
-/// batch of series that were created together changes locks rarely.
-class Head::ShardLock final {
- public:
-  explicit ShardLock(const Head& head) : head_(head) {}
-  ~ShardLock() NO_THREAD_SAFETY_ANALYSIS {
-    if (held_ != nullptr) held_->unlock();
-  }
-  ShardLock(const ShardLock&) = delete;
-  ShardLock& operator=(const ShardLock&) = delete;
-
-  void hold(Slot slot) NO_THREAD_SAFETY_ANALYSIS {
-    Mutex* const wanted = &head_.shard_of(slot);
-    if (wanted == held_) return;
-    if (held_ != nullptr) held_->unlock();
-    held_ = wanted;
-    held_->lock();
-  }
-
- private:
-  const Head& head_;
-  Mutex* held_ = nullptr;
-};
-
 Head::Head(const Options& options)
     : range_ms_(options.block_range.ms),
       table_(options),
+      exemplars_(options.exemplars_max),
       generation_(std::make_shared<HeadGeneration>(table_, INT64_MIN)) {
   CHECK(range_ms_ > 0);
 }
@@ -110,9 +87,21 @@ void Head::revive(HeadBatch& batch) {
     batch.slots[i] = *slot;
     batch.samples[i].ref = SeriesRef{table_.info(*slot).ref};
   }
+  for (std::size_t i = 0; i < batch.histogram_slots.size(); ++i) {
+    RefHistogram& one = batch.histograms[i];
+    if (table_.find(one.ref) == batch.histogram_slots[i]) continue;
+    const Result<Slot> slot = table_.resolve(table_.labels(batch.histogram_slots[i]));
+    if (!slot.ok()) {
+      one.t = kMinTimestamp;
+      continue;
+    }
+    batch.histogram_slots[i] = *slot;
+    one.ref = SeriesRef{table_.info(*slot).ref};
+  }
 }
 
-Result<LogPosition> Head::log_batch(const HeadBatch& batch, const EncodedRecord* samples) {
+Result<LogPosition> Head::log_batch(const HeadBatch& batch,
+                                    const std::deque<EncodedRecord>& samples) {
   if (log_ == nullptr) return LogPosition{};
   // New series of every appender so far go in front: so no sample is in the log before its series,
   // whoever created it, and series cost one record per commit.
@@ -134,7 +123,7 @@ Result<LogPosition> Head::log_batch(const HeadBatch& batch, const EncodedRecord*
     encode_metadata(batch.metadata, plain.emplace_back());
     add();
   }
-  if (samples != nullptr) records.push_back(samples);
+  for (const EncodedRecord& record : samples) records.push_back(&record);
   if (records.empty()) return LogPosition{};
   Result<LogPosition> position = log_->append(records);
   if (!position.ok()) table_.put_back(std::move(new_series));
@@ -146,24 +135,31 @@ LogPosition Head::log_end() const {
 }
 
 Result<LogPosition> Head::commit(HeadBatch& batch, std::uint64_t removal_count) {
-  std::string plain;
-  EncodedRecord record;
+  std::deque<EncodedRecord> records;
   const auto encode = [&] {
-    plain.clear();
-    encode_samples(batch.samples, plain);
-    record.encode(as_bytes(plain), log_->compression());
+    records.clear();
+    encode_batch(batch, log_->compression(), records);
   };
-  const bool has_samples = !batch.samples.empty();
-  if (has_samples && log_ != nullptr) encode();  // The expensive part, before the lock.
+  if (log_ != nullptr) encode();  // The expensive part, before the lock.
 
   MutexLock lock(commit_mutex_);
   if (removal_count != this->removal_count()) {
     revive(batch);
-    if (has_samples && log_ != nullptr) encode();
+    if (log_ != nullptr) encode();
   }
-  const LogPosition position = TRY(log_batch(batch, has_samples ? &record : nullptr));
+  const LogPosition position = TRY(log_batch(batch, records));
   batch.refused.clear();
-  apply(batch.slots, batch.samples, &batch.refused);
+  for (std::size_t i = 0; i < batch.run_count(); ++i) {
+    const HeadBatch::Run run = batch.run(i);
+    apply(std::span(batch.slots).subspan(run.samples_begin, run.sample_count),
+          std::span(batch.samples).subspan(run.samples_begin, run.sample_count), &batch.refused);
+    if (run.histogram_count == 0) continue;
+    apply_histograms(
+        std::span(batch.histogram_slots).subspan(run.histograms_begin, run.histogram_count),
+        std::span(batch.histograms).subspan(run.histograms_begin, run.histogram_count),
+        &batch.refused);
+  }
+  apply_exemplars(batch);
   metrics_.samples_lost_to_races.add(batch.refused.size());
   for (const RefMetadata& metadata : batch.metadata) apply_metadata(metadata);
   return position;
@@ -176,7 +172,7 @@ void Head::apply(std::span<const Slot> slots, std::span<const RefSample> samples
   std::int64_t oldest = min_time();
   std::int64_t newest = max_time();
   std::size_t appended = 0;
-  ShardLock shard(*this);
+  ShardLock shard(shards_);
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (i + kPrefetchRecords < slots.size()) {
       __builtin_prefetch(&table_.record(slots[i + kPrefetchRecords]), 1);
@@ -213,11 +209,14 @@ AppendOutcome Head::append_to(Slot slot, Sample sample, Lane& lane) {
   SeriesRecord& record = table_.record(slot);
   if (sample.t.ms <= record.chunk.t) {
     if (sample.t.ms < record.chunk.t) return AppendOutcome::kOutOfOrder;
-    return std::bit_cast<std::uint64_t>(sample.v) == record.chunk.value_bits
+    return std::bit_cast<std::uint64_t>(sample.v) == record.chunk.value_bits &&
+                   !record.newest_is_histogram()
                ? AppendOutcome::kIgnored
                : AppendOutcome::kDuplicate;
   }
   if (record.chunk.t == kNoSample) ++lane.first_sample_count;
+  if (record.newest_is_histogram()) [[unlikely]]
+    end_histograms(slot, lane);
   if (record.has_open_chunk() &&
       (sample.t.ms >= record.next_at || record.chunk.sample_count >= 2 * kSamplesPerChunk ||
        record.chunk.byte_count() > kOpenChunkBytesMax)) {
@@ -289,7 +288,6 @@ void Head::seal(Slot slot, Lane& lane) {
   chunk.header = {info.ref, Timestamp{record.chunk_start}, Timestamp{record.chunk.t},
                   static_cast<std::uint8_t>(ChunkEncoding::kXor), false};
   chunk.size = record.chunk.byte_count();
-  chunk.sample_count = record.chunk.sample_count;
   const auto [sealed, data] = lane.sealed.window(window_end(record.chunk_start)).allocate(chunk);
   sealed->previous = info.newest_sealed;
   sealed->previous_max_t = info.newest_sealed_max_t;
@@ -361,6 +359,7 @@ void Head::finish_replay() {
 void Head::capture(Capture& capture) const {
   std::vector<Slot>& slots = capture.slots;
   capture.newest.clear();
+  capture.mixed.clear();
   capture.newest.reserve(slots.size());
   std::size_t kept = 0;
   for (std::size_t i = 0; i < slots.size(); ++i) {
@@ -369,7 +368,11 @@ void Head::capture(Capture& capture) const {
     }
     const XorState& chunk = table_.record(slots[i]).chunk;
     if (chunk.t == kNoSample || chunk.t < capture.min_time) continue;
-    capture.newest.push_back({chunk.t, chunk.value_bits});
+    const SeriesRecord& record = table_.record(slots[i]);
+    const std::uint64_t bits =
+        record.newest_is_histogram() ? Newest::kLookIntoChunk : chunk.value_bits;
+    if (record.has_histograms != 0) capture.mixed.push_back(static_cast<std::uint32_t>(kept));
+    capture.newest.push_back({chunk.t, bits});
     slots[kept++] = slots[i];
   }
   slots.resize(kept);
@@ -399,10 +402,11 @@ Status Head::snapshot(std::vector<Capture>& captures,
 void Head::find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const {
   out.sealed.clear();
   out.open_bytes = 0;
+  out.open_encoding = ChunkEncoding::kXor;
   const SealedChunk* sealed = nullptr;
   std::int64_t max_t = 0;
   {
-    ShardLock shard(*this);
+    ShardLock shard(shards_);
     shard.hold(slot);
     const SeriesRecord& record = table_.record(slot);
     const SeriesInfo& info = table_.info(slot);
@@ -415,6 +419,7 @@ void Head::find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const {
       open_.copy(record.place.first, record.chunk.sample_count,
                  std::span(out.open).first(out.open_bytes));
     }
+    copy_open_histogram(record, range, out);
   }
   while (sealed != nullptr && max_t >= range.min.ms) {
     if (sealed->min_t() <= range.max.ms) out.sealed.push_back(sealed);
@@ -437,13 +442,14 @@ void Head::freeze_before(Timestamp end) {
   const std::size_t slot_count = table_.slot_count();
   for (std::size_t begin = 0; begin < slot_count; begin += kSliceSlots) {
     MutexLock lock(commit_mutex_);
-    ShardLock shard(*this);
+    ShardLock shard(shards_);
     for (std::size_t i = begin; i < std::min(begin + kSliceSlots, slot_count); ++i) {
       const auto slot = static_cast<Slot>(i);
       const SeriesRecord& record = table_.record(slot);
-      if (!record.has_open_chunk() || record.chunk.t >= end.ms) continue;
+      if (record.chunk.t >= end.ms) continue;
       shard.hold(slot);
-      seal(slot, lane_);
+      if (record.has_open_chunk()) seal(slot, lane_);
+      if (record.has_open_histogram()) seal_histogram(slot, lane_);
     }
   }
 }
@@ -460,7 +466,7 @@ void Head::truncate_before(Timestamp end) {
     table_.remove_idle(
         static_cast<Slot>(begin), static_cast<Slot>(std::min(begin + kSliceSlots, slot_count)),
         [&](const SeriesRecord& record) {
-          if (record.has_open_chunk()) {
+          if (record.has_open_chunk() || record.has_open_histogram()) {
             oldest_open = std::min(oldest_open, record.chunk_start);
           }
           // A series that never had a sample gets one truncation's time to get one.
@@ -468,6 +474,12 @@ void Head::truncate_before(Timestamp end) {
           return record.chunk.t < end.ms;
         },
         removed);
+    ShardLock shard(shards_);
+    for (const Slot slot : std::span(removed.slots).subspan(before)) {
+      if (!table_.record(slot).newest_is_histogram()) continue;
+      shard.hold(slot);
+      end_histograms(slot, lane_);
+    }
     if (removed.slots.size() > before) removal_count_.fetch_add(1, std::memory_order_release);
   }
   table_.finish_removal(removed);
@@ -495,7 +507,7 @@ bool Head::has_series(SeriesRef ref) const {
 std::size_t Head::bytes() {
   const std::size_t table_bytes = table_.bytes();
   MutexLock lock(commit_mutex_);
-  return table_bytes + open_.bytes() + lane_.sealed.bytes();
+  return table_bytes + open_.bytes() + histograms_.bytes() + lane_.sealed.bytes();
 }
 
 }  // namespace tarsier::tsdb

@@ -3,9 +3,11 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -16,14 +18,19 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "tsdb/appender.h"
+#include "tsdb/block/chunk_files.h"
 #include "tsdb/block/tombstones.h"
 #include "tsdb/db.h"
+#include "tsdb/head/exemplar_ring.h"
 #include "tsdb/head/open_chunks.h"
+#include "tsdb/head/open_histograms.h"
 #include "tsdb/head/sealed_chunks.h"
 #include "tsdb/head/series_growth.h"
 #include "tsdb/head/series_table.h"
+#include "tsdb/head/shard_lock.h"
 #include "tsdb/options.h"
 #include "tsdb/wal/group_commit_log.h"
+#include "tsdb/wal/histogram_record.h"
 #include "tsdb/wal/record.h"
 
 namespace tarsier::tsdb {
@@ -56,11 +63,34 @@ struct HeadBatch {
   std::vector<RefSample> samples;
   std::vector<Slot> slots;  ///< Of each sample.
   std::vector<RefMetadata> metadata;
+  std::vector<RefHistogram> histograms;
+  std::vector<Slot> histogram_slots;
+  std::vector<RefExemplar> exemplars;
+  std::vector<Slot> exemplar_slots;
+
+  /// Samples and histograms are logged and applied run by run, floats first: a barrier ends a run
+  /// where a series would otherwise change its order.
+  struct Barrier {
+    std::size_t samples = 0;
+    std::size_t histograms = 0;
+    bool operator==(const Barrier&) const = default;
+  };
+  std::vector<Barrier> barriers;
+  struct Run {
+    std::size_t samples_begin;
+    std::size_t sample_count;
+    std::size_t histograms_begin;
+    std::size_t histogram_count;
+  };
+  std::size_t run_count() const;
+  Run run(std::size_t i) const;
+
   std::vector<LateRefusal> refused;  ///< Filled by the commit.
 };
 
 struct HeadMetrics {
-  Counter samples_appended;
+  Counter samples_appended;  ///< Floats.
+  Counter histograms_appended;
   Counter samples_lost_to_races;  ///< Valid when queued, not any more at the commit.
   Counter out_of_order;
   Counter out_of_bounds;
@@ -123,6 +153,11 @@ class Head final {
   /// Takes over what the lane has. REQUIRES: nobody uses it.
   void merge_lane(ReplayLane& lane) EXCLUDES_LOCK(commit_mutex_);
   void replay_metadata(std::span<const RefMetadata> metadata);
+  /// Returns how many are none. What is of one series must come in log order: floats that came
+  /// before are to be in the head already if `may_follow_floats`.
+  std::size_t replay_histograms(std::span<RefHistogram> histograms) EXCLUDES_LOCK(commit_mutex_);
+  bool may_follow_floats(std::span<const RefHistogram> histograms) const;
+  void replay_exemplars(std::span<const RefExemplar> exemplars);
   /// Takes what came before in the log, and nothing that comes after.
   void replay_tombstones(std::span<const RefTombstone> tombstones) EXCLUDES_LOCK(commit_mutex_);
   void finish_replay();
@@ -131,7 +166,8 @@ class Head final {
 
   struct Newest {
     std::int64_t t;
-    std::uint64_t value_bits;
+    std::uint64_t value_bits;  ///< kLookIntoChunk: it may be a histogram.
+    static constexpr std::uint64_t kLookIntoChunk = 0x7ff4'6869'7374'6f67;
   };
   /// One selection's part of a snapshot. Capturing takes slots of series without a sample at or
   /// after `min_time` out of `slots` and fills in the newest sample of each that stays.
@@ -139,6 +175,7 @@ class Head final {
     std::vector<Slot> slots;
     std::int64_t min_time;
     std::vector<Newest> newest;
+    std::vector<std::uint32_t> mixed;  ///< Which of them may have histograms, ascending.
   };
   /// Lets `find_slots` fill captures with the slots of what is selected, and captures all of them
   /// at one moment between two commits. Called again when a series got its first sample meanwhile,
@@ -150,7 +187,13 @@ class Head final {
     std::vector<const SealedChunk*> sealed;  ///< Newest first.
     std::array<std::byte, 1088> open;        ///< A copy of the open chunk.
     std::size_t open_bytes = 0;              ///< 0: it has none of the range.
-    TimeRange open_range;                    ///< First and last sample of the open chunk.
+    std::string open_histogram;              ///< The copy if the chunk is one of histograms.
+    ChunkEncoding open_encoding = ChunkEncoding::kXor;
+    Chunk open_chunk() const {
+      return {open_encoding, open_encoding == ChunkEncoding::kXor ? Bytes(open).first(open_bytes)
+                                                                  : as_bytes(open_histogram)};
+    }
+    TimeRange open_range;  ///< First and last sample of the open chunk.
   };
   /// REQUIRES: range.min is not before the caller's generation.
   void find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const;
@@ -188,6 +231,14 @@ class Head final {
   std::vector<std::pair<std::string, Metadata>> metadata() const;
   void collect(MetricWriter& out) const;
   HeadMetrics& metrics() { return metrics_; }
+  /// What the newest sample of a series is, if it is a histogram.
+  struct HistogramKind {
+    bool is_float;
+    bool is_gauge;
+  };
+  std::optional<HistogramKind> newest_histogram_kind(Slot slot) const;
+  ExemplarRing& exemplars() { return exemplars_; }
+  const ExemplarRing& exemplars() const { return exemplars_; }
   SeriesTable& table() { return table_; }
   const SeriesTable& table() const { return table_; }
   /// Memory of the head's structures.
@@ -201,14 +252,9 @@ class Head final {
     std::uint64_t first_sample_count = 0;  ///< Series that got their first.
   };
 
-  static constexpr std::size_t kShardCount = 64;
-  static constexpr std::size_t kShardSlots = 256;
-  class ShardLock;
-
-  Mutex& shard_of(Slot slot) const { return shards_[slot / kShardSlots % kShardCount]; }
   void note_replayed(SeriesRef ref);
   void revive(HeadBatch& batch) REQUIRES_LOCK(commit_mutex_);
-  Result<LogPosition> log_batch(const HeadBatch& batch, const EncodedRecord* samples)
+  Result<LogPosition> log_batch(const HeadBatch& batch, const std::deque<EncodedRecord>& samples)
       REQUIRES_LOCK(commit_mutex_);
   /// Samples that do not fit are passed over, and noted in `refused` unless that is null.
   void apply(std::span<const Slot> slots, std::span<const RefSample> samples,
@@ -218,6 +264,14 @@ class Head final {
   /// The same for several in a row; what does not fit is passed over. Returns how many did.
   std::size_t append_run(Slot slot, std::span<const Sample> samples, Lane& lane);
   void seal(Slot slot, Lane& lane);
+  void apply_histograms(std::span<const Slot> slots, std::span<RefHistogram> histograms,
+                        std::vector<LateRefusal>* refused) REQUIRES_LOCK(commit_mutex_);
+  void apply_exemplars(const HeadBatch& batch);
+  AppendOutcome append_histogram_to(Slot slot, Timestamp t, AnyHistogram histogram, Lane& lane);
+  void seal_histogram(Slot slot, Lane& lane);
+  /// The series goes on with floats, or not at all.
+  void end_histograms(Slot slot, Lane& lane);
+  void copy_open_histogram(const SeriesRecord& record, TimeRange range, ChunksInRange& out) const;
   void apply_metadata(const RefMetadata& metadata) EXCLUDES_LOCK(metadata_mutex_);
   void capture(Capture& capture) const REQUIRES_LOCK(commit_mutex_);
 
@@ -233,8 +287,10 @@ class Head final {
   std::atomic<std::uint64_t> removal_count_{0};
 
   mutable Mutex commit_mutex_;
-  mutable std::array<Mutex, kShardCount> shards_;
-  OpenChunks open_;  // Changed under the commit lock and a shard lock.
+  mutable HeadShards shards_;
+  OpenChunks open_;            // Changed under the commit lock and a shard lock.
+  OpenHistograms histograms_;  // As open_.
+  ExemplarRing exemplars_;
   Lane lane_ GUARDED_BY(commit_mutex_);
 
   std::uint64_t newest_replayed_ref_ = 0;

@@ -49,8 +49,13 @@ AppendOutcome HeadAppender::queue(Slot slot, SeriesRef series, Sample sample) {
   // another batch points at something else, or past the end.
   const std::uint32_t mark = std::atomic_ref(record.batch_mark).load(std::memory_order_relaxed);
   const bool is_queued = mark < batch_.slots.size() && batch_.slots[mark] == slot;
-  const Sample newest =
+  if (is_stale_marker(sample.v)) [[unlikely]] {
+    if (const auto outcome = queue_stale(slot, series, sample.t, mark)) return *outcome;
+  }
+  const QueuedHistogram* const histogram = queued_histogram(slot, mark);
+  Sample newest =
       is_queued ? Sample{batch_.samples[mark].t, batch_.samples[mark].v} : newest_sample(record);
+  if (histogram != nullptr) newest = {histogram->t, std::bit_cast<double>(histogram->print)};
   const AppendOutcome outcome = judge(sample, newest, bound_);
   if (outcome != AppendOutcome::kAppended) {
     if (outcome == AppendOutcome::kIgnored) has_ignored_ = true;
@@ -58,6 +63,7 @@ AppendOutcome HeadAppender::queue(Slot slot, SeriesRef series, Sample sample) {
     if (outcome == AppendOutcome::kOutOfBounds) head_.metrics().out_of_bounds.add();
     return outcome;
   }
+  begin_run_if(histogram != nullptr);
   std::atomic_ref(record.batch_mark)
       .store(static_cast<std::uint32_t>(batch_.slots.size()), std::memory_order_relaxed);
   batch_.slots.push_back(slot);
@@ -102,7 +108,8 @@ Labels HeadAppender::labels_of(SeriesRef series) const {
 
 Result<LogPosition> HeadAppender::commit() {
   batch_.refused.clear();
-  if (batch_.samples.empty() && batch_.metadata.empty()) {
+  if (batch_.samples.empty() && batch_.metadata.empty() && batch_.histograms.empty() &&
+      batch_.exemplars.empty()) {
     // A sender that repeats itself may be told "stored" no earlier than the first time: what was
     // ignored is in the log, but perhaps not yet on the disk.
     return std::exchange(has_ignored_, false) ? head_.log_end() : LogPosition{};
@@ -121,6 +128,12 @@ void HeadAppender::clear() {
   batch_.samples.clear();
   batch_.slots.clear();
   batch_.metadata.clear();
+  batch_.histograms.clear();
+  batch_.histogram_slots.clear();
+  batch_.exemplars.clear();
+  batch_.exemplar_slots.clear();
+  batch_.barriers.clear();
+  queued_.clear();
   has_ignored_ = false;
 }
 

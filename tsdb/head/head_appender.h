@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "tsdb/appender.h"
 #include "tsdb/head/head.h"
@@ -18,6 +21,11 @@ class HeadAppender final : public Appender {
   AppendOutcome append(SeriesRef series, Sample sample) override;
   void append_batch(std::span<const SeriesRef> series, std::span<const Sample> samples,
                     std::span<AppendOutcome> outcomes) override;
+  AppendOutcome append_histogram(SeriesRef series, Timestamp t,
+                                 IntegerHistogram histogram) override;
+  AppendOutcome append_float_histogram(SeriesRef series, Timestamp t,
+                                       FloatHistogram histogram) override;
+  AppendOutcome append_exemplar(SeriesRef series, const Exemplar& exemplar) override;
   void set_metadata(SeriesRef series, const Metadata& metadata) override;
   Labels labels_of(SeriesRef series) const override;
   Result<LogPosition> commit() override;
@@ -27,6 +35,22 @@ class HeadAppender final : public Appender {
  private:
   void clear();
   AppendOutcome queue(Slot slot, SeriesRef series, Sample sample);
+  AppendOutcome queue(Slot slot, SeriesRef series, Timestamp t, AnyHistogram histogram);
+  /// A stale marker behind a histogram is a histogram, too. No value if the series' newest is none.
+  std::optional<AppendOutcome> queue_stale(Slot slot, SeriesRef series, Timestamp t,
+                                           std::uint32_t mark);
+  void begin_run_if(bool is_other_kind);
+
+  /// In a record's batch mark: the series' last sample in this batch is a histogram.
+  static constexpr std::uint32_t kHistogramInBatch = std::uint32_t{1} << 31;
+  struct QueuedHistogram {
+    Timestamp t;
+    std::uint64_t print;
+    RecordType type;
+    Head::HistogramKind kind;
+  };
+  /// Null if the series' last sample in this batch is no histogram, or if it has none.
+  const QueuedHistogram* queued_histogram(Slot slot, std::uint32_t mark) const;
 
   Head& head_;
   // Read before the generation is taken: a removal in between is seen at the commit.
@@ -35,7 +59,8 @@ class HeadAppender final : public Appender {
   const std::shared_ptr<const HeadGeneration> generation_;
   const std::int64_t bound_;
   HeadBatch batch_;
-  bool has_ignored_ = false;  // Something queued was there already.
+  std::vector<QueuedHistogram> queued_;  // What is known of batch_.histograms.
+  bool has_ignored_ = false;             // Something queued was there already.
 };
 
 }  // namespace tarsier::tsdb

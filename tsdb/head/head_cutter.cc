@@ -81,12 +81,10 @@ Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files,
     for (auto chunk = chunks.sealed.rbegin(); chunk != chunks.sealed.rend(); ++chunk) {
       encoded.push_back({Timestamp{(*chunk)->min_t()},
                          Timestamp{(*chunk)->max_t},
-                         {ChunkEncoding::kXor, (*chunk)->bytes()}});
+                         {ChunkEncoding{(*chunk)->encoding()}, (*chunk)->bytes()}});
     }
     if (chunks.open_bytes > 0) {
-      encoded.push_back({chunks.open_range.min,
-                         chunks.open_range.max,
-                         {ChunkEncoding::kXor, Bytes(chunks.open).first(chunks.open_bytes)}});
+      encoded.push_back({chunks.open_range.min, chunks.open_range.max, chunks.open_chunk()});
     }
     writer->extend_to(encoded.back().max_time + milliseconds(1));
     TRY(writer->add_series(head.table().labels(slot), encoded,

@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "tsdb/chunk/histogram_iterator.h"
 #include "tsdb/index/select.h"
 
 namespace tarsier::tsdb {
@@ -73,13 +74,13 @@ class HeadPostingsSource final {
 class HeadSeriesSet final : public SeriesSet {
  public:
   HeadSeriesSet(const Head& head, std::shared_ptr<const HeadGeneration> generation,
-                std::shared_ptr<const Tombstones> tombstones, std::vector<Slot> slots,
-                std::vector<Head::Newest> newest)
+                std::shared_ptr<const Tombstones> tombstones, Head::Capture capture)
       : head_(head),
         generation_(std::move(generation)),
         tombstones_(std::move(tombstones)),
-        slots_(std::move(slots)),
-        newest_(std::move(newest)) {}
+        slots_(std::move(capture.slots)),
+        newest_(std::move(capture.newest)),
+        mixed_(std::move(capture.mixed)) {}
 
   std::size_t size() const override { return slots_.size(); }
   Labels labels(std::size_t i) const override { return head_.table().labels(slots_[i]); }
@@ -88,38 +89,36 @@ class HeadSeriesSet final : public SeriesSet {
   }
 
   Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
-    range = visible(i, range);
-    if (range.min > range.max) return {};
-    const std::size_t begin = out.size();
-    Head::ChunksInRange chunks;
-    head_.find_chunks(slots_[i], range, chunks);
-    for (auto chunk = chunks.sealed.rbegin(); chunk != chunks.sealed.rend(); ++chunk) {
-      TRY(decode_xor_chunk((*chunk)->bytes(), range, out));
-    }
-    if (chunks.open_bytes > 0) {
-      TRY(decode_xor_chunk(Bytes(chunks.open).first(chunks.open_bytes), range, out));
-    }
-    remove_deleted(deleted(i), begin, out);
-    return {};
+    return read_chunks(i, range, out, nullptr);
+  }
+
+  bool may_have_histograms(std::size_t i) const override {
+    return std::binary_search(mixed_.begin(), mixed_.end(), i);
+  }
+
+  Status read_mixed(std::size_t i, TimeRange range, SampleColumns& floats,
+                    HistogramColumns& histograms) const override {
+    return read_chunks(i, range, floats, &histograms);
   }
 
   Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const override {
     const Head::Newest newest = newest_[i];
     range = visible(i, range);
     if (range.min > range.max) return std::optional<Sample>();
-    if (range.max.ms == newest.t && !is_deleted(deleted(i), {range.max, range.max})) {
+    if (range.max.ms == newest.t && newest.value_bits != Head::Newest::kLookIntoChunk &&
+        !is_deleted(deleted(i), {range.max, range.max})) {
       return std::optional<Sample>({Timestamp{newest.t}, std::bit_cast<double>(newest.value_bits)});
     }
     Head::ChunksInRange chunks;
     head_.find_chunks(slots_[i], range, chunks);
     SampleColumns out;
     if (chunks.open_bytes > 0) {
-      TRY(decode_xor_chunk(Bytes(chunks.open).first(chunks.open_bytes), range, out));
+      TRY(decode(chunks.open_chunk(), range, out, nullptr));
       remove_deleted(deleted(i), 0, out);
     }
     for (const SealedChunk* chunk : chunks.sealed) {
       if (out.size() > 0) break;
-      TRY(decode_xor_chunk(chunk->bytes(), range, out));
+      TRY(decode({ChunkEncoding{chunk->encoding()}, chunk->bytes()}, range, out, nullptr));
       remove_deleted(deleted(i), 0, out);
     }
     if (out.size() == 0) return std::optional<Sample>();
@@ -127,6 +126,33 @@ class HeadSeriesSet final : public SeriesSet {
   }
 
  private:
+  /// Histograms are passed over if `histograms` is null.
+  static Status decode(const Chunk& chunk, TimeRange range, SampleColumns& floats,
+                       HistogramColumns* histograms) {
+    if (is_float_encoding(chunk.encoding)) {
+      return decode_float_chunk(chunk.encoding, chunk.data, range, floats);
+    }
+    if (histograms == nullptr || !is_histogram_encoding(chunk.encoding)) return {};
+    return decode_histogram_chunk(chunk.encoding, chunk.data, range, *histograms);
+  }
+
+  Status read_chunks(std::size_t i, TimeRange range, SampleColumns& floats,
+                     HistogramColumns* histograms) const {
+    range = visible(i, range);
+    if (range.min > range.max) return {};
+    const std::size_t floats_begin = floats.size();
+    const std::size_t histograms_begin = histograms == nullptr ? 0 : histograms->size();
+    Head::ChunksInRange chunks;
+    head_.find_chunks(slots_[i], range, chunks);
+    for (auto at = chunks.sealed.rbegin(); at != chunks.sealed.rend(); ++at) {
+      TRY(decode({ChunkEncoding{(*at)->encoding()}, (*at)->bytes()}, range, floats, histograms));
+    }
+    if (chunks.open_bytes > 0) TRY(decode(chunks.open_chunk(), range, floats, histograms));
+    remove_deleted(deleted(i), floats_begin, floats);
+    if (histograms != nullptr) remove_deleted(deleted(i), histograms_begin, *histograms);
+    return {};
+  }
+
   TimeRange visible(std::size_t i, TimeRange range) const {
     return {std::max(range.min, Timestamp{generation_->min_time}),
             std::min(range.max, Timestamp{newest_[i].t})};
@@ -141,6 +167,7 @@ class HeadSeriesSet final : public SeriesSet {
   const std::shared_ptr<const Tombstones> tombstones_;
   const std::vector<Slot> slots_;  // In label order.
   const std::vector<Head::Newest> newest_;
+  const std::vector<std::uint32_t> mixed_;
 };
 
 class HeadQuerier final : public Querier {
@@ -166,8 +193,8 @@ class HeadQuerier final : public Querier {
     std::vector<std::unique_ptr<SeriesSet>> sets;
     for (Head::Capture& capture : captures) {
       drop_deleted(capture);
-      sets.push_back(std::make_unique<HeadSeriesSet>(
-          head_, generation_, tombstones_, std::move(capture.slots), std::move(capture.newest)));
+      sets.push_back(
+          std::make_unique<HeadSeriesSet>(head_, generation_, tombstones_, std::move(capture)));
     }
     return sets;
   }
@@ -210,15 +237,21 @@ class HeadQuerier final : public Querier {
     if (tombstones_->empty()) return;
     const std::int64_t oldest = std::max(capture.min_time, head_.min_time());
     std::size_t kept = 0;
+    auto mixed = capture.mixed.begin();
+    std::vector<std::uint32_t> still_mixed;
     for (std::size_t i = 0; i < capture.slots.size(); ++i) {
       const auto deleted = tombstones_->ranges(head_.table().info(capture.slots[i]).ref);
       const TimeRange visible{Timestamp{oldest}, Timestamp{capture.newest[i].t}};
+      const bool is_mixed = mixed != capture.mixed.end() && *mixed == i;
+      if (is_mixed) ++mixed;
       if (is_deleted(deleted, visible)) continue;
+      if (is_mixed) still_mixed.push_back(static_cast<std::uint32_t>(kept));
       capture.slots[kept] = capture.slots[i];
       capture.newest[kept++] = capture.newest[i];
     }
     capture.slots.resize(kept);
     capture.newest.resize(kept);
+    capture.mixed = std::move(still_mixed);
   }
 
   HeadPostingsSource source() const { return {generation_->table, *generation_->postings}; }

@@ -31,8 +31,16 @@ void replay_record(const DecodedRecord& record, Head& head, ReplayRouter& router
       router.drain();  // A deletion takes what came before it.
       head.replay_tombstones(record.tombstones);
       return;
-    default: ++statistics.skipped_record_count; return;
+    case RecordType::kExemplars: head.replay_exemplars(record.exemplars); return;
+    default: break;
   }
+  if (!is_histogram_record(record.type)) {
+    ++statistics.skipped_record_count;
+    return;
+  }
+  statistics.sample_count += record.histograms.size();
+  if (router.has_mixed() || head.may_follow_floats(record.histograms)) router.drain();
+  statistics.invalid_histogram_count += head.replay_histograms(record.histograms);
 }
 
 /// Reads the log from its begin into an empty head, up to the end or the first damage.
@@ -88,12 +96,17 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& 
         statistics.sample_count = 0;
         statistics.skipped_record_count = 0;
         statistics.refused_series_count = 0;
+        statistics.invalid_histogram_count = 0;
         continue;
       }
     }
     if (statistics.refused_series_count > 0) {
       log.warn("The log has series that cannot be taken; their samples are not served",
                {{"series", std::to_string(statistics.refused_series_count)}});
+    }
+    if (statistics.invalid_histogram_count > 0) {
+      log.warn("The log has histograms that are not valid; they are not served",
+               {{"histograms", std::to_string(statistics.invalid_histogram_count)}});
     }
     head->finish_replay();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;

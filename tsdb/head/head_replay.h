@@ -16,9 +16,10 @@ namespace tarsier::tsdb {
 
 struct ReplayStatistics {
   std::uint64_t record_count = 0;
-  std::uint64_t skipped_record_count = 0;  ///< Of kinds the head does not hold.
-  std::uint64_t refused_series_count = 0;  ///< Series records that make no series.
-  std::uint64_t sample_count = 0;          ///< Read; the head says how many it took.
+  std::uint64_t skipped_record_count = 0;     ///< Of kinds the head does not hold.
+  std::uint64_t refused_series_count = 0;     ///< Series records that make no series.
+  std::uint64_t invalid_histogram_count = 0;  ///< Whose parts contradict each other.
+  std::uint64_t sample_count = 0;             ///< Read; the head says how many it took.
   std::uint64_t damage_count = 0;
   double seconds = 0;  ///< Of the whole, wall time.
 };

@@ -166,6 +166,8 @@ void Head::collect(MetricWriter& out) const {
               number(metrics_.chunks_removed.value()));
   out.counter("prometheus_tsdb_head_samples_appended_total", "Total number of appended samples.",
               number(metrics_.samples_appended.value()), {{"type", "float"}});
+  out.counter("prometheus_tsdb_head_samples_appended_total", "Total number of appended samples.",
+              number(metrics_.histograms_appended.value()), {{"type", "histogram"}});
   out.counter("prometheus_tsdb_out_of_order_samples_total",
               "Total number of out of order samples ingestion failed attempts.",
               number(metrics_.out_of_order.value()));
@@ -181,6 +183,7 @@ void Head::collect(MetricWriter& out) const {
             is_empty() ? 0 : static_cast<double>(max_time()));
   out.counter("prometheus_tsdb_head_truncations_total",
               "Total number of head truncations attempted.", number(metrics_.truncations.value()));
+  exemplars_.collect(out);
 }
 
 }  // namespace tarsier::tsdb

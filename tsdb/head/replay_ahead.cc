@@ -19,7 +19,9 @@ Status decode(Bytes record, DecodedRecord& out) {
     case RecordType::kSamplesV2: return decode_samples(record, out.samples);
     case RecordType::kMetadata: return decode_metadata(record, out.metadata);
     case RecordType::kTombstones: return decode_tombstones(record, out.tombstones);
-    default: return {};
+    case RecordType::kExemplars: return decode_exemplars(record, out.exemplars);
+    default:
+      return is_histogram_record(out.type) ? decode_histograms(record, out.histograms) : Status();
   }
 }
 

@@ -10,6 +10,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "tsdb/wal/histogram_record.h"
 #include "tsdb/wal/log_reader.h"
 #include "tsdb/wal/record.h"
 
@@ -22,6 +23,8 @@ struct DecodedRecord {
   std::vector<RefSample> samples;
   std::vector<RefMetadata> metadata;
   std::vector<RefTombstone> tombstones;
+  mutable std::vector<RefHistogram> histograms;  ///< May be moved out of.
+  std::vector<RefExemplar> exemplars;
 };
 
 /// Records in log order: enough that handing them over costs nothing.

@@ -83,6 +83,7 @@ void ReplayRouter::add(std::span<const RefSample> samples) {
   for (const RefSample& sample : samples) {
     const Slot slot = head_.replay_slot(sample.ref);
     if (slot == SeriesRefs::kNone) continue;
+    has_mixed_ |= head_.table().record(slot).has_histograms != 0;
     const std::size_t part = slot / kPartSlots;
     if (part >= filling_->parts.size()) filling_->parts.resize(part + 1);
     filling_->parts[part].push_back({{sample.t, sample.v}, slot});
@@ -128,6 +129,7 @@ void ReplayRouter::drain() {
   if (filling_->sample_count > 0) start();
   wait();
   for (const auto& lane : lanes_) head_.merge_lane(*lane);
+  has_mixed_ = false;
 }
 
 }  // namespace tarsier::tsdb

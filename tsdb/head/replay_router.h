@@ -28,6 +28,8 @@ class ReplayRouter final {
   void add(std::span<const RefSample> samples);
   /// Returns when everything added is in the head.
   void drain();
+  /// Whether something added since the last drain is of a series that has histograms, too.
+  bool has_mixed() const { return has_mixed_; }
 
  private:
   /// Samples on their way, by range of slots, and how far the threads are with them. Outlives
@@ -41,6 +43,7 @@ class ReplayRouter final {
   ThreadPool* const pool_;
   std::vector<std::unique_ptr<Head::ReplayLane>> lanes_;  // The first is the caller's.
   std::shared_ptr<Round> filling_;
+  bool has_mixed_ = false;
   std::shared_ptr<Round> running_;  // Null if none is.
 };
 

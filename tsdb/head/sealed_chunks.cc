@@ -33,7 +33,6 @@ StagedPage::StagedPage()
 StagedPage::~StagedPage() { ::munmap(memory_, kBytes); }
 
 SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* data) {
-  CHECK(chunk.size <= 0xffff);
   if (used_ == kPageChunks) {
     pages_.push_back(std::make_unique_for_overwrite<SealedChunk[]>(kPageChunks));
     bytes_ += kPageBytes;
@@ -48,8 +47,7 @@ SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* da
   const std::uint64_t span = static_cast<std::uint64_t>(chunk.header.max_time.ms) -
                              static_cast<std::uint64_t>(chunk.header.min_time.ms);
   made->span_ms = static_cast<std::uint32_t>(std::min<std::uint64_t>(span, SealedChunk::kLongSpan));
-  made->size = static_cast<std::uint16_t>(chunk.size);
-  made->sample_count = chunk.sample_count;
+  made->size = static_cast<std::uint32_t>(chunk.size);
   made->data.store(data, std::memory_order_release);
   return made;
 }

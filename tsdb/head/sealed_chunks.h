@@ -28,8 +28,7 @@ struct SealedChunk {
   /// it pointed to before lives as long as the generation the reader holds.
   std::atomic<const std::byte*> data;
   std::uint32_t span_ms;  ///< max_t - min_t; kLongSpan or more is kLongSpan.
-  std::uint16_t size;
-  std::uint16_t sample_count;
+  std::uint32_t size;
 
   static constexpr std::uint32_t kLongSpan = 0xffffffff;
 
@@ -74,7 +73,6 @@ class StagedPage final {
 struct NewSealedChunk {
   HeadChunkHeader header;
   std::size_t size = 0;  ///< Of its data.
-  std::uint16_t sample_count = 0;
 };
 
 /// The sealed chunks of one window of time (a block range). In-order chunks never cross a window,
@@ -82,7 +80,7 @@ struct NewSealedChunk {
 class SealedWindow final {
  public:
   /// A chunk whose `size` bytes the caller writes to `data`; its place in a list is the caller's,
-  /// too. REQUIRES: size <= 65535.
+  /// too. REQUIRES: its entry fits a page.
   struct Allocated {
     SealedChunk* chunk;
     std::span<std::byte> data;

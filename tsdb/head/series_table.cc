@@ -76,7 +76,9 @@ Slot SeriesTable::create(std::uint64_t ref, std::uint32_t hash, const Labels& la
   for (const LabelView& label : labels) pairs[i++] = pairs_.acquire(label.name, label.value);
 
   SeriesRecord& record = records_[slot];
-  record.created_in = truncation_count();
+  record.created_in = truncation_count() & 0x7fffffff;
+  record.has_histograms = 0;
+  record.chunk.leading = XorState::kNoWindow;
   std::atomic_ref(record.chunk.t).store(kNoSample, std::memory_order_relaxed);
   SeriesInfo& info = infos_[slot];
   info = {};

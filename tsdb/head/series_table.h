@@ -40,9 +40,18 @@ struct alignas(64) SeriesRecord {
   OpenChunks::Place place;       ///< Of the open chunk, if chunk.sample_count > 0.
   std::uint32_t batch_mark =
       0;  ///< Where an appender queued its last sample of this series, perhaps.
-  std::uint32_t created_in = 0;  ///< Number of truncations when the series was created.
+  std::uint32_t created_in : 31 = 0;     ///< Number of truncations when the series was created.
+  std::uint32_t has_histograms : 1 = 0;  ///< It had one since it was created.
 
-  bool has_open_chunk() const { return chunk.sample_count > 0; }
+  /// In `chunk.leading`: the newest sample is a native histogram. Then the chunk's bits are its
+  /// fingerprint, `place.first` says which of OpenHistograms is the series', and `place.last` is 0
+  /// if that has no open chunk.
+  static constexpr std::uint8_t kHistogramMark = 0xfe;
+  static_assert(kHistogramMark != XorState::kNoWindow);
+
+  bool has_open_chunk() const { return chunk.sample_count > 0; }  ///< Of floats.
+  bool newest_is_histogram() const { return chunk.leading == kHistogramMark; }
+  bool has_open_histogram() const { return newest_is_histogram() && place.last != 0; }
 };
 static_assert(sizeof(SeriesRecord) == 64);
 
