@@ -146,6 +146,11 @@ class Head final {
     note_replayed(ref);
     return table_.find(ref);
   }
+  /// Asks for the memory replay_run() is going to write to.
+  void prefetch_chunk(Slot slot) const {
+    const SeriesRecord& record = table_.record(slot);
+    if (record.has_open_chunk()) open_.prefetch(record.place.last);
+  }
   struct ReplayLane;
   /// Samples of one series, in log order. What does not fit is dropped, as it was when first
   /// appended. Any number of threads at once, each with a lane and with slots of its own.

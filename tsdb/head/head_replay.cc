@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include "tsdb/head/replay_ahead.h"
 #include "tsdb/head/replay_router.h"
@@ -109,6 +110,8 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& 
                {{"histograms", std::to_string(statistics.invalid_histogram_count)}});
     }
     head->finish_replay();
+    // Samples on their way were many small pieces: a fifth of the memory, and never needed again.
+    ::malloc_trim(0);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     statistics.seconds = took.count();
     log.info("WAL replay completed",

@@ -11,6 +11,8 @@ namespace {
 
 /// Slots of one part: their records and the ends of their chunks fit a second-level cache.
 constexpr std::size_t kPartSlots = 512;
+/// How far ahead of the series being appended to the ends of chunks are asked for.
+constexpr Slot kPrefetchSlots = 8;
 /// Samples of a round: tens of bytes each, twice, and enough that handing over costs nothing.
 constexpr std::size_t kRoundSamples = std::size_t{1} << 20;
 
@@ -32,6 +34,10 @@ class Sorter final {
     for (const Routed& one : samples) sorted_[ends_[one.slot - first]++] = one.sample;
     begin = 0;
     for (Slot i = 0; i < kPartSlots; ++i) {
+      // Records are neighbours; where their chunks end is anywhere.
+      const Slot ahead = i + kPrefetchSlots;
+      if (ahead < kPartSlots && ends_[ahead] != ends_[ahead - 1])
+        head.prefetch_chunk(first + ahead);
       if (ends_[i] == begin) continue;
       head.replay_run(first + i, std::span(sorted_).subspan(begin, ends_[i] - begin), lane);
       begin = ends_[i];
