@@ -1,0 +1,174 @@
+#include "alerting/alert_journal.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "alerting/journal_record.h"
+#include "tests/support/capturing_logger.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/format_page.h"
+
+namespace tarsier::alerting {
+namespace {
+
+AlertRecord record(std::string_view name, AlertState state = AlertState::kFiring) {
+  return {.labels = {{"alertname", name}, {"job", "a"}},
+          .annotations = {{"empty", ""}, {"summary", "text"}},
+          .state = state,
+          .value = 1.5,
+          .active_at = {1000},
+          .fired_at = {2000}};
+}
+
+struct Lab {
+  std::unique_ptr<AlertJournal> open() {
+    auto opened = AlertJournal::open(*files, "alerts", log);
+    EXPECT_TRUE(opened.ok()) << opened.status().message();
+    return opened.ok() ? std::move(*opened) : nullptr;
+  }
+  void cut_power(std::uint64_t seed) { files = files->after_power_cut(seed); }
+
+  std::unique_ptr<testing::FaultyFileSystem> files = std::make_unique<testing::FaultyFileSystem>();
+  testing::CapturingLogger log;
+};
+
+TEST(AlertJournal, RemembersWhatWasSynced) {
+  Lab lab;
+  auto journal = lab.open();
+  journal->put("o", record("A"));
+  journal->put("o", record("B"));
+  journal->put("p", record("C"));
+  journal->erase("o", record("B").labels);
+  journal->drop("p");
+  journal->sent("o", record("A").labels, {5000});
+  const JournalPosition last = journal->evaluated("file;g", {7000});
+  ASSERT_TRUE(journal->sync(last).ok());
+  journal.reset();
+  lab.cut_power(1);
+  journal = lab.open();
+  AlertRecord expected = record("A");
+  expected.last_sent = {5000};
+  EXPECT_EQ(journal->alerts_of("o"), std::vector<AlertRecord>{expected});
+  EXPECT_EQ(journal->owners(), std::vector<std::string>{"o"});
+  EXPECT_EQ(journal->last_evaluation("file;g"), Timestamp{7000});
+  EXPECT_GE(journal->position(), last);
+  EXPECT_TRUE(lab.log.lines().empty());
+}
+
+TEST(AlertJournal, LosesNothingSyncedWhereverThePowerGoes) {
+  std::uint64_t operations = 0;
+  {
+    Lab lab;
+    auto journal = lab.open();
+    for (int i = 0; i < 5; ++i) {
+      ASSERT_TRUE(journal->sync(journal->put("o", record(fmt::format("A{}", i)))).ok());
+    }
+    operations = lab.files->operation_count();
+  }
+  for (std::uint64_t cut = 1; cut <= operations; ++cut) {
+    SCOPED_TRACE(fmt::format("power cut at operation {}", cut));
+    Lab lab;
+    lab.files->cut_power_at(cut);
+    std::size_t promised = 0;
+    {
+      auto opened = AlertJournal::open(*lab.files, "alerts", lab.log);
+      for (int i = 0; opened.ok() && i < 5; ++i) {
+        const auto position = (*opened)->put("o", record(fmt::format("A{}", i)));
+        if ((*opened)->sync(position).ok()) ++promised;
+      }
+    }
+    lab.cut_power(cut);
+    auto journal = lab.open();
+    ASSERT_TRUE(journal);
+    const std::vector<AlertRecord> found = journal->alerts_of("o");
+    ASSERT_GE(found.size(), promised);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(found[i], record(fmt::format("A{}", i)));
+    }
+    EXPECT_TRUE(journal->sync(journal->put("o", record("B"))).ok());
+  }
+}
+
+TEST(AlertJournal, IsWrittenAnewWhenItOutgrowsWhatItSays) {
+  Lab lab;
+  auto journal = lab.open();
+  AlertRecord big = record("A");
+  big.annotations = {{"text", std::string(100'000, 'x')}};
+  for (int i = 0; i < 40; ++i) {
+    big.value = i;
+    ASSERT_TRUE(journal->sync(journal->put("o", big)).ok());
+  }
+  journal.reset();
+  const auto entries = lab.files->list("alerts");
+  ASSERT_TRUE(entries.ok());
+  ASSERT_EQ(entries->size(), 1u);
+  auto file = lab.files->open_readable("alerts/" + entries->front().name, Access::kRead);
+  EXPECT_LT((*file)->size(), 3'000'000u);
+  EXPECT_EQ(lab.open()->alerts_of("o"), std::vector<AlertRecord>{big});
+}
+
+TEST(AlertJournal, SetsADamagedTailAsideAndGoesOn) {
+  Lab lab;
+  auto journal = lab.open();
+  ASSERT_TRUE(journal->sync(journal->put("o", record("A"))).ok());
+  ASSERT_TRUE(journal->sync(journal->put("o", record("B"))).ok());
+  journal.reset();
+  const std::string name = lab.files->list("alerts")->front().name;
+  std::string text = *read_file(*lab.files, "alerts/" + name, 1 << 20);
+  text.back() = static_cast<char>(text.back() ^ 1);
+  ASSERT_TRUE(write_file_atomically(*lab.files, "alerts/" + name, text).ok());
+  journal = lab.open();
+  EXPECT_EQ(journal->alerts_of("o"), std::vector<AlertRecord>{record("A")});
+  EXPECT_TRUE(lab.log.contains("wrong checksum"));
+  EXPECT_TRUE(lab.files->exists("alerts/damaged"));
+}
+
+TEST(AlertJournal, AfterAFailedSyncItSaysSoAndKeepsAnswering) {
+  Lab lab;
+  auto journal = lab.open();
+  lab.files->fail_sync(1);
+  EXPECT_FALSE(journal->sync(journal->put("o", record("A"))).ok());
+  EXPECT_FALSE(journal->sync(journal->put("o", record("B"))).ok());
+  EXPECT_EQ(journal->alerts_of("o").size(), 2u);
+  EXPECT_TRUE(lab.log.contains("journal of alerts failed"));
+}
+
+TEST(AlertJournal, ReadsTheExampleOfItsFormat) {
+  const std::string bytes = testing::format_example(
+      std::string(TARSIER_SOURCE_DIR) + "/alerting/FORMAT.md", "Journal of alerts");
+  ASSERT_FALSE(bytes.empty());
+  const JournalReading reading = read_journal(as_bytes(bytes));
+  EXPECT_TRUE(reading.damage.ok()) << reading.damage.message();
+  EXPECT_EQ(reading.image.position, JournalPosition{3});
+  EXPECT_EQ(reading.image.evaluated.at("f;g"), Timestamp{60'000});
+  const auto& alerts = reading.image.alerts.at("o");
+  ASSERT_EQ(alerts.size(), 1u);
+  const AlertRecord& alert = alerts.begin()->second;
+  EXPECT_EQ(alert.labels.to_string(), R"({alertname="A"})");
+  EXPECT_EQ(alert.state, AlertState::kFiring);
+  EXPECT_EQ(alert.value, 1);
+  EXPECT_EQ(alert.fired_at, Timestamp{60'000});
+  EXPECT_EQ(alert.resolved_at, kNotYet);
+}
+
+TEST(AlertJournal, RewritesTheExampleToTheSameBytes) {
+  // Run with TARSIER_UPDATE_GOLDEN=1 to see what the page should say.
+  std::string out(kJournalMagic);
+  put_be64(out, 1);
+  append_framed(out, {2}, encode_evaluated("f;g", {60'000}));
+  append_framed(out, {3},
+                encode_put("o", {.labels = {{"alertname", "A"}},
+                                 .annotations = {},
+                                 .state = AlertState::kFiring,
+                                 .value = 1,
+                                 .active_at = {0},
+                                 .fired_at = {60'000}}));
+  const std::string page = testing::format_example(
+      std::string(TARSIER_SOURCE_DIR) + "/alerting/FORMAT.md", "Journal of alerts");
+  std::string hex;
+  for (const char c : out) hex += fmt::format("{:02x} ", static_cast<unsigned char>(c));
+  EXPECT_EQ(page, out) << hex;
+}
+
+}  // namespace
+}  // namespace tarsier::alerting

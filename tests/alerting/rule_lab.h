@@ -1,0 +1,101 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "alerting/alert_journal.h"
+#include "alerting/alert_sink.h"
+#include "alerting/rule_runner.h"
+#include "base/posix_file.h"
+#include "query/engine.h"
+#include "tests/support/capturing_logger.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/temporary_directory.h"
+#include "tsdb/db.h"
+
+namespace tarsier::testing {
+
+/// Keeps every batch; refuses while told to.
+class CapturingSink final : public alerting::AlertSink {
+ public:
+  Status deliver(const alerting::AlertBatch& batch) override;
+  /// `firing A{l="v"} since 60 until 300`, one line per alert, seconds, since the last call.
+  std::vector<std::string> take();
+
+  std::vector<alerting::AlertBatch> batches;
+  bool refuses = false;
+
+ private:
+  std::size_t taken_ = 0;
+};
+
+/// Rules over a real database, with time as an argument: samples are fed as time goes on, groups
+/// are evaluated at their moments. Seconds since the epoch everywhere.
+class RuleLab {
+ public:
+  struct Setup {
+    alerting::RuleOptions options{.restores = false};
+    alerting::RuleSettings settings{.evaluation_interval = seconds(60),
+                                    .external_url = "http://tarsier"};
+    bool has_journal = false;
+  };
+  RuleLab() : RuleLab(Setup{}) {}
+  explicit RuleLab(Setup setup);
+  ~RuleLab();
+
+  /// Samples of one series, `step_s` apart from `begin_s` on; a missing one is NaN with stale bits.
+  void feed(std::string_view selector, std::int64_t begin_s, std::int64_t step_s,
+            const std::vector<double>& values);
+  /// Replaces the rules at the present moment.
+  void apply(std::vector<alerting::RuleGroupDefinition> groups);
+  /// Lets time pass up to and including `until_s`.
+  void run_to(std::int64_t until_s);
+  /// A process that ends here and comes up again `down_s` later, with the rules last applied. The
+  /// journal loses what was not synced.
+  void restart(std::int64_t down_s = 0);
+  /// The same, without what the journal knows.
+  void restart_without_journal(std::int64_t down_s = 0);
+
+  /// The answer of an instant query, sorted: `up{job="a"} 1`.
+  std::vector<std::string> ask(const std::string& query, std::int64_t at_s);
+  /// `pending A{l="v"} since 60`: the alerts the API shows.
+  std::vector<std::string> alerts() const;
+  alerting::RuleGroupStatus group(std::size_t i = 0) const { return runner_->status().at(i); }
+
+  CapturingSink sink;
+  CapturingLogger log;
+  std::int64_t now_s = 0;
+
+ private:
+  void start_runner();
+  void feed_to(std::int64_t until_s);
+  void put(const tsdb::Labels& labels, tsdb::Sample sample);
+
+  const Setup setup_;
+  TemporaryDirectory directory_;
+  std::unique_ptr<FileSystem> posix_ = make_posix_file_system();
+  std::unique_ptr<tsdb::Db> db_;
+  std::unique_ptr<FaultyFileSystem> journal_files_ = std::make_unique<FaultyFileSystem>();
+  std::unique_ptr<alerting::AlertJournal> journal_;
+  query::Engine engine_;
+  std::unique_ptr<alerting::RuleRunner> runner_;
+  std::multimap<std::int64_t, std::pair<tsdb::Labels, double>> fed_;
+  std::vector<alerting::RuleGroupDefinition> groups_;
+};
+
+/// `record: name expr` and `alert: name expr` rules, for tests.
+alerting::RuleDefinition recording(std::string name, std::string expression);
+alerting::RuleDefinition alerting_rule(std::string name, std::string expression,
+                                       Duration hold = {0});
+/// A group of a file whose name is such that the group is evaluated at whole multiples of its
+/// interval.
+alerting::RuleGroupDefinition rule_group(std::vector<alerting::RuleDefinition> rules,
+                                         std::string name = "g", Duration interval = seconds(60));
+tsdb::Labels labels_of(std::string_view selector);
+
+}  // namespace tarsier::testing

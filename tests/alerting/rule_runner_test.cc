@@ -1,0 +1,288 @@
+#include "alerting/rule_runner.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/alerting/rule_lab.h"
+
+namespace tarsier::alerting {
+namespace {
+
+using testing::alerting_rule;
+using testing::recording;
+using testing::rule_group;
+using testing::RuleLab;
+using Lines = std::vector<std::string>;
+
+std::vector<double> steps(std::size_t count, double v) { return std::vector<double>(count, v); }
+
+TEST(RuleRunner, LaterRulesOfAGroupSeeEarlierOnesAtTheSameTime) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, {1, 2, 3, 4, 5});
+  lab.apply({rule_group({recording("a", "x * 10"), recording("b", "a + 1"),
+                         alerting_rule("Big", "b > 30"),
+                         recording("c", "ALERTS{alertname=\"Big\"} * 7")})});
+  lab.run_to(180);
+  EXPECT_EQ(lab.ask("b", 180), Lines{"b 41"});
+  EXPECT_EQ(lab.ask("c", 180), Lines{R"(c{alertname="Big", alertstate="firing"} 7)"});
+}
+
+TEST(RuleRunner, VanishedSeriesGetAStaleMarkerAtOnce) {
+  RuleLab lab;
+  lab.feed(R"(x{i="1"})", 0, 60, {1, 1, tsdb::stale_marker()});
+  lab.feed(R"(x{i="2"})", 0, 60, {1, 1, 1});
+  lab.apply({rule_group({recording("r", "x")})});
+  lab.run_to(120);
+  EXPECT_EQ(lab.ask("count(r)", 119), Lines{"{} 2"});
+  EXPECT_EQ(lab.ask("r", 120), Lines{R"(r{i="2"} 1)"});
+}
+
+TEST(RuleRunner, RuleLabelsWinAndEmptyOnesRemove) {
+  RuleLab lab;
+  lab.feed(R"(x{a="1",b="2"})", 0, 60, {1, 1});
+  auto group = rule_group({recording("r", "x")});
+  group.labels = {{"g", "group"}, {"a", "group"}};
+  group.rules[0].labels = {{"a", "rule"}, {"b", ""}};
+  lab.apply({group});
+  lab.run_to(60);
+  EXPECT_EQ(lab.ask("r", 60), Lines{R"(r{a="rule", g="group"} 1)"});
+}
+
+TEST(RuleRunner, EqualOutputsAreAnErrorAndNothingIsWritten) {
+  RuleLab lab;
+  lab.feed(R"(x{a="1"})", 0, 60, {1, 1});
+  lab.feed(R"(x{a="2"})", 0, 60, {1, 1});
+  auto group = rule_group({recording("r", "x")});
+  group.rules[0].labels = {{"a", ""}};
+  lab.apply({group});
+  lab.run_to(60);
+  EXPECT_EQ(lab.group().rules[0].last_error,
+            "vector contains metrics with the same labelset after applying rule labels");
+  EXPECT_EQ(lab.group().rules[0].health, RuleHealth::kBad);
+  EXPECT_TRUE(lab.ask("r", 60).empty());
+}
+
+TEST(RuleRunner, AnErrorKeepsAlertsAndSeriesAsTheyAre) {
+  RuleLab lab;
+  lab.feed(R"(x{a="1"})", 0, 60, steps(10, 1));
+  lab.feed(R"(y{a="1",b="1"})", 120, 60, {1, 1, tsdb::stale_marker()});
+  lab.feed(R"(y{a="1",b="2"})", 120, 60, {1, 1, tsdb::stale_marker()});
+  lab.apply({rule_group({alerting_rule("A", "x unless on (a) (x * on (a) y)")})});
+  lab.run_to(60);
+  EXPECT_EQ(lab.sink.take(), Lines{R"(firing A{a="1"} since 60 until 300)"});
+  lab.run_to(180);
+  EXPECT_EQ(lab.group().rules[0].health, RuleHealth::kBad);
+  EXPECT_EQ(lab.alerts(), Lines{R"(firing A{a="1"} since 60)"});
+  EXPECT_TRUE(lab.sink.take().empty());
+  EXPECT_EQ(lab.ask("ALERTS", 180).size(), 1u);
+}
+
+TEST(RuleRunner, LimitRefusesAll) {
+  RuleLab lab;
+  lab.feed(R"(x{a="1"})", 0, 60, {1, 1, 1});
+  lab.feed(R"(x{a="2"})", 120, 60, {1, 1, 1});
+  auto group = rule_group({recording("r", "x"), alerting_rule("A", "x")});
+  group.limit = 1;
+  lab.apply({group});
+  lab.run_to(60);
+  EXPECT_EQ(lab.ask("r", 60).size(), 1u);
+  lab.run_to(120);
+  EXPECT_EQ(lab.group().rules[0].last_error, "exceeded limit of 1 with 2 series");
+  EXPECT_EQ(lab.group().rules[1].last_error, "exceeded limit of 1 with 2 alerts");
+  EXPECT_TRUE(lab.alerts().empty());
+}
+
+TEST(RuleRunner, PendingToFiringLeavesAStaleMarkerOnThePendingSeries) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, steps(20, 1));
+  lab.apply({rule_group({alerting_rule("A", "x", minutes(2))})});
+  lab.run_to(120);
+  EXPECT_EQ(lab.ask("ALERTS", 120), Lines{R"(ALERTS{alertname="A", alertstate="pending"} 1)"});
+  EXPECT_EQ(lab.ask("ALERTS_FOR_STATE", 120), Lines{R"(ALERTS_FOR_STATE{alertname="A"} 60)"});
+  lab.run_to(180);
+  EXPECT_EQ(lab.ask("ALERTS", 180), Lines{R"(ALERTS{alertname="A", alertstate="firing"} 1)"});
+  EXPECT_EQ(lab.sink.take(), Lines{"firing A since 180 until 420"});
+}
+
+TEST(RuleRunner, QueryOffsetShiftsDataAndNotTheAlertsClock) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, {0, 1, 1, 1, 1, 1});
+  auto group = rule_group({alerting_rule("A", "x > 0", minutes(1)), recording("r", "x")});
+  group.query_offset = seconds(60);
+  lab.apply({group});
+  lab.run_to(120);
+  EXPECT_EQ(lab.alerts(), Lines{"pending A since 120"});
+  EXPECT_EQ(lab.ask("timestamp(r)", 120), Lines{"{} 60"});
+  EXPECT_EQ(lab.ask("ALERTS", 60), Lines{R"(ALERTS{alertname="A", alertstate="pending"} 1)"});
+}
+
+TEST(RuleRunner, MissedEvaluationsAreCountedNotCaughtUp) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, steps(20, 1));
+  lab.apply({rule_group({recording("r", "x")})});
+  lab.run_to(60);
+  lab.now_s = 330;  // The process slept.
+  lab.run_to(330);
+  EXPECT_EQ(lab.group().last_evaluation, Timestamp{300'000});
+  EXPECT_EQ(lab.ask("count_over_time(r[1h])", 330), Lines{"{} 2"});
+}
+
+TEST(RuleRunner, AReloadKeepsTheStateOfEqualRules) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, steps(40, 1));
+  lab.apply({rule_group({alerting_rule("A", "x", minutes(5))})});
+  lab.run_to(240);
+  lab.apply({rule_group({recording("r", "x"), alerting_rule("A", "x > 0", minutes(5))})});
+  EXPECT_EQ(lab.alerts(), Lines{"pending A since 60"});
+  lab.run_to(360);
+  EXPECT_EQ(lab.alerts(), Lines{"firing A since 60"});
+}
+
+TEST(RuleRunner, ARemovedRuleResolvesAndItsSeriesEnd) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, steps(40, 1));
+  lab.apply({rule_group({alerting_rule("A", "x"), alerting_rule("B", "x")})});
+  lab.run_to(60);
+  lab.sink.take();
+  lab.apply({rule_group({alerting_rule("B", "x")})});
+  lab.run_to(120);
+  const Lines told = lab.sink.take();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0], "resolved A since 60 over 120");
+  EXPECT_EQ(lab.sink.batches.back().alerts[0].resolve_reason, ResolveReason::kRuleRemoved);
+  EXPECT_EQ(lab.ask("ALERTS", 120), Lines{R"(ALERTS{alertname="B", alertstate="firing"} 1)"});
+}
+
+TEST(RuleRunner, ARemovedGroupEndsAfterTwoIntervals) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, steps(40, 1));
+  lab.apply({rule_group({alerting_rule("A", "x"), recording("r", "x")})});
+  lab.run_to(60);
+  lab.sink.take();
+  lab.apply({});
+  lab.run_to(179);
+  EXPECT_TRUE(lab.sink.take().empty());
+  EXPECT_EQ(lab.ask("r", 179).size(), 1u);
+  lab.run_to(180);
+  EXPECT_EQ(lab.sink.take(), Lines{"resolved A since 60 over 180"});
+  EXPECT_TRUE(lab.ask("r", 180).empty());
+}
+
+TEST(RuleRunner, ARenamedGroupTakesOverWithoutAHole) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, steps(40, 1));
+  lab.apply({rule_group({alerting_rule("A", "x"), recording("r", "x")}, "old")});
+  lab.run_to(60);
+  lab.sink.take();
+  lab.apply({rule_group({alerting_rule("A", "x"), recording("r", "x")}, "new")});
+  lab.run_to(300);
+  for (const std::string& line : lab.sink.take()) EXPECT_TRUE(line.starts_with("firing")) << line;
+  EXPECT_EQ(lab.ask("count_over_time(r[4m])", 300), Lines{"{} 4"});
+}
+
+TEST(RuleRunner, NewsThatNobodyTookAreToldAgain) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, {1, 1, 1, tsdb::stale_marker()});
+  lab.apply({rule_group({alerting_rule("A", "x")})});
+  lab.sink.refuses = true;
+  lab.run_to(7200);
+  lab.sink.refuses = false;
+  lab.run_to(7260);
+  EXPECT_EQ(lab.sink.take(), Lines{"resolved A since 60 over 180"});
+}
+
+TEST(RuleRunner, RestoresForFromStoredSeriesWithoutAJournal) {
+  RuleLab lab(RuleLab::Setup{.options = {.restores = true}});
+  lab.feed("x", 0, 30, steps(2000, 1));
+  lab.apply(
+      {rule_group({alerting_rule("A", "x", hours(1)), alerting_rule("Short", "x", minutes(5))})});
+  lab.run_to(1800);
+  lab.restart_without_journal(600);
+  lab.run_to(2460);
+  EXPECT_EQ(lab.ask("count(ALERTS)", 2460), Lines{});  // Not before it is restored.
+  lab.run_to(2520);
+  // Restored after the second evaluation, at 2520: 1740 s were served, 720 s of it nobody looked.
+  EXPECT_EQ(lab.alerts(), (Lines{"pending A since 780", "pending Short since 2460"}));
+}
+
+TEST(RuleRunner, GroupsAreSpreadOverTheirInterval) {
+  std::set<std::int64_t> offsets;
+  for (int i = 0; i < 100; ++i) {
+    offsets.insert(slot_offset_of("a.yml", fmt::format("g{}", i), minutes(1)).ms / 6000);
+  }
+  EXPECT_EQ(offsets.size(), 10u);
+}
+
+TEST(RuleRunner, ThirtyDaysPassInSeconds) {
+  RuleLab lab;
+  constexpr std::size_t kHours = 30 * 24;
+  std::vector<double> hourly;
+  for (std::size_t h = 0; h < kHours; ++h) hourly.push_back(h % 24 == 5 ? 1 : 0);
+  lab.feed("burning", 0, 3600, hourly);
+  lab.apply({rule_group(
+      {recording("r", "last_over_time(burning[1h5m])"), alerting_rule("A", "r > 0", minutes(30))},
+      "g", minutes(5))});
+  lab.run_to(static_cast<std::int64_t>(kHours) * 3600);
+  std::size_t fired = 0;
+  std::set<std::int64_t> starts;
+  for (const AlertBatch& batch : lab.sink.batches) {
+    for (const Alert& alert : batch.alerts) {
+      if (alert.state == AlertState::kFiring) starts.insert(alert.starts_at.ms);
+    }
+  }
+  fired = starts.size();
+  EXPECT_EQ(fired, 30u);
+}
+
+// What a process that never stopped tells is what one tells that restarts, wherever it restarts.
+class RestartTest : public ::testing::TestWithParam<bool> {};
+
+std::set<std::string> tell(std::int64_t restart_at_s, RuleLab::Setup setup) {
+  RuleLab lab(std::move(setup));
+  std::vector<double> values = {0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 1, 1, 1, 0, 0, 0};
+  lab.feed("x", 0, 60, values);
+  auto rule = alerting_rule("A", "x > 0", minutes(2));
+  rule.keep_firing_for = minutes(2);
+  lab.apply({rule_group({rule, alerting_rule("Now", "x > 0")})});
+  if (restart_at_s > 0) {
+    lab.run_to(restart_at_s);
+    lab.restart();
+  }
+  lab.run_to(1080);
+  std::set<std::string> out;
+  for (const AlertBatch& batch : lab.sink.batches) {
+    for (const Alert& alert : batch.alerts) {
+      const bool is_over = alert.state == AlertState::kInactive;
+      out.insert(fmt::format("{} {} {} {}", alert.labels.to_string(), is_over,
+                             alert.starts_at.ms / 1000, is_over ? alert.ends_at.ms / 1000 : 0));
+    }
+  }
+  return out;
+}
+
+TEST(RuleRunner, ARestartAtAnyStepLosesNothingWithTheJournal) {
+  const RuleLab::Setup setup{.has_journal = true};
+  const std::set<std::string> expected = tell(0, setup);
+  EXPECT_EQ(expected.size(), 10u);
+  for (std::int64_t at = 30; at < 1080; at += 30) {
+    SCOPED_TRACE(fmt::format("restart at {} s", at));
+    EXPECT_EQ(tell(at, setup), expected);
+  }
+}
+
+TEST(RuleRunner, AlertsOfRulesRemovedWhileItWasDownResolve) {
+  RuleLab lab(RuleLab::Setup{.has_journal = true});
+  lab.feed("x", 0, 60, steps(40, 1));
+  lab.apply({rule_group({alerting_rule("A", "x")})});
+  lab.run_to(60);
+  lab.sink.take();
+  lab.restart(60);
+  lab.apply({});
+  lab.run_to(600);
+  const Lines told = lab.sink.take();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(told[0].starts_with("resolved A since 60 over")) << told[0];
+}
+
+}  // namespace
+}  // namespace tarsier::alerting
