@@ -13,6 +13,8 @@
 #include "base/api.h"
 #include "base/json_reader.h"
 #include "base/posix_file.h"
+#include "server/cli_backfill.h"
+#include "server/cli_rules.h"
 #include "server/clock.h"
 #include "server/config.h"
 #include "server/flags.h"
@@ -36,6 +38,11 @@ int complain(std::string_view text, int code) {
 }
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+const CommandOutput kTerminal{.out = print, .err = [](std::string_view text) {
+                                std::fflush(stdout);
+                                std::fwrite(text.data(), 1, text.size(), stderr);
+                              }};
 
 std::string percent_encoded(std::string_view text) {
   std::string out;
@@ -209,6 +216,9 @@ std::string usage() {
       "tarsier query instant SERVER EXPR        ask a server once\n"
       "tarsier query range SERVER EXPR          ask for a range (--start --end --step)\n"
       "tarsier check config FILE...             check configuration files\n"
+      "tarsier check rules FILE...              check rule files (--lint --lint-fatal)\n"
+      "tarsier test rules FILE...               run unit tests of rules (--run --diff --junit)\n"
+      "tarsier tsdb create-blocks-from rules FILE...  record the past (--start --end --url)\n"
       "tarsier version                          print this version\n\n"
       "Flags of the server, as --flag=value or --flag value, switches also as --no-flag:\n{}\n"
       "Every other flag of Prometheus is taken too and has no effect.\n",
@@ -226,6 +236,13 @@ int run_command(std::span<const std::string> arguments) {
     return kOk;
   }
   if (command == "query") return run_query(arguments.subspan(1));
+  const bool is_rules = arguments.size() > 1 && arguments[1] == "rules";
+  if (is_rules && command == "check") return check_rules(arguments.subspan(2), kTerminal);
+  if (is_rules && command == "test") return test_rules(arguments.subspan(2), kTerminal);
+  if (command == "tsdb" && arguments.size() > 2 && arguments[1] == "create-blocks-from" &&
+      arguments[2] == "rules") {
+    return create_blocks_from_rules(arguments.subspan(3), now(), ask, kTerminal);
+  }
   if (command == "check") {
     const bool is_config = arguments.size() > 1 && arguments[1] == "config";
     return check_configs(is_config ? arguments.subspan(2) : std::span<const std::string>());

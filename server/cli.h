@@ -8,9 +8,9 @@
 
 namespace tarsier::server {
 
-/// The commands that are not the server: `version`, `check config FILE...`,
-/// `query instant|range SERVER EXPR`. Output and exit codes are promtool's.
-/// REQUIRES: `is_command(arguments)`.
+/// The commands that are not the server: `version`, `check config FILE...`, `check rules`, `test
+/// rules`, `query instant|range SERVER EXPR`. Output and exit codes are promtool's. REQUIRES:
+/// `is_command(arguments)`.
 int run_command(std::span<const std::string> arguments);
 /// Whether the first argument is no flag.
 bool is_command(std::span<const std::string> arguments);

@@ -89,6 +89,16 @@ void render_limits(Emitter& out, const ingest::ScrapeConfig& job) {
   out.limit(1, "keep_dropped_targets", job.keep_dropped_targets);
 }
 
+void render_targets(Emitter& out, const std::vector<ingest::TargetGroup>& groups) {
+  if (groups.empty()) return;
+  out.line(1, "static_configs:");
+  for (const ingest::TargetGroup& group : groups) {
+    out.line(1, fmt::format("- targets:{}", group.targets.empty() ? " []" : ""));
+    for (const std::string& target : group.targets) out.line(2, "- " + yaml_scalar(target));
+    out.labels(2, "labels", group.labels);
+  }
+}
+
 void render_job(Emitter& out, const ingest::ScrapeConfig& job) {
   out.line(0, "- job_name: " + yaml_scalar(job.job_name));
   if (job.honor_labels) out.field(1, "honor_labels", true);
@@ -113,13 +123,29 @@ void render_job(Emitter& out, const ingest::ScrapeConfig& job) {
   render_relabel(out, "relabel_configs", job.relabel_rules);
   render_relabel(out, "metric_relabel_configs", job.metric_relabel_rules);
   render_discoveries(out, 1, job.discoveries);
-  if (job.static_configs.empty()) return;
-  out.line(1, "static_configs:");
-  for (const ingest::TargetGroup& group : job.static_configs) {
-    out.line(1, fmt::format("- targets:{}", group.targets.empty() ? " []" : ""));
-    for (const std::string& target : group.targets) out.line(2, "- " + yaml_scalar(target));
-    out.labels(2, "labels", group.labels);
+  render_targets(out, job.static_configs);
+}
+
+void render_alerting(Emitter& out, const AlertingConfig& alerting) {
+  if (alerting.alert_relabel_rules.empty() && alerting.alertmanagers.empty()) return;
+  out.line(0, "alerting:");
+  render_relabel(out, "alert_relabel_configs", alerting.alert_relabel_rules);
+  if (alerting.alertmanagers.empty()) return;
+  // Entries stand at the depth of the list, as those of scrape_configs.
+  Emitter list;
+  for (const AlertmanagerConfig& one : alerting.alertmanagers) {
+    list.line(0, "- scheme: " + yaml_scalar(one.scheme));
+    list.field(1, "path_prefix", one.path_prefix);
+    list.field(1, "timeout", one.timeout);
+    list.line(1, "api_version: v2");
+    if (one.client) render_http_client(list, 1, *one.client);
+    render_discoveries(list, 1, one.discoveries);
+    render_relabel(list, "relabel_configs", one.relabel_rules);
+    render_relabel(list, "alert_relabel_configs", one.alert_relabel_rules);
+    render_targets(list, one.static_configs);
   }
+  out.line(1, "alertmanagers:");
+  out.indented(1, list.take());
 }
 
 void render_storage(Emitter& out, const StorageConfig& storage) {
@@ -160,6 +186,8 @@ Config default_config(const std::string& own_address) {
 std::string render_config(const Config& config) {
   Emitter out;
   render_global(out, config.global);
+  if (!config.rule_files.empty()) out.list(0, "rule_files", config.rule_files);
+  render_alerting(out, config.alerting);
   if (!config.scrape_configs.empty()) out.line(0, "scrape_configs:");
   for (const ingest::ScrapeConfig& job : config.scrape_configs) render_job(out, job);
   render_storage(out, config.storage);

@@ -50,12 +50,32 @@ struct StorageConfig {
   std::vector<tsdb::LabelSeriesLimit> label_series_max;
 };
 
+/// One entry of `alerting.alertmanagers`.
+struct AlertmanagerConfig {
+  std::string scheme = "http";
+  std::string path_prefix = "/";
+  Duration timeout = seconds(10);
+  std::shared_ptr<const HttpClientConfig> client;
+  std::vector<ingest::TargetGroup> static_configs;
+  std::vector<ingest::DiscoveryConfig> discoveries;
+  std::vector<ingest::RelabelRule> relabel_rules;        ///< On the Alertmanagers.
+  std::vector<ingest::RelabelRule> alert_relabel_rules;  ///< On alerts, after the common ones.
+};
+
+/// The `alerting` section.
+struct AlertingConfig {
+  std::vector<ingest::RelabelRule> alert_relabel_rules;
+  std::vector<AlertmanagerConfig> alertmanagers;
+};
+
 /// One configuration file, checked and with every default filled in. Plain data, compared when the
 /// file is read again.
 struct Config {
   GlobalConfig global;
   StorageConfig storage;
   std::vector<ingest::ScrapeConfig> scrape_configs;
+  std::vector<std::string> rule_files;  ///< Patterns, relative to the working directory.
+  AlertingConfig alerting;
   /// What is accepted and not acted upon, in words for the log.
   std::vector<std::string> warnings;
 };

@@ -10,6 +10,12 @@
 
 namespace tarsier::server {
 
+void Emitter::indented(int depth, std::string_view lines) {
+  for (; !lines.empty(); lines.remove_prefix(lines.find('\n') + 1)) {
+    line(depth, lines.substr(0, lines.find('\n')));
+  }
+}
+
 void Emitter::line(int depth, std::string_view text) {
   out_.append(static_cast<std::size_t>(depth) * 2, ' ');
   out_ += text;

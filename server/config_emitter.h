@@ -29,6 +29,8 @@ class Emitter final {
   void list(int depth, std::string_view name, const std::vector<std::string>& values);
   void labels(int depth, std::string_view name,
               const std::vector<std::pair<std::string, std::string>>& labels);
+  /// Lines made by another emitter, that much deeper.
+  void indented(int depth, std::string_view lines);
   std::string take() { return std::move(out_); }
 
  private:

@@ -11,66 +11,10 @@
 #include "server/config_discovery.h"
 #include "server/config_fields.h"
 #include "server/config_http_client.h"
+#include "server/config_targets.h"
 
 namespace tarsier::server {
 namespace {
-
-Result<std::vector<ingest::RelabelRule>> read_relabel(MapReader& map, std::string_view name,
-                                                      std::string_view kind,
-                                                      ingest::NameValidation validation) {
-  std::vector<ingest::RelabelRule> rules;
-  const YamlNode* list = map.find_list(name);
-  if (!list) return rules;
-  for (std::size_t i = 0; i < list->items.size(); ++i) {
-    const YamlNode& item = list->items[i];
-    if (item.kind == YamlNode::Kind::kNull) {
-      return invalid_at(item,
-                        fmt::format("empty or null {} relabeling rule in scrape config", kind));
-    }
-    MapReader rule(item, fmt::format("{}[{}]", map.path_of(name), i), map.problems());
-    ingest::RelabelConfig config;
-    rule.read("source_labels", config.source_labels);
-    rule.read("separator", config.separator);
-    rule.read("regex", config.regex);
-    rule.read("modulus", config.modulus);
-    rule.read("target_label", config.target_label);
-    rule.read("replacement", config.replacement);
-    rule.read("action", config.action);
-    rule.finish();
-    Result<ingest::RelabelRule> created =
-        ingest::RelabelRule::create(std::move(config), validation);
-    if (!created.ok()) return invalid_at(item, created.status().message());
-    rules.push_back(std::move(*created));
-  }
-  return rules;
-}
-
-Result<std::vector<ingest::TargetGroup>> read_static_configs(MapReader& map,
-                                                             ingest::NameValidation validation) {
-  std::vector<ingest::TargetGroup> groups;
-  const YamlNode* list = map.find_list("static_configs");
-  if (!list) return groups;
-  for (std::size_t i = 0; i < list->items.size(); ++i) {
-    const YamlNode& item = list->items[i];
-    if (item.kind == YamlNode::Kind::kNull) {
-      return invalid_at(item, "empty or null section in static_configs");
-    }
-    MapReader reader(item, fmt::format("{}[{}]", map.path_of("static_configs"), i), map.problems());
-    ingest::TargetGroup group;
-    reader.read("targets", group.targets);
-    for (const std::string& target : group.targets) {
-      if (target.find('/') != std::string::npos) {
-        return invalid_at(*reader.find("targets"),
-                          fmt::format("{} is not a valid hostname", quote(target)));
-      }
-    }
-    group.labels = TRY(read_labels(reader, "labels", validation,
-                                   [](const YamlNode& value) { return value.text; }));
-    reader.finish();
-    groups.push_back(std::move(group));
-  }
-  return groups;
-}
 
 /// 0 in a job means the global value.
 void read_limit(MapReader& map, std::string_view name, std::uint64_t global, std::uint64_t& out) {
@@ -198,9 +142,11 @@ Result<ingest::ScrapeConfig> read_job(const YamlNode& node, const std::string& p
   job.http = TRY(read_http_client(map, sources));
   job.static_configs = TRY(read_static_configs(map, job.name_validation));
   job.discoveries = TRY(read_discoveries(map, sources));
-  job.relabel_rules = TRY(read_relabel(map, "relabel_configs", "target", job.name_validation));
+  job.relabel_rules = TRY(read_relabel(
+      map, "relabel_configs", "target relabeling rule in scrape config", job.name_validation));
   job.metric_relabel_rules =
-      TRY(read_relabel(map, "metric_relabel_configs", "metric", job.name_validation));
+      TRY(read_relabel(map, "metric_relabel_configs", "metric relabeling rule in scrape config",
+                       job.name_validation));
   map.finish();
   return job;
 }

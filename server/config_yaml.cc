@@ -2,13 +2,14 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include "base/quote.h"
 #include "server/config.h"
+#include "server/config_alerting.h"
 #include "server/config_fields.h"
 #include "server/config_job.h"
 #include "server/config_reader.h"
+#include "server/glob.h"
 
 // The schema of prometheus.yml: its top level; config_job.cc has the scrape jobs. Reading has two
 // kinds of failures, as in Prometheus: what does not have the shape of a configuration is collected
@@ -97,11 +98,6 @@ Result<GlobalConfig> read_global(const YamlNode& node, const ConfigSources& sour
   return global;
 }
 
-bool is_valid_glob(std::string_view path) {
-  const std::size_t star = path.find('*');
-  return star == std::string_view::npos || path.find('/', star) == std::string_view::npos;
-}
-
 /// Job names and the file each was first seen in.
 using JobNames = std::map<std::string, std::string>;
 
@@ -139,22 +135,6 @@ Status read_job_file(const ConfigSources& sources, JobNames& names, Config& conf
   config.warnings.insert(config.warnings.end(), problems.warnings().begin(),
                          problems.warnings().end());
   return status;
-}
-
-/// The files a pattern means, sorted; its only `*`s are in the last element. None is fine.
-std::vector<std::string> expand_glob(FileSystem& files, const std::string& pattern) {
-  if (pattern.find('*') == std::string::npos) return {pattern};
-  std::vector<std::string> found;
-  const std::string directory = parent_path(pattern);
-  const std::string name_pattern = pattern.substr(pattern.rfind('/') + 1);
-  const Result<std::vector<DirectoryEntry>> entries = files.list(directory);
-  if (!entries.ok()) return found;
-  for (const DirectoryEntry& entry : *entries) {
-    if (!entry.is_directory && ::fnmatch(name_pattern.c_str(), entry.name.c_str(), 0) == 0) {
-      found.push_back(join_path(directory, entry.name));
-    }
-  }
-  return found;
 }
 
 Status read_job_files(MapReader& top, const ConfigSources& sources, JobNames& names,
@@ -227,17 +207,17 @@ Status read_storage(const YamlNode& node, Problems& problems, StorageConfig& sto
   return {};
 }
 
-Status read_rule_files(MapReader& top) {
+Result<std::vector<std::string>> read_rule_files(MapReader& top, const ConfigSources& sources) {
   std::vector<std::string> paths;
   top.read("rule_files", paths);
-  for (const std::string& path : paths) {
+  for (std::string& path : paths) {
     if (!is_valid_glob(path)) {
       return invalid_at(*top.find("rule_files"),
                         fmt::format("invalid rule file path {}", quote(path)));
     }
+    if (!path.starts_with('/')) path = join_path(parent_path(sources.file), path);
   }
-  if (!paths.empty()) top.ignore("rule_files", "has no effect in this version: rules are not run");
-  return {};
+  return paths;
 }
 
 Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, Problems& problems) {
@@ -246,14 +226,17 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   MapReader top(root, "", problems);
   const YamlNode* global = top.find("global");
   config.global = TRY(read_global(global ? *global : kNothing, sources, problems));
-  TRY(read_rule_files(top));
+  config.rule_files = TRY(read_rule_files(top, sources));
   JobNames names;
   TRY(read_jobs(top, sources, names, config));
   TRY(read_job_files(top, sources, names, config));
   if (const YamlNode* node = top.find("storage"))
     TRY(read_storage(*node, problems, config.storage));
-  for (const char* name : {"alerting", "remote_write", "remote_read", "tracing", "otlp", "traces",
-                           "slo_files", "notifier", "notifier_config_file", "write_limits"}) {
+  if (const YamlNode* node = top.find("alerting")) {
+    config.alerting = TRY(read_alerting(*node, config.global.name_validation, sources, problems));
+  }
+  for (const char* name : {"remote_write", "remote_read", "tracing", "otlp", "traces", "slo_files",
+                           "notifier", "notifier_config_file", "write_limits"}) {
     top.ignore(name, kNotYet);
   }
   top.find("runtime");  // For a runtime we do not have.

@@ -10,6 +10,7 @@
 #include "query/api.h"
 #include "query/parse.h"
 #include "server/admin_api.h"
+#include "server/alerting_wiring.h"
 #include "server/clock.h"
 #include "server/early_reads.h"
 #include "server/flags.h"
@@ -238,17 +239,9 @@ void add_status(Router& router, const Doors& doors) {
               .needs_ready = false});
   get("/api/v1/status/tsdb/blocks",
       [&](const HttpRequest&) { return blocks_response(doors.db->blocks()); });
-  // Rules arrive with alerting; until then there are none, which is an answer.
-  get("/api/v1/rules", [](const HttpRequest&) {
-    return api_success([](JsonWriter& json) {
-      json.begin_object().key("groups").begin_array().end_array().end_object();
-    });
-  });
-  get("/api/v1/alerts", [](const HttpRequest&) {
-    return api_success([](JsonWriter& json) {
-      json.begin_object().key("alerts").begin_array().end_array().end_object();
-    });
-  });
+  get("/api/v1/rules", [&](const HttpRequest& r) { return doors.alerting->rules(r); });
+  get("/api/v1/alerts", [&](const HttpRequest&) { return doors.alerting->alerts(); });
+  get("/api/v1/alertmanagers", [&](const HttpRequest&) { return doors.alerting->alertmanagers(); });
 }
 
 void add_write(Router& router, const Doors& doors) {

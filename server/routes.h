@@ -20,6 +20,7 @@ class RemoteWriteReceiver;
 
 namespace tarsier::server {
 
+class AlertingWiring;
 class EarlyReads;
 class Flags;
 class SelfMetrics;
@@ -47,6 +48,7 @@ struct Doors {
   const query::Api* query = nullptr;
   ingest::ScrapeManager* scrapes = nullptr;
   ingest::RemoteWriteReceiver* receiver = nullptr;
+  const AlertingWiring* alerting = nullptr;
   ingest::ExternalAddress external;
   std::string storage_retention;
 };

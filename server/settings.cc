@@ -13,17 +13,6 @@
 namespace tarsier::server {
 namespace {
 
-bool has_feature(const Flags& flags, std::string_view wanted) {
-  for (const std::string& list : flags.list("enable-feature")) {
-    for (std::string_view rest = list; !rest.empty();) {
-      const std::size_t size = std::min(rest.find(','), rest.size());
-      if (rest.substr(0, size) == wanted) return true;
-      rest.remove_prefix(std::min(size + 1, rest.size()));
-    }
-  }
-  return false;
-}
-
 /// "/p/" and "p" are "/p", "/" is "".
 std::string normalized_prefix(std::string_view path) {
   while (path.starts_with('/')) path.remove_prefix(1);
@@ -36,6 +25,17 @@ std::string normalized_prefix(std::string_view path) {
 std::optional<std::string> environment_variable(const std::string& name) {
   const char* const value = std::getenv(name.c_str());
   return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
+bool has_feature(const Flags& flags, std::string_view wanted) {
+  for (const std::string& list : flags.list("enable-feature")) {
+    for (std::string_view rest = list; !rest.empty();) {
+      const std::size_t size = std::min(rest.find(','), rest.size());
+      if (rest.substr(0, size) == wanted) return true;
+      rest.remove_prefix(std::min(size + 1, rest.size()));
+    }
+  }
+  return false;
 }
 
 std::string host_name() {

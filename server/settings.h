@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/file.h"
 #include "base/result.h"
@@ -32,6 +33,8 @@ HttpServerOptions http_server_options(const Flags& flags);
 tsdb::Options storage_options(const Flags& flags, const StorageConfig& config);
 query::EngineOptions engine_options(const Flags& flags, const GlobalConfig& config);
 query::ApiOptions query_api_options(const Flags& flags);
+/// Whether --enable-feature names it.
+bool has_feature(const Flags& flags, std::string_view wanted);
 
 /// `127.0.0.1:9090` for an address that means every interface, else the address itself.
 std::string loopback_of(const std::string& address);

@@ -16,6 +16,7 @@
 #include "ingest/remote_write.h"
 #include "ingest/scrape_manager.h"
 #include "query/api.h"
+#include "server/alerting_wiring.h"
 #include "server/authorizing_client.h"
 #include "server/clock.h"
 #include "server/config_discovery.h"
@@ -93,6 +94,7 @@ struct Tarsier::Impl {
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   tsdb::Options storage;
   ingest::ExternalAddress external;
+  std::vector<alerting::RuleGroup> rules_at_start;
   mutable Mutex config_mutex;
   std::shared_ptr<const Config> config GUARDED_BY(config_mutex);
 
@@ -110,6 +112,8 @@ struct Tarsier::Impl {
   std::unique_ptr<query::Engine> engine;
   std::unique_ptr<query::Api> query_api;
   std::unique_ptr<EarlyReads> early;
+  std::string external_text;  ///< The URL users reach this server under.
+  std::unique_ptr<AlertingWiring> alerting_room;
   std::unique_ptr<ThreadPool> query_pool;
   std::unique_ptr<Doors> doors;
   std::unique_ptr<Router> router;
@@ -173,6 +177,7 @@ Status Tarsier::Impl::listen() {
   const std::string port = port_of(listen_addresses.at(0));
   const ExternalUrl url = TRY(external_url(flags, port));
   external = {.scheme = url.scheme, .host = url.authority, .own_port = port};
+  external_text = TRY(external_url_text(flags, port));
   Result<std::unique_ptr<Router>> created =
       Router::create({.prefix = url.prefix, .cors_origin = flags.text("web.cors.origin")});
   if (!created.ok()) return std::move(created).status().with_prefix("--web.cors.origin");
@@ -268,15 +273,28 @@ void Tarsier::Impl::start_rooms() {
       ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global)}, draw_hash_key());
   query_api = std::make_unique<query::Api>(*engine, *db, query_api_options(flags), api_clock());
 
+  alerting_room =
+      std::make_unique<AlertingWiring>(AlertingWiring::Doors{.flags = flags,
+                                                             .files = *files,
+                                                             .db = *db,
+                                                             .engine = *engine,
+                                                             .client = *client,
+                                                             .dns = *dns,
+                                                             .expire_at = api_clock().expire_at,
+                                                             .log = log,
+                                                             .external_url = external_text});
+
   doors->db = db.get();
   doors->query = query_api.get();
   doors->scrapes = scrapes.get();
   doors->receiver = receiver.get();
+  doors->alerting = alerting_room.get();
   doors->storage_retention = describe_retention(storage.retention, storage.retention_bytes);
   memory = std::make_unique<MemoryGuard>(
       storage.memory_limit_bytes, [this](bool is_full) { db->set_memory_is_full(is_full); }, log);
   // Before a client can ask for a reload, which does the same on another thread.
   scrapes->apply(current->scrape_configs, now());
+  alerting_room->apply(*current, std::move(rules_at_start));
   router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
 
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
@@ -287,10 +305,12 @@ void Tarsier::Impl::start_rooms() {
 Status Tarsier::Impl::reload_now() {
   const Timestamp t = now();
   Result<Config> read = load_config(flags, *files, loopback_of(http->addresses()[0]));
-  if (!read.ok()) {
+  Result<std::vector<alerting::RuleGroup>> rules =
+      read.ok() ? load_rules(flags, *files, *read) : read.status();
+  if (!rules.ok()) {
     self.config_refused();
-    log.error("Reloading the configuration failed", {{"err", read.status().message()}});
-    return std::move(read).status();
+    log.error("Reloading the configuration failed", {{"err", rules.status().message()}});
+    return std::move(rules).status();
   }
   log_warnings(log, read->warnings);
   const tsdb::Options wanted = storage_options(flags, read->storage);
@@ -303,6 +323,7 @@ Status Tarsier::Impl::reload_now() {
     config = next;
   }
   if (scrapes) scrapes->apply(next->scrape_configs, t);
+  if (alerting_room) alerting_room->apply(*next, std::move(*rules));
   scheduler.wake();
   self.config_loaded(t);
   log.info("Configuration is loaded", {{"file", flags.text("config.file")}});
@@ -320,6 +341,7 @@ std::string Tarsier::Impl::metrics() const {
     memory->collect(out);
     scrapes->collect(out);
     receiver->collect(out);
+    alerting_room->collect(out);
     out.gauge("prometheus_engine_queries_concurrent_max", "The max number of concurrent queries.",
               static_cast<double>(query_pool->thread_count()));
   }
@@ -346,8 +368,10 @@ void Tarsier::Impl::stop() {
   maintenance.stop();
   query_pool.reset();
   if (scrapes) scrapes->stop();
+  if (alerting_room) alerting_room->stop();
   dns.reset();
   network.reset();  // Tells everybody who still waits.
+  alerting_room.reset();
   client.reset();
   scrapes.reset();
   // Writers that still wait are answered by the last sync; then nobody needs the listener.
@@ -384,6 +408,7 @@ Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags& flags, Logger& log,
   const std::string own_address = loopback_of(flags.list("web.listen-address").at(0));
   auto config = std::make_shared<const Config>(TRY(load_config(flags, *impl.files, own_address)));
   log_warnings(log, config->warnings);
+  impl.rules_at_start = TRY(load_rules(flags, *impl.files, *config));
   impl.storage = storage_options(flags, config->storage);
   impl.self.config_loaded(now());
   {

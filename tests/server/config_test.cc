@@ -120,9 +120,50 @@ scrape_configs:
   EXPECT_EQ(config->storage.retention_bytes, std::uint64_t{10} << 30);
   EXPECT_EQ(config->warnings,
             (std::vector<std::string>{
-                "line 6: rule_files has no effect in this version: rules are not run",
-                "line 5: storage.tsdb.out_of_order_time_window has no effect in this version",
-                "line 7: alerting has no effect in this version"}));
+                "line 5: storage.tsdb.out_of_order_time_window has no effect in this version"}));
+  EXPECT_EQ(config->rule_files.size(), 1u);
+}
+
+TEST(Config, ReadsAlertmanagersAndShowsThemAgain) {
+  const ConfigSources from{.file = "/etc/p/p.yml", .files = nullptr};
+  const Result<Config> config = parse_config(R"(
+rule_files: [rules/*.yml, /abs.yml]
+alerting:
+  alert_relabel_configs:
+  - {action: labeldrop, regex: replica}
+  alertmanagers:
+  - path_prefix: /am
+    timeout: 5s
+    basic_auth: {username: u, password: p}
+    static_configs: [{targets: ['a:9093', 'b:9093'], labels: {x: y}}]
+    relabel_configs: [{source_labels: [x], regex: z, action: drop}]
+    alert_relabel_configs: [{target_label: seen, replacement: 'yes'}]
+)",
+                                             from);
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->rule_files, (std::vector<std::string>{"/etc/p/rules/*.yml", "/abs.yml"}));
+  ASSERT_EQ(config->alerting.alertmanagers.size(), 1u);
+  const AlertmanagerConfig& one = config->alerting.alertmanagers[0];
+  EXPECT_EQ(one.timeout, seconds(5));
+  EXPECT_EQ(one.path_prefix, "/am");
+  EXPECT_EQ(one.relabel_rules.size(), 1u);
+  EXPECT_EQ(one.alert_relabel_rules.size(), 1u);
+  const std::string shown = render_config(*config);
+  EXPECT_EQ(shown.find("password: p"), std::string::npos) << shown;
+  const Result<Config> again = parse_config(shown, from);
+  ASSERT_TRUE(again.ok()) << again.status().message() << shown;
+  EXPECT_EQ(again->alerting.alertmanagers[0].static_configs, one.static_configs) << shown;
+  EXPECT_EQ(render_config(*again), shown);
+
+  for (const auto& [text, error] : std::vector<std::pair<std::string, std::string>>{
+           {"api_version: v1", "expected Alertmanager api version to be one of [v2] but got v1"},
+           {"scheme: ftp", "unsupported scheme \"ftp\""},
+           {"path: x", "field path not found in alerting.alertmanagers[0]"},
+           {"sigv4: {}", "sigv4 is not supported"}}) {
+    const Result<Config> bad = parse_config("alerting: {alertmanagers: [{" + text + "}]}", from);
+    ASSERT_FALSE(bad.ok()) << text;
+    EXPECT_NE(bad.status().message().find(error), std::string::npos) << bad.status().message();
+  }
 }
 
 TEST(Config, NamesCredentialFilesBesideItWithoutReadingThem) {
