@@ -9,11 +9,13 @@
 
 #include "base/compression.h"
 #include "base/mutex.h"
+#include "ingest/remote/attachments.h"
 #include "ingest/remote/metric_metadata.h"
 #include "ingest/remote/negotiation.h"
 #include "ingest/remote/refusals.h"
 #include "ingest/remote/series_cache.h"
 #include "ingest/remote/wire_labels.h"
+#include "ingest/remote/write_metrics.h"
 #include "ingest/remote/write_request.h"
 
 // A request passes five steps, each a loop over all of it, so that the memory look-ups of many
@@ -61,12 +63,22 @@ HttpResponse storage_response(const Status& status, Duration retry_after) {
 
 bool is_refusal(AppendOutcome outcome) { return outcome > AppendOutcome::kIgnored; }
 
-std::string refusal_text(AppendOutcome outcome, tsdb::Sample sample) {
-  if (outcome == AppendOutcome::kDuplicate) {
-    return fmt::format("duplicate sample for timestamp {}; overrides not allowed: new value {}",
-                       sample.t.ms, sample.v);
-  }
-  return fmt::format("{} at timestamp {}", tsdb::append_outcome_text(outcome), sample.t.ms);
+/// What one request stored, or found stored already.
+struct Written {
+  std::size_t samples = 0;
+  std::size_t histograms = 0;
+  std::size_t exemplars = 0;
+};
+
+/// Senders of version 2 take an answer without these for one of a receiver of version 1.
+void tell_counts(const Written& written, HttpResponse& response) {
+  const auto tell = [&](std::string_view what, std::size_t count) {
+    response.headers.emplace_back(fmt::format("X-Prometheus-Remote-Write-{}-Written", what),
+                                  std::to_string(count));
+  };
+  tell("Samples", written.samples);
+  tell("Histograms", written.histograms);
+  tell("Exemplars", written.exemplars);
 }
 
 /// Everything one request needs, reused by later ones: after the first few nothing is allocated.
@@ -80,27 +92,9 @@ struct Buffers {
   std::vector<tsdb::LabelView> labels;
 
   std::size_t bytes() const {
-    return message.capacity() + request.series.capacity() * 64 + request.samples.capacity() * 32 +
-           request.metadata.capacity() * sizeof(WireMetadata);
+    return message.capacity() + request.translated.capacity() + request.series.capacity() * 64 +
+           request.samples.capacity() * 32 + request.metadata.capacity() * sizeof(WireMetadata);
   }
-};
-
-struct Metrics {
-  Counter requests;
-  Counter requests_refused;  // As a whole, with 4xx.
-  Counter requests_failed;   // Storage trouble before the commit.
-  Counter samples;
-  Counter samples_repeated;
-  Counter samples_invalid_labels;
-  Counter samples_over_limit;
-  Counter samples_out_of_order;
-  Counter samples_duplicate;
-  Counter samples_out_of_bounds;
-  Counter samples_too_old;
-  Counter histograms_refused;
-  Counter exemplars_skipped;
-  Counter cache_hits;
-  Counter cache_misses;
 };
 
 }  // namespace
@@ -115,7 +109,10 @@ struct RemoteWriteReceiver::Impl {
         metadata(options.metadata_names_max) {}
 
   void handle(HttpRequest request, HttpResponder respond);
-  Status decode(const HttpRequest& request, WriteCodec codec, Buffers& buffers) const;
+  Status decode(const HttpRequest& request, const WriteNegotiation& negotiation,
+                Buffers& buffers) const;
+  Status store(Buffers& b, tsdb::Appender& appender, Timestamp now, Refusals& refusals,
+               AttachmentCounts& attached, std::string& exemplar_error);
   Status find_series(Buffers& b, tsdb::Appender& appender, Timestamp now, Refusals& refusals);
   Status resolve(Buffers& b, std::size_t i, tsdb::Appender& appender, Timestamp now,
                  Refusals& refusals);
@@ -123,8 +120,8 @@ struct RemoteWriteReceiver::Impl {
   Status append_again(Buffers& b, std::size_t i, std::size_t first, tsdb::Appender& appender,
                       Timestamp now, Refusals& refusals);
   void refuse_samples(Buffers& b, std::size_t i, std::size_t first, Refusals& refusals);
-  void count_stored(const Buffers& b, const tsdb::Appender& appender, Refusals& refusals);
-  void count_refused(AppendOutcome outcome);
+  Written count_stored(const Buffers& b, const tsdb::Appender& appender,
+                       const AttachmentCounts& attached, Refusals& refusals);
   std::string describe(Buffers& b, std::size_t i) const;
 
   std::unique_ptr<Buffers> take_buffers();
@@ -137,7 +134,7 @@ struct RemoteWriteReceiver::Impl {
   Logger& log;
   SeriesCache cache;
   MetricMetadata metadata;
-  Metrics metrics;
+  WriteMetrics metrics;
   // Single values: when the last line about a bad request was written, and how many were not.
   std::atomic<std::int64_t> last_report_ms{kMinTimestamp.ms};
   std::atomic<std::uint64_t> unreported_count{0};
@@ -148,12 +145,15 @@ struct RemoteWriteReceiver::Impl {
 
 void RemoteWriteReceiver::Impl::handle(HttpRequest request, HttpResponder respond) {
   metrics.requests.add();
+  WriteNegotiation negotiation = negotiate_write(request);
+  const bool tells_counts = negotiation.version == WriteVersion::k2;
   const auto refuse = [&](int status, std::string error) {
     metrics.requests_refused.add();
     report(request, "Remote write request refused", error);
-    respond(plain_response(status, std::move(error)));
+    HttpResponse response = plain_response(status, std::move(error));
+    if (tells_counts) tell_counts({}, response);
+    respond(std::move(response));
   };
-  WriteNegotiation negotiation = negotiate_write(request);
   if (negotiation.status != 0) return refuse(negotiation.status, std::move(negotiation.error));
   if (request.body.size() > options.body_bytes_max) {
     return refuse(413, fmt::format("request body of {} bytes is larger than {} bytes",
@@ -161,67 +161,96 @@ void RemoteWriteReceiver::Impl::handle(HttpRequest request, HttpResponder respon
   }
 
   std::unique_ptr<Buffers> buffers = take_buffers();
-  Status status = decode(request, negotiation.codec, *buffers);
+  Status status = decode(request, negotiation, *buffers);
   if (!status.ok()) return refuse(400, status.message());
 
   const std::unique_ptr<tsdb::Appender> appender = door.appender();
   Refusals refusals;
-  status = find_series(*buffers, *appender, request.received, refusals);
-  if (status.ok()) status = append(*buffers, *appender, request.received, refusals);
-  for (const WireMetadata& entry : buffers->request.metadata) {
-    if (status.ok()) metadata.add_metadata(entry, *appender);
-  }
+  AttachmentCounts attached;
+  std::string exemplar_error;
+  status = store(*buffers, *appender, request.received, refusals, attached, exemplar_error);
   tsdb::LogPosition position;
+  Written written;
   if (status.ok()) {
     Result<tsdb::LogPosition> committed = appender->commit();
     if (committed.ok()) position = *committed;
     status = std::move(committed).status();
-    if (status.ok()) count_stored(*buffers, *appender, refusals);
+    if (status.ok()) written = count_stored(*buffers, *appender, attached, refusals);
   } else {
     appender->rollback();
   }
   if (!status.ok()) {
-    // Only a damaged label is the sender's doing: it is found when the series turns out to be new.
+    // Only damage that shows when a series or histogram is looked into is the sender's doing.
     if (status.code() == Code::kCorruption) return refuse(400, status.message());
     metrics.requests_failed.add();
     report(request, "Remote write request failed", status.message());
-    respond(storage_response(status, options.retry_after));
-    return;
+    HttpResponse response = storage_response(status, options.retry_after);
+    if (tells_counts) tell_counts({}, response);
+    return respond(std::move(response));
   }
 
-  const std::size_t histogram_count = buffers->request.histogram_count;
-  metrics.exemplars_skipped.add(buffers->request.exemplar_count);
-  metrics.histograms_refused.add(histogram_count);
+  const WriteRequest& wire = buffers->request;
+  metrics.exemplars_skipped.add(wire.exemplars_without_series_count + attached.exemplars_refused);
+  std::string text;
+  if (!refusals.empty()) text = refusals.text(wire.samples.size() + wire.histograms.size());
+  // Version 2 is strict where version 1 never was.
+  if (tells_counts && attached.exemplars_out_of_order > 0) text += exemplar_error + "\n";
+  if (tells_counts && wire.series_without_samples_count > 0) {
+    text += fmt::format("TimeSeries must contain at least one sample or histogram ({} without)\n",
+                        wire.series_without_samples_count);
+  }
   HttpResponse response = no_content();
-  if (!refusals.empty() || histogram_count != 0) {
-    std::string text;
-    if (!refusals.empty()) text = refusals.text(buffers->request.samples.size());
-    if (histogram_count != 0) {
-      text += fmt::format("native histograms are not supported: refused {}\n", histogram_count);
-    }
+  if (!text.empty()) {
     report(request, "Remote write request stored in part", text.substr(0, text.find('\n')));
     response = plain_response(400, std::move(text));
   }
   give_back(std::move(buffers));
   // Captures no receiver: the answer may come after it is gone.
   door.when_synced(position, [respond = std::move(respond), response = std::move(response),
-                              retry_after = options.retry_after](const Status& synced) mutable {
-    respond(synced.ok() ? std::move(response) : storage_response(synced, retry_after));
+                              retry_after = options.retry_after, written,
+                              tells_counts](const Status& synced) mutable {
+    HttpResponse answer = synced.ok() ? std::move(response) : storage_response(synced, retry_after);
+    if (tells_counts) tell_counts(synced.ok() ? written : Written(), answer);
+    respond(std::move(answer));
   });
 }
 
-Status RemoteWriteReceiver::Impl::decode(const HttpRequest& request, WriteCodec codec,
+/// Queues everything the request has.
+Status RemoteWriteReceiver::Impl::store(Buffers& b, tsdb::Appender& appender, Timestamp now,
+                                        Refusals& refusals, AttachmentCounts& attached,
+                                        std::string& exemplar_error) {
+  TRY(find_series(b, appender, now, refusals));
+  TRY(append(b, appender, now, refusals));
+  if (!b.request.histograms.empty() || !b.request.exemplars.empty()) {
+    const AttachmentDoor attachments{
+        .appender = appender,
+        .series = b.series,
+        .newest_allowed = now + options.future_max,
+        .resolve = [&](std::size_t i) { return resolve(b, i, appender, now, refusals); },
+        .describe = [&](std::size_t i) { return describe(b, i); }};
+    TRY(append_histograms(b.request, attachments, refusals, attached));
+    append_exemplars(b.request, attachments, attached, exemplar_error);
+  }
+  for (const WireMetadata& entry : b.request.metadata) metadata.add_metadata(entry, appender);
+  return {};
+}
+
+Status RemoteWriteReceiver::Impl::decode(const HttpRequest& request,
+                                         const WriteNegotiation& negotiation,
                                          Buffers& buffers) const {
   const Bytes body = as_bytes(request.body);
-  if (codec == WriteCodec::kSnappy) {
+  if (negotiation.codec == WriteCodec::kSnappy) {
     TRY(snappy_decompress(body, options.decompressed_bytes_max, buffers.message));
   } else {
     TRY(zstd_decompress(body, options.decompressed_bytes_max, buffers.message));
   }
-  return decode_write_request(buffers.message,
-                              {.samples_max = options.samples_per_request_max,
-                               .metadata_max = options.metadata_per_request_max},
-                              buffers.request);
+  const DecodeLimits limits{.samples_max = options.samples_per_request_max,
+                            .metadata_max = options.metadata_per_request_max};
+  if (negotiation.version == WriteVersion::k1) {
+    return decode_write_request(buffers.message, limits, buffers.request);
+  }
+  return decode_write_request_2(buffers.message, limits, 4 * options.decompressed_bytes_max,
+                                buffers.request);
 }
 
 Status RemoteWriteReceiver::Impl::find_series(Buffers& b, tsdb::Appender& appender, Timestamp now,
@@ -254,15 +283,21 @@ Status RemoteWriteReceiver::Impl::resolve(Buffers& b, std::size_t i, tsdb::Appen
   if (series.ok()) {
     b.series[i] = *series;
     if (!b.request.label_runs[i].empty()) cache.insert(b.hashes[i], *series, now);
-    metadata.add_series(labels->get(tsdb::kMetricName), *series, appender);
+    if (b.request.series_metadata.empty()) {
+      metadata.add_series(labels->get(tsdb::kMetricName), *series, appender);
+    } else if (const WireMetadata& told = b.request.series_metadata[i];
+               told.type != tsdb::MetricType::kUnknown || !told.help.empty()) {
+      appender.set_metadata(*series, {told.type, std::string(told.unit), std::string(told.help)});
+    }
     return {};
   }
   const Status status = std::move(series).status();
   if (status.code() != Code::kInvalid && status.code() != Code::kLimit) return status;
   (status.code() == Code::kInvalid ? metrics.samples_invalid_labels : metrics.samples_over_limit)
-      .add(wire.sample_count);
+      .add(wire.sample_count + wire.histogram_count);
   const bool named = refusals.names_another();
-  refusals.add(status.message(), named ? describe(b, i) : std::string(), wire.sample_count);
+  refusals.add(status.message(), named ? describe(b, i) : std::string(),
+               wire.sample_count + wire.histogram_count);
   return {};
 }
 
@@ -325,7 +360,7 @@ void RemoteWriteReceiver::Impl::refuse_samples(Buffers& b, std::size_t i, std::s
     if (b.sample_series[k].value == 0) b.outcomes[k] = AppendOutcome::kOutOfBounds;  // The future.
     if (!is_refusal(b.outcomes[k])) continue;
     if (refused_count++ == 0) reason = refusal_text(b.outcomes[k], b.request.samples[k]);
-    count_refused(b.outcomes[k]);
+    metrics.count_refused(b.outcomes[k]);
   }
   if (refused_count == 0) return;
   const bool named = refusals.names_another();
@@ -334,12 +369,28 @@ void RemoteWriteReceiver::Impl::refuse_samples(Buffers& b, std::size_t i, std::s
 
 /// After the commit, which may have refused samples because another request wrote to the same
 /// series meanwhile.
-void RemoteWriteReceiver::Impl::count_stored(const Buffers& b, const tsdb::Appender& appender,
-                                             Refusals& refusals) {
-  const auto queued = std::count(b.outcomes.begin(), b.outcomes.end(), AppendOutcome::kAppended);
-  metrics.samples.add(static_cast<std::uint64_t>(queued) - appender.refused_at_commit().size());
+Written RemoteWriteReceiver::Impl::count_stored(const Buffers& b, const tsdb::Appender& appender,
+                                                const AttachmentCounts& attached,
+                                                Refusals& refusals) {
+  Written written;
+  std::size_t queued = 0;
+  for (const AppendOutcome outcome : b.outcomes) {
+    queued += outcome == AppendOutcome::kAppended ? 1 : 0;
+    written.samples += is_refusal(outcome) ? 0 : 1;
+  }
+  written.histograms = attached.histograms_queued + attached.histograms_repeated;
+  written.exemplars = attached.exemplars_queued;
+  // A late refusal does not say of which kind it is; a series hardly ever has both.
+  std::size_t late_count = appender.refused_at_commit().size();
+  metrics.samples.add(queued + attached.histograms_queued - late_count);
+  metrics.samples_repeated.add(attached.histograms_repeated);
+  metrics.histograms.add(attached.histograms_queued);
+  metrics.exemplars.add(attached.exemplars_queued);
+  const std::size_t late_samples = std::min(late_count, queued);
+  written.samples -= late_samples;
+  written.histograms -= std::min(late_count - late_samples, written.histograms);
   for (const tsdb::LateRefusal& late : appender.refused_at_commit()) {
-    count_refused(late.outcome);
+    metrics.count_refused(late.outcome);
     std::string series;
     if (refusals.names_another()) {
       const tsdb::Labels labels = appender.labels_of(late.series);
@@ -347,19 +398,7 @@ void RemoteWriteReceiver::Impl::count_stored(const Buffers& b, const tsdb::Appen
     }
     refusals.add(refusal_text(late.outcome, late.sample), series, 1);
   }
-}
-
-void RemoteWriteReceiver::Impl::count_refused(AppendOutcome outcome) {
-  switch (outcome) {
-    case AppendOutcome::kOutOfOrder: metrics.samples_out_of_order.add(); break;
-    case AppendOutcome::kDuplicate: metrics.samples_duplicate.add(); break;
-    case AppendOutcome::kOutOfBounds: metrics.samples_out_of_bounds.add(); break;
-    case AppendOutcome::kTooOld: metrics.samples_too_old.add(); break;
-    case AppendOutcome::kAppended:
-    case AppendOutcome::kIgnored:
-    case AppendOutcome::kUnknownSeries:
-    case AppendOutcome::kInvalid: break;
-  }
+  return written;
 }
 
 std::string RemoteWriteReceiver::Impl::describe(Buffers& b, std::size_t i) const {
@@ -406,40 +445,7 @@ void RemoteWriteReceiver::handle(HttpRequest request, HttpResponder respond) {
 }
 
 void RemoteWriteReceiver::collect(MetricWriter& out) const {
-  const Metrics& m = impl_->metrics;
-  const auto number = [](const Counter& counter) { return static_cast<double>(counter.value()); };
-  out.counter("prometheus_api_remote_write_invalid_labels_samples_total",
-              "Samples received by remote write and refused for their labels.",
-              number(m.samples_invalid_labels));
-  out.counter("tarsier_remote_write_requests_total", "Remote write requests received.",
-              number(m.requests));
-  out.counter("tarsier_remote_write_requests_refused_total",
-              "Remote write requests refused as a whole: wrong headers, damage, limits.",
-              number(m.requests_refused));
-  out.counter("tarsier_remote_write_requests_failed_total",
-              "Remote write requests that storage could not take.", number(m.requests_failed));
-  out.counter("tarsier_remote_write_samples_total", "Samples stored by remote write.",
-              number(m.samples));
-  out.counter("tarsier_remote_write_samples_repeated_total",
-              "Samples received again, equal to the stored ones.", number(m.samples_repeated));
-  constexpr std::string_view kRefused = "tarsier_remote_write_samples_refused_total";
-  constexpr std::string_view kRefusedHelp = "Samples refused while the rest was stored.";
-  const auto refused = [&](std::string_view reason, const Counter& counter) {
-    out.counter(kRefused, kRefusedHelp, number(counter), {{"reason", reason}});
-  };
-  refused("invalid_labels", m.samples_invalid_labels);
-  refused("series_limit", m.samples_over_limit);
-  refused("out_of_order", m.samples_out_of_order);
-  refused("duplicate", m.samples_duplicate);
-  refused("out_of_bounds", m.samples_out_of_bounds);
-  refused("too_old", m.samples_too_old);
-  refused("native_histogram", m.histograms_refused);
-  out.counter("tarsier_remote_write_exemplars_skipped_total", "Exemplars received and not kept.",
-              number(m.exemplars_skipped));
-  out.counter("tarsier_remote_write_series_cache_hits_total",
-              "Series found by the hash of their label bytes.", number(m.cache_hits));
-  out.counter("tarsier_remote_write_series_cache_misses_total",
-              "Series whose labels had to be parsed.", number(m.cache_misses));
+  impl_->metrics.collect(out);
   out.gauge("tarsier_remote_write_series_cache_bytes", "Memory of the series cache.",
             static_cast<double>(impl_->cache.memory_bytes()));
 }

@@ -45,13 +45,15 @@ struct WriteDoor {
   std::function<void(tsdb::LogPosition, std::function<void(Status)>)> when_synced;
 };
 
-/// POST /api/v1/write: remote write 1.0. Decodes by walking the wire, finds known series by a keyed
-/// hash of their label bytes without parsing them, appends and commits the request as one batch and
-/// answers when it is durable: 204 means that every sample is on disk (or was there already, so a
-/// retry is harmless). A sample that cannot be stored does not take the others with it: the rest is
-/// stored and the answer is 400, naming the series. 5xx says that nothing was stored and a retry is
-/// worth it. Exemplars are counted and left out; native histograms are refused.
-/// One receiver is one set of rules. Any number of threads; waits for nothing.
+/// POST /api/v1/write: remote write 1.0 and 2.0. Decodes by walking the wire, finds known series by
+/// a keyed hash of their label bytes without parsing them, appends and commits the request as one
+/// batch and answers when it is durable: 204 means that every sample is on disk (or was there
+/// already, so a retry is harmless). A sample that cannot be stored does not take the others with
+/// it: the rest is stored and the answer is 400, naming the series. 5xx says that nothing was
+/// stored and a retry is worth it. Native histograms are samples like others; an exemplar that
+/// cannot be stored is left out and fails a request of version 2 only. Answers of version 2 say how
+/// many of each were written. One receiver is one set of rules. Any number of threads; waits for
+/// nothing.
 class RemoteWriteReceiver final {
  public:
   /// `log` must outlive the receiver. `key` is fresh for every process.

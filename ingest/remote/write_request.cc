@@ -1,57 +1,19 @@
 #include "ingest/remote/write_request.h"
 
-#include <bit>
-#include <cstring>
-
 #include <fmt/format.h>
 
 #include "base/protobuf_reader.h"
+#include "ingest/remote/wire_values.h"
 
 namespace tarsier::ingest {
 namespace {
 
 // Tags: field number << 3 | wire type. All known fields of the hot messages fit one byte.
-constexpr char kLabelTag = 0x0A;            // TimeSeries.labels
-constexpr char kSampleValueTag = 0x09;      // Sample.value, eight bytes
-constexpr char kSampleTimestampTag = 0x10;  // Sample.timestamp, varint
-constexpr std::size_t kUsualSampleBytesMin = 1 + 8 + 1 + 1;
+constexpr char kLabelTag = 0x0A;  // TimeSeries.labels
 
 Status damaged(std::string_view message, const char* at, std::string_view what) {
   return corruption(
       fmt::format("protobuf: {} at byte {} of {}", what, at - message.data(), message.size()));
-}
-
-/// Any Sample: fields in any order, unknown ones skipped, absent ones zero.
-bool decode_sample_slowly(std::string_view message, tsdb::Sample& out) {
-  out = {};
-  ProtobufReader fields(message);
-  while (fields.next()) {
-    if (fields.field() == 1) {
-      if (fields.type() != ProtobufReader::kFixed64) return false;
-      out.v = fields.real();
-    } else if (fields.field() == 2) {
-      if (fields.type() != ProtobufReader::kVarint) return false;
-      out.t.ms = static_cast<std::int64_t>(fields.number());
-    }
-  }
-  return fields.ok();
-}
-
-/// The shape every sender writes, value and then time, decoded in place; anything else slowly.
-inline bool decode_sample(std::string_view message, tsdb::Sample& out) {
-  if (message.size() >= kUsualSampleBytesMin && message[0] == kSampleValueTag &&
-      message[9] == kSampleTimestampTag) [[likely]] {
-    const char* p = message.data() + 10;
-    std::uint64_t t = 0;
-    if (!ProtobufReader::read_varint(p, message.data() + message.size(), t)) return false;
-    if (p == message.data() + message.size()) [[likely]] {
-      std::uint64_t bits = 0;
-      std::memcpy(&bits, message.data() + 1, sizeof bits);
-      out = {Timestamp{static_cast<std::int64_t>(t)}, std::bit_cast<double>(bits)};
-      return true;
-    }
-  }
-  return decode_sample_slowly(message, out);
 }
 
 /// The end of the run of label fields at `p`, or null when a length leaves the message.
@@ -64,13 +26,6 @@ inline const char* skip_labels(const char* p, const char* end) {
     p += size;
   }
   return p;
-}
-
-tsdb::MetricType metric_type(std::uint64_t wire) {
-  // The wire's numbers are ours; a number from a later version is a type we do not know.
-  return wire <= static_cast<std::uint64_t>(tsdb::MetricType::kStateset)
-             ? static_cast<tsdb::MetricType>(wire)
-             : tsdb::MetricType::kUnknown;
 }
 
 class Decoder final {
@@ -103,6 +58,9 @@ class Decoder final {
     const char* const begin = series.data();
     const char* const end = begin + series.size();
     const std::size_t first_sample = out_.samples.size();
+    const std::size_t first_histogram = out_.histograms.size();
+    const std::size_t first_exemplar = out_.exemplars.size();
+    const auto series_index = static_cast<std::uint32_t>(out_.series.size());
 
     const char* const labels_end = skip_labels(begin, end);
     if (labels_end == nullptr) return damaged(message_, begin, "damaged label in the TimeSeries");
@@ -117,7 +75,7 @@ class Decoder final {
       switch (fields.field()) {
         case 1: contiguous = false; break;
         case 2: {
-          if (out_.samples.size() >= limits_.samples_max) {
+          if (out_.samples.size() + out_.histograms.size() >= limits_.samples_max) {
             return limit_exceeded(
                 fmt::format("more than {} samples in one request", limits_.samples_max));
           }
@@ -128,19 +86,29 @@ class Decoder final {
           out_.samples.push_back(sample);
           break;
         }
-        case 3: ++out_.exemplar_count; break;
-        case 4: ++out_.histogram_count; break;
+        case 3: out_.exemplars.push_back({fields.bytes(), series_index}); break;
+        case 4:
+          if (out_.samples.size() + out_.histograms.size() >= limits_.samples_max) {
+            return limit_exceeded(
+                fmt::format("more than {} samples in one request", limits_.samples_max));
+          }
+          out_.histograms.push_back({fields.bytes(), series_index});
+          break;
         default: break;
       }
     }
     if (!fields.ok()) return damaged(message_, labels_end + fields.offset(), "damaged TimeSeries");
 
     const std::size_t sample_count = out_.samples.size() - first_sample;
-    if (sample_count == 0) {
+    const std::size_t histogram_count = out_.histograms.size() - first_histogram;
+    if (sample_count + histogram_count == 0) {
       ++out_.series_without_samples_count;
+      out_.exemplars_without_series_count += out_.exemplars.size() - first_exemplar;
+      out_.exemplars.resize(first_exemplar);
       return {};
     }
-    out_.series.push_back({series, static_cast<std::uint32_t>(sample_count)});
+    out_.series.push_back({series, static_cast<std::uint32_t>(sample_count),
+                           static_cast<std::uint32_t>(histogram_count)});
     out_.label_runs.emplace_back(begin,
                                  contiguous ? static_cast<std::size_t>(labels_end - begin) : 0);
     return {};
@@ -159,7 +127,7 @@ class Decoder final {
       switch (fields.field()) {
         case 1:
           right_types &= fields.type() == ProtobufReader::kVarint;
-          metadata.type = metric_type(fields.number());
+          metadata.type = metric_type_of_wire(fields.number());
           break;
         case 2:
           right_types &= is_bytes;
@@ -193,10 +161,13 @@ void WriteRequest::clear() {
   series.clear();
   label_runs.clear();
   samples.clear();
+  histograms.clear();
+  exemplars.clear();
   metadata.clear();
-  exemplar_count = 0;
-  histogram_count = 0;
+  series_metadata.clear();
   series_without_samples_count = 0;
+  exemplars_without_series_count = 0;
+  translated.clear();
 }
 
 Status decode_write_request(std::string_view message, const DecodeLimits& limits,

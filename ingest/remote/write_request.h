@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,11 +12,18 @@
 
 namespace tarsier::ingest {
 
-/// One TimeSeries with at least one sample, as views into the decompressed body.
+/// One TimeSeries with at least one sample or histogram, as views into the decompressed body.
 struct WireSeries {
   /// The whole message; labels are read from it when the series is not known yet.
   std::string_view message;
   std::uint32_t sample_count = 0;
+  std::uint32_t histogram_count = 0;
+};
+
+/// A Histogram or Exemplar message, not looked into yet, and the series it belongs to.
+struct WireAttachment {
+  std::string_view message;
+  std::uint32_t series = 0;
 };
 
 struct WireMetadata {
@@ -25,8 +33,8 @@ struct WireMetadata {
   tsdb::MetricType type = tsdb::MetricType::kUnknown;
 };
 
-/// A WriteRequest 1.0 (proto/remote.proto), flat: the samples of all series one after another in
-/// the order of `series`. Made to be reused, so that decoding allocates nothing once it has grown.
+/// A write request of either version, flat: the samples of all series one after another in the
+/// order of `series`. Made to be reused, so that decoding allocates nothing once it has grown.
 /// Labels are found but not looked into: only a series that is not known needs that.
 struct WriteRequest {
   std::vector<WireSeries> series;
@@ -34,23 +42,37 @@ struct WriteRequest {
   /// run, as every sender writes them: the key of the series cache. Empty when they do not.
   std::vector<std::string_view> label_runs;
   std::vector<tsdb::Sample> samples;
+  std::vector<WireAttachment> histograms;
+  std::vector<WireAttachment> exemplars;
+  /// 1.0 only: apart from the series, by metric family.
   std::vector<WireMetadata> metadata;
-  std::size_t exemplar_count = 0;
-  std::size_t histogram_count = 0;
+  /// 2.0 only: `series_metadata[i]` is of `series[i]`, its `family` empty. Else no entries.
+  std::vector<WireMetadata> series_metadata;
   std::size_t series_without_samples_count = 0;
+  std::size_t exemplars_without_series_count = 0;
+  /// 2.0 only: labels and exemplars as 1.0 would have sent them.
+  std::string translated;
 
   void clear();
 };
 
 struct DecodeLimits {
-  std::size_t samples_max = 0;
+  std::size_t samples_max = 0;  ///< Float samples and histograms, exemplars apart.
   std::size_t metadata_max = 0;
 };
 
-/// Replaces `out` with what `message` says; its views borrow from `message`. kCorruption with the
-/// byte offset when it is not a WriteRequest (a known field of another wire type included; unknown
-/// fields are skipped), kLimit beyond `limits`. `out` is undefined on error.
+/// Replaces `out` with what `message`, a WriteRequest 1.0 (proto/remote.proto), says; its views
+/// borrow from `message`. kCorruption with the byte offset when it is not a WriteRequest (a known
+/// field of another wire type included; unknown fields are skipped), kLimit beyond `limits`. `out`
+/// is undefined on error.
 Status decode_write_request(std::string_view message, const DecodeLimits& limits,
                             WriteRequest& out);
+
+/// The same for a Request 2.0 (io.prometheus.write.v2): labels are references to a table of symbols
+/// there, and become the bytes 1.0 has for them, so that both versions share caches and everything
+/// behind them. kInvalid when references make no sense; kLimit when the labels written out would be
+/// larger than `translated_bytes_max`, which a small request can ask for.
+Status decode_write_request_2(std::string_view message, const DecodeLimits& limits,
+                              std::size_t translated_bytes_max, WriteRequest& out);
 
 }  // namespace tarsier::ingest

@@ -15,7 +15,9 @@ namespace tarsier {
 void fuzz_one(Bytes input) {
   const std::string message(as_text(input));
   ingest::WriteRequest request;
-  (void)ingest::decode_write_request(message, {.samples_max = 1000, .metadata_max = 100}, request);
+  const ingest::DecodeLimits limits{.samples_max = 1000, .metadata_max = 100};
+  (void)ingest::decode_write_request(message, limits, request);
+  (void)ingest::decode_write_request_2(message, limits, 1 << 20, request);
 
   testing::TableHead head;
   NullLogger log;
@@ -28,10 +30,16 @@ void fuzz_one(Bytes input) {
       log);
   std::string compressed;
   snappy_compress(input, compressed);
-  for (const std::string& body : {compressed, compressed, message}) {
+  const std::string type_2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+  for (const auto& [body, type] : {std::pair(compressed, std::string()),
+                                   {compressed, std::string()},
+                                   {message, std::string()},
+                                   {compressed, type_2},
+                                   {compressed, type_2}}) {
     HttpRequest http;
     http.method = "POST";
     http.body = body;
+    if (!type.empty()) http.headers = {{"Content-Type", type}};
     int answer_count = 0;
     receiver.handle(std::move(http), [&](const HttpResponse& response) {
       ++answer_count;

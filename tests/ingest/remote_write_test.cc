@@ -343,17 +343,47 @@ TEST_F(RemoteWrite, AsksToRetryWhenStorageCannotTakeAnything) {
   EXPECT_EQ(response.body, "fdatasync failed\n");
 }
 
-TEST_F(RemoteWrite, RefusesHistogramsLoudlyAndLeavesExemplarsOut) {
+TEST_F(RemoteWrite, StoresHistogramsAndExemplars) {
   prometheus::TimeSeries& series = add({{"__name__", "m"}}, {{kNow, 1}});
-  series.add_exemplars()->set_value(1);
+  prometheus::Exemplar& exemplar = *series.add_exemplars();
+  exemplar.set_value(1);
+  exemplar.set_timestamp(kNow);
+  prometheus::Histogram& h = *add({{"__name__", "h"}}, {}).add_histograms();
+  h.set_count_float(2.5);
+  h.set_sum(1);
+  h.set_timestamp(kNow);
+  h.add_positive_spans()->set_length(1);
+  h.add_positive_counts(2.5);
+  h.set_reset_hint(prometheus::Histogram::GAUGE);
   EXPECT_EQ(send().status, 204);
-  EXPECT_EQ(metric("tarsier_remote_write_exemplars_skipped_total"), 1);
-  add({{"__name__", "h"}}, {}).add_histograms()->set_sum(1);
-  add({{"__name__", "m"}}, {{kNow + 1, 1}});
+  EXPECT_EQ(metric("tarsier_remote_write_exemplars_total"), 1);
+  EXPECT_EQ(metric("tarsier_remote_write_histograms_total"), 1);
+  const auto* stored_h = head_.find({{"__name__", "h"}});
+  ASSERT_NE(stored_h, nullptr);
+  ASSERT_EQ(stored_h->histograms.size(), 1u);
+  const auto& got = std::get<tsdb::FloatHistogram>(stored_h->histograms[0].second);
+  EXPECT_EQ(got.positive_counts, (std::vector<double>{2.5}));
+  EXPECT_EQ(got.hint, tsdb::CounterResetHint::kGauge);
+}
+
+TEST_F(RemoteWrite, RefusesAHistogramThatMakesNoSenseAndStoresTheRest) {
+  add({{"__name__", "h"}}, {}).add_histograms()->set_count_int(1);
+  add({{"__name__", "m"}}, {{kNow, 1}});
   const HttpResponse response = send();
   EXPECT_EQ(response.status, 400);
-  EXPECT_EQ(response.body, "native histograms are not supported: refused 1\n");
-  EXPECT_EQ(stored({{"__name__", "m"}}).size(), 2u);
+  EXPECT_NE(response.body.find("for series h; refused 1 of 2 samples"), std::string::npos)
+      << response.body;
+  EXPECT_EQ(stored({{"__name__", "m"}}).size(), 1u);
+}
+
+TEST_F(RemoteWrite, AnExemplarNeverFailsARequest) {
+  prometheus::TimeSeries& series = add({{"__name__", "m"}}, {{kNow, 1}});
+  series.add_exemplars()->set_timestamp(5);
+  series.add_exemplars()->set_timestamp(4);
+  add({{"__name__", "unknown"}}, {}).add_exemplars()->set_value(1);
+  EXPECT_EQ(send().status, 204);
+  EXPECT_EQ(metric("tarsier_remote_write_exemplars_total"), 1);
+  EXPECT_EQ(metric("tarsier_remote_write_exemplars_skipped_total"), 2);
 }
 
 TEST_F(RemoteWrite, HandsMetadataToStorageWhicheverComesFirst) {
@@ -388,7 +418,7 @@ TEST_F(RemoteWrite, JudgesTheHeadersBeforeTheBody) {
       {"PUT", "text/plain", "gzip", 405},
       {"POST", "text/plain", "snappy", 415},
       {"POST", "application/json", "", 415},
-      {"POST", "application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy", 415},
+      {"POST", "application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy", 415},
       {"POST", "application/x-protobuf;proto=", "snappy", 415},
       {"POST", "application/x-protobuf", "gzip", 415},
       {"POST", "application/x-protobuf", "zstd", 415},

@@ -176,15 +176,17 @@ TEST(WriteRequest, StopsAtItsLimits) {
             Code::kLimit);
 }
 
-TEST(WriteRequest, CountsWhatItLeavesOut) {
+TEST(WriteRequest, KeepsWhatBelongsToASeries) {
   const std::string message = field(1, kUp + field(3, "") + field(3, "") + sample_of(1)) +
-                              field(1, kUp + field(4, "")) + field(1, kUp);
+                              field(1, kUp + field(4, "")) + field(1, kUp + field(3, ""));
   const Decoded decoded = decode(message);
   ASSERT_TRUE(decoded.status.ok());
-  EXPECT_EQ(decoded.request.exemplar_count, 2u);
-  EXPECT_EQ(decoded.request.histogram_count, 1u);
-  EXPECT_EQ(decoded.request.series_without_samples_count, 2u);
-  EXPECT_EQ(decoded.request.series.size(), 1u);
+  EXPECT_EQ(decoded.request.exemplars.size(), 2u);
+  EXPECT_EQ(decoded.request.histograms.size(), 1u);
+  EXPECT_EQ(decoded.request.histograms[0].series, 1u);
+  EXPECT_EQ(decoded.request.series_without_samples_count, 1u);
+  EXPECT_EQ(decoded.request.exemplars_without_series_count, 1u);
+  EXPECT_EQ(decoded.request.series.size(), 2u);
 }
 
 /// A random request, with some of everything the schema has.
@@ -231,7 +233,7 @@ TEST(WriteRequest, SaysWhatGeneratedProtobufSays) {
     std::size_t at_series = 0;
     std::size_t at_sample = 0;
     for (const prometheus::TimeSeries& series : expected.timeseries()) {
-      if (series.samples().empty()) continue;
+      if (series.samples().empty() && series.histograms().empty()) continue;
       ASSERT_LT(at_series, request.series.size());
       std::vector<tsdb::LabelView> labels;
       ASSERT_TRUE(read_wire_labels(request.series[at_series].message, labels).ok());
@@ -280,9 +282,9 @@ TEST(WriteRequest, NeverAcceptsWhatGeneratedProtobufRefuses) {
       labels_are_whole &= read_wire_labels(series.message, labels).ok();
     }
     const WriteRequest& request = decoded.request;
-    if (!labels_are_whole ||
-        request.exemplar_count + request.histogram_count + request.series_without_samples_count !=
-            0)
+    if (!labels_are_whole || request.exemplars.size() + request.histograms.size() +
+                                     request.series_without_samples_count !=
+                                 0)
       continue;
     ++accepted_count;
     prometheus::WriteRequest oracle;
