@@ -12,9 +12,14 @@
 namespace tarsier::query {
 namespace {
 
-void remember(std::map<std::string, std::uint32_t>& texts, std::string text, SourceRange where) {
-  std::uint32_t& offset = texts[std::move(text)];
-  offset = std::max(offset, where.begin);
+/// Whether a node at `a` is evaluated after one at `b`: operands first, from left to right.
+bool is_later(SourceRange a, SourceRange b) {
+  return a.end != b.end ? a.end > b.end : a.begin < b.begin;
+}
+
+void remember(std::map<std::string, SourceRange>& texts, std::string text, SourceRange where) {
+  const auto [it, is_new] = texts.try_emplace(std::move(text), where);
+  if (!is_new && is_later(where, it->second)) it->second = where;
 }
 
 }  // namespace
@@ -33,7 +38,7 @@ void Annotator::inform_of_fix(std::string text, SourceRange where, const Monoton
   const MutexLock lock(mutex_);
   const auto [it, is_new] = fixes_.try_emplace("PromQL info: " + std::move(text));
   Fixed& fixed = it->second;
-  fixed.offset = std::max(fixed.offset, where.begin);
+  if (is_new || is_later(where, fixed.where)) fixed.where = where;
   if (is_new) {
     fixed.fix = fix;
     return;
@@ -48,13 +53,13 @@ void Annotator::inform_of_fix(std::string text, SourceRange where, const Monoton
 
 Annotations Annotator::take() {
   const MutexLock lock(mutex_);
-  const auto at = [&](const std::string& text, std::uint32_t offset) {
-    const SourcePosition position = position_of(query_, offset);
+  const auto at = [&](const std::string& text, SourceRange where) {
+    const SourcePosition position = position_of(query_, where.begin);
     return fmt::format("{} ({}:{})", text, position.line, position.column);
   };
   Annotations result;
-  for (const auto& [text, offset] : warnings_) result.warnings.push_back(at(text, offset));
-  for (const auto& [text, offset] : infos_) result.infos.push_back(at(text, offset));
+  for (const auto& [text, where] : warnings_) result.warnings.push_back(at(text, where));
+  for (const auto& [text, where] : infos_) result.infos.push_back(at(text, where));
   for (const auto& [text, fixed] : fixes_) {
     const MonotonicityFix& fix = fixed.fix;
     result.infos.push_back(at(
@@ -63,7 +68,7 @@ Annotations Annotator::take() {
             short_number(fix.bound_min), short_number(fix.bound_max),
             two_digit_number(fix.difference_max), fix.sample_count,
             format_rfc3339(Timestamp{fix.time_min_ms}), format_rfc3339(Timestamp{fix.time_max_ms})),
-        fixed.offset));
+        fixed.where));
   }
   std::sort(result.infos.begin(), result.infos.end());
   return result;

@@ -36,16 +36,16 @@ class Annotator final {
 
  private:
   struct Fixed {
-    std::uint32_t offset = 0;
+    SourceRange where;
     MonotonicityFix fix;
   };
 
   const std::string_view query_;
   Mutex mutex_;
-  // Text to position. Of equal texts from several places the last place in the query stays, so that
-  // the answer does not depend on which thread came first.
-  std::map<std::string, std::uint32_t> warnings_ GUARDED_BY(mutex_);
-  std::map<std::string, std::uint32_t> infos_ GUARDED_BY(mutex_);
+  // Text to position. Of equal texts from several places that of the node evaluated last stays,
+  // whichever thread came first.
+  std::map<std::string, SourceRange> warnings_ GUARDED_BY(mutex_);
+  std::map<std::string, SourceRange> infos_ GUARDED_BY(mutex_);
   std::map<std::string, Fixed> fixes_ GUARDED_BY(mutex_);
 };
 

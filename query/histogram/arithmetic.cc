@@ -68,13 +68,11 @@ struct IndexedCount {
 };
 using IndexedCounts = std::vector<IndexedCount>;
 
-/// The populated buckets of one side as they are in layout `to`; those its zero bucket covers left
-/// out.
+/// The buckets of one side as they are in layout `to`; those its zero bucket covers left out.
 void list_counts(const BucketLayout& from, std::span<const BucketSpan> spans,
                  std::span<const double> counts, const BucketLayout& to, IndexedCounts& out) {
   out.clear();
   for_each_index(spans, counts, [&](std::int64_t index, double count) {
-    if (count == 0) return;
     if (!from.is_custom() && upper_bound(from, index) <= to.zero_threshold) return;
     const std::int64_t moved = index_in(from, index, to);
     if (!out.empty() && out.back().index == moved) {

@@ -110,7 +110,9 @@ void trim(tsdb::FloatHistogram& h, double limit, TrimSide side) {
     Bucket zero{-h.layout.zero_threshold, h.layout.zero_threshold, h.zero_count};
     if (has_negative && !has_positive) zero.upper = 0;
     if (has_positive && !has_negative) zero.lower = 0;
-    keep(h.zero_count, rest_of(zero, limit, side, true, 1));
+    // A limit of NaN is nowhere: it empties other buckets, but what is left of this one is unknown.
+    keep(h.zero_count,
+         std::isnan(limit) ? cut(zero, limit, side, true, 1) : rest_of(zero, limit, side, true, 1));
   }
   if (!is_trimmed) return;
   h.count = count;

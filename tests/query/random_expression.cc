@@ -2,8 +2,11 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include <fmt/format.h>
+
+#include "tests/query/promqltest_load.h"
 
 #include "tsdb/sample.h"
 
@@ -56,6 +59,135 @@ TableStorage make_nasty_storage() {
   return storage;
 }
 
+namespace {
+
+/// Draws native histograms whose buckets grow, shrink and change their layout.
+class HistogramMaker final {
+ public:
+  explicit HistogramMaker(std::mt19937& random) : random_(random) {}
+
+  tsdb::FloatHistogram exponential(tsdb::CounterResetHint hint) {
+    if (below(14) == 0) schema_ = static_cast<std::int32_t>(below(4)) - 1;
+    if (below(20) == 0) threshold_ = std::ldexp(1, static_cast<int>(below(4)) - 3);
+    if (below(15) == 0) counts_.clear();
+    tsdb::FloatHistogram h;
+    h.hint = hint;
+    h.layout.schema = schema_;
+    h.layout.zero_threshold = threshold_;
+    for (int i = 0; i < 3; ++i) counts_[below(9) - 2] += static_cast<double>(below(8));
+    for (const auto& [index, count] : counts_) {
+      // No bucket may lie inside the zero bucket.
+      const double lower = std::exp2(static_cast<double>(index - 1) * std::exp2(-schema_));
+      if (lower < threshold_) {
+        h.zero_count += count;
+        continue;
+      }
+      auto& spans = index % 3 == 0 ? h.layout.negative_spans : h.layout.positive_spans;
+      auto& counts = index % 3 == 0 ? h.negative_counts : h.positive_counts;
+      const std::int64_t next = next_index(spans);
+      spans.push_back({static_cast<std::int32_t>(index - next), 1});
+      counts.push_back(count);
+      h.count += count;
+    }
+    h.count += h.zero_count;
+    h.sum = h.count * 1.5 - 20;
+    if (below(25) == 0) {
+      h.count += 2;
+      h.sum = std::nan("");
+    }
+    return h;
+  }
+
+  tsdb::FloatHistogram custom(const std::vector<double>& bounds) {
+    tsdb::FloatHistogram h;
+    h.layout.schema = tsdb::kCustomBucketsSchema;
+    h.layout.custom_bounds = bounds;
+    if (below(12) == 0) counts_.clear();
+    for (std::size_t i = 0; i <= bounds.size(); ++i) {
+      double& count = counts_[static_cast<std::int64_t>(i)];
+      count += static_cast<double>(below(5));
+      h.positive_counts.push_back(count);
+      h.count += count;
+    }
+    h.layout.positive_spans = {{0, static_cast<std::uint32_t>(h.positive_counts.size())}};
+    h.sum = h.count * 2;
+    return h;
+  }
+
+ private:
+  static std::int64_t next_index(const std::vector<tsdb::BucketSpan>& spans) {
+    std::int64_t next = 0;
+    for (const tsdb::BucketSpan& span : spans) next += span.offset + std::int64_t{span.length};
+    return next;
+  }
+  std::int64_t below(unsigned n) { return static_cast<std::int64_t>(random_() % n); }
+
+  std::mt19937& random_;
+  std::int32_t schema_ = 0;
+  double threshold_ = 0.125;
+  std::map<std::int64_t, double> counts_;
+};
+
+}  // namespace
+
+TableStorage make_nasty_histogram_storage() {
+  TableStorage storage = make_nasty_storage();
+  std::mt19937 random(11);
+  const auto below = [&random](unsigned n) { return static_cast<std::int64_t>(random() % n); };
+  LoadedSeries loaded;
+  for (const char* job : {"a", "b"}) {
+    for (const char* inst : {"1", "2", "3"}) {
+      const auto named = [&](const char* name) {
+        return tsdb::Labels{{"__name__", name}, {"job", job}, {"inst", inst}};
+      };
+      HistogramMaker counter(random);
+      HistogramMaker gauge(random);
+      HistogramMaker custom(random);
+      HistogramMaker mixed(random);
+      const bool is_other = inst[0] == '3';
+      const std::vector<double> bounds =
+          is_other ? std::vector<double>{-1, 1, 5} : std::vector<double>{1, 2, 5};
+      for (std::int64_t t = below(20'000); t < 1'200'000; t += 20'000 + below(3) * below(900)) {
+        const auto hint = tsdb::CounterResetHint::kUnknown;
+        if (below(9) != 0) loaded.add(named("nh"), Timestamp{t}, counter.exponential(hint));
+        if (below(40) == 0) loaded.add(named("nh"), Timestamp{t + 1}, tsdb::stale_marker());
+        loaded.add(named("gh"), Timestamp{t}, gauge.exponential(tsdb::CounterResetHint::kGauge));
+        loaded.add(named("nhcb"), Timestamp{t}, custom.custom(bounds));
+        if (below(3) == 0) {
+          loaded.add(named("mix"), Timestamp{t}, static_cast<double>(below(50)));
+        } else if (below(12) == 0) {
+          loaded.add(named("mix"), Timestamp{t}, mixed.custom({1, 2}));
+        } else {
+          loaded.add(named("mix"), Timestamp{t}, mixed.exponential(hint));
+        }
+      }
+    }
+    // The same histogram in both forms, sometimes.
+    HistogramMaker twin(random);
+    for (std::int64_t t = 0; t < 1'200'000; t += 90'000) {
+      loaded.add({{"__name__", "h_bucket"}, {"job", job}}, Timestamp{t},
+                 twin.exponential(tsdb::CounterResetHint::kUnknown));
+    }
+  }
+  loaded.store(storage);
+  return storage;
+}
+
+std::string RandomExpression::native_call(int depth) {
+  const std::string v = vector(depth - 1);
+  switch (below(7)) {
+    case 0: return fmt::format("histogram_quantile({}, {})", number(), v);
+    case 1: return fmt::format("histogram_fraction({}, {}, {})", number(), number(), v);
+    case 2: return fmt::format("({} {} {})", v, pick({"</", ">/"}), scalar(1));
+    case 3: return fmt::format("({} {} {})", vector(depth - 1), pick({"+", "-", "==", "!="}), v);
+    default:
+      return fmt::format("{}({})",
+                         pick({"histogram_count", "histogram_sum", "histogram_avg",
+                               "histogram_stddev", "histogram_stdvar"}),
+                         v);
+  }
+}
+
 std::string RandomExpression::number() {
   return pick({"0", "1", "2", "-1", "0.5", "3", "1e3", "-2.5", "NaN", "Inf", "60", "5m"});
 }
@@ -72,6 +204,11 @@ std::string RandomExpression::modifiers() {
 }
 
 std::string RandomExpression::selector() {
+  if (has_histograms_ && !one_in(3)) {
+    return pick({"nh", "nh", "nh", "gh", "nhcb", "mix", "mix{job=\"a\"}", "nh{inst=~\"1|2\"}",
+                 "{__name__=~\"nh|g\"}", "{__name__=~\"nh|nhcb\"}", "nhcb{inst!=\"3\"}",
+                 "{job=\"a\",inst=\"1\"}", "gh{job=\"b\"}"});
+  }
   return pick({"c_total", "c_total", "g", "g", "h_bucket", "one", "flat", "single", "nothing",
                "c_total{job=\"a\"}", "g{inst=~\"1|2\"}", "g{inst!=\"3\",job=\"b\"}",
                "{job=\"a\",inst=\"1\"}", "{__name__=~\"g|flat\"}", "one{job!~\"a.*\"}",
@@ -217,6 +354,7 @@ std::string RandomExpression::binary(int depth) {
 
 std::string RandomExpression::vector(int depth) {
   if (depth <= 0) return selector() + modifiers();
+  if (has_histograms_ && one_in(4)) return native_call(depth);
   switch (below(12)) {
     case 0: return selector() + modifiers();
     case 1:

@@ -190,7 +190,7 @@ std::optional<Element> ReferenceEvaluator::mixed_total(const Aggregate& a, const
     annotator_.warn("conflicting counter resets during histogram aggregation", where);
   }
   Element element;
-  element.histogram = std::make_shared<const ReferenceHistogram>(*total.histogram);
+  element.histogram = std::make_shared<const ReferenceHistogram>(compacted(*total.histogram));
   return element;
 }
 

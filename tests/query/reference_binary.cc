@@ -98,9 +98,9 @@ std::optional<ReferenceEvaluator::Combined> ReferenceEvaluator::combined(const B
   if (!l && !r && !query::is_trim(b.op))
     return Combined{binary_value(b.op, left.value, right.value), nullptr};
   if (b.op == BinaryOp::kMultiply && (l == nullptr) != (r == nullptr)) {
-    return made(l ? scaled(*l, right.value) : scaled(*r, left.value));
+    return made(compacted(l ? scaled(*l, right.value) : scaled(*r, left.value)));
   }
-  if (l && !r && b.op == BinaryOp::kDivide) return made(divided(*l, right.value));
+  if (l && !r && b.op == BinaryOp::kDivide) return made(compacted(divided(*l, right.value)));
   if (l && !r && query::is_trim(b.op)) {
     return made(trimmed(*l, right.value, b.op == BinaryOp::kTrimUpper));
   }
@@ -123,7 +123,7 @@ std::optional<ReferenceEvaluator::Combined> ReferenceEvaluator::combined(const B
       last_remark_ = {"mismatched custom buckets were reconciled during " + verb, false};
     }
     if (!adds) sum->histogram.hint = tsdb::CounterResetHint::kGauge;
-    return made(sum->histogram);
+    return made(compacted(sum->histogram));
   }
   const auto kind = [](const HistogramPtr& h) { return h ? "histogram" : "float"; };
   last_remark_ = {

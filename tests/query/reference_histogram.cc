@@ -316,6 +316,10 @@ ReferenceHistogram trimmed(ReferenceHistogram h, double limit, bool keeps_below)
       at = middle(i.lower, i.upper, linear, sign);
     } else if (keeps_below ? i.lower >= limit : i.upper <= limit) {
       kept = 0;
+    } else if (std::isnan(limit)) {
+      const bool is_zero_bucket = &stored == &h.zero;
+      kept = is_zero_bucket ? limit : 0;
+      at = kept;
     } else if (i.lower == -kInf) {
       const bool spreads = i.upper > 0 && i.upper < kInf;
       if (keeps_below && limit > 0 && spreads) {
@@ -359,6 +363,12 @@ ReferenceHistogram trimmed(ReferenceHistogram h, double limit, bool keeps_below)
   if (!changed) return before;
   h.count = count;
   h.sum = sum;
+  return compacted(h);
+}
+
+ReferenceHistogram compacted(ReferenceHistogram h) {
+  h.positive = populated(h.positive);
+  h.negative = populated(h.negative);
   return h;
 }
 
@@ -378,14 +388,14 @@ bool is_counter_reset(const ReferenceHistogram& previous, const ReferenceHistogr
   if (current.is_custom()) {
     bool reconciled = false;
     align(before, now, reconciled);
-    return fell(populated(before.positive), now.positive);
+    return fell(before.positive, now.positive);
   }
   if (current.schema > previous.schema || current.threshold < previous.threshold) return true;
   if (uncut_threshold(previous, current.threshold) != current.threshold) return true;
   widen(before, current.threshold);
   coarsen(before, current.schema);
-  return now.zero < before.zero || fell(populated(before.positive), now.positive) ||
-         fell(populated(before.negative), now.negative);
+  return now.zero < before.zero || fell(before.positive, now.positive) ||
+         fell(before.negative, now.negative);
 }
 
 std::string text_of_histogram(const ReferenceHistogram& h) {

@@ -55,6 +55,8 @@ std::optional<ReferenceSum> added(const ReferenceHistogram& a, const ReferenceHi
 ReferenceHistogram scaled(ReferenceHistogram h, double factor);
 ReferenceHistogram divided(ReferenceHistogram h, double divisor);
 ReferenceHistogram trimmed(ReferenceHistogram h, double limit, bool keeps_below);
+/// Without empty buckets.
+ReferenceHistogram compacted(ReferenceHistogram h);
 bool are_equal(const ReferenceHistogram& a, const ReferenceHistogram& b);
 bool is_counter_reset(const ReferenceHistogram& previous, const ReferenceHistogram& current);
 std::string text_of_histogram(const ReferenceHistogram& h);

@@ -50,6 +50,13 @@ RangeOutcome extrapolated(FunctionId id, const Window& w) {
   }
   // As coarse as the coarsest that is looked at.
   ReferenceHistogram change = *last;
+  const auto coarsen_to = [&](int schema) {
+    ReferenceHistogram shape;
+    shape.schema = schema;
+    bool reconciled = false;
+    if (!change.is_custom() && schema < change.schema) align(change, shape, reconciled);
+  };
+  coarsen_to(first->schema);
   for (std::size_t i = 1; is_counter && i + 1 < h.size(); ++i) {
     const HistogramPtr& middle = h[i].histogram;
     if (is_gauge(middle)) out.remarks.push_back({kNotCounter});
@@ -57,10 +64,7 @@ RangeOutcome extrapolated(FunctionId id, const Window& w) {
       out.remarks = {{kMixedBuckets}};
       return out;
     }
-    ReferenceHistogram shape;
-    shape.schema = middle->schema;
-    bool reconciled = false;
-    if (!shape.is_custom() && shape.schema < change.schema) align(change, shape, reconciled);
+    coarsen_to(middle->schema);
   }
   const auto apply = [&](const ReferenceHistogram& other, double sign, const char* verb) {
     const ReferenceSum sum = *added(change, other, sign);
@@ -90,7 +94,7 @@ RangeOutcome extrapolated(FunctionId id, const Window& w) {
   if (to_end >= average * 1.1) to_end = average / 2;
   double factor = sampled == 0 ? 1 : (sampled + to_start + to_end) / sampled;
   if (id == FunctionId::kRate) factor /= in_seconds(w.end - w.start);
-  out.histogram = kept(scaled(change, factor));
+  out.histogram = kept(scaled(compacted(change), factor));
   return out;
 }
 
@@ -141,6 +145,7 @@ RangeOutcome instantaneous(FunctionId id, const Window& w) {
     change = sum->histogram;
   }
   change.hint = CounterResetHint::kGauge;
+  change = compacted(change);
   out.histogram = kept(is_rate ? divided(change, between) : change);
   return out;
 }
