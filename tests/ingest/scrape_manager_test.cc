@@ -133,7 +133,8 @@ TEST_F(ScrapeManagerTest, DiscoveredTargetsComeAndGoAtMostEveryFiveSeconds) {
   };
   const auto active = [&] {
     std::string out;
-    for (const ActiveTarget& one : manager->targets().at(0).active) out += one.target->url + " ";
+    const std::vector<PoolSnapshot> pools = manager->targets();
+    for (const ActiveTarget& one : pools.at(0).active) out += one.target->url + " ";
     return out;
   };
   always_answer("a 1\n");
