@@ -9,10 +9,12 @@
 #include "base/json_writer.h"
 #include "base/quote.h"
 #include "base/utf8.h"
+#include "query/monitor.h"
 #include "query/parse.h"
 #include "query/parse/printer.h"
 #include "query/plan/plan.h"
 #include "query/result_json.h"
+#include "query/result_stream.h"
 #include "query/syntax_tree_json.h"
 
 namespace tarsier::query {
@@ -114,6 +116,17 @@ Result<T> for_listing(Result<T> result) {
   return result;
 }
 
+std::shared_ptr<const QueryOrigin> origin_of(const HttpRequest& request, double queued_seconds) {
+  auto origin = std::make_shared<QueryOrigin>();
+  origin->client = request.peer.substr(0, request.peer.rfind(':'));
+  origin->tenant = request.header("X-Scope-OrgID");
+  origin->method = request.method;
+  origin->path = request.path;
+  origin->queued_seconds = queued_seconds;
+  origin->cancel = request.cancel;
+  return origin;
+}
+
 bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
@@ -125,10 +138,18 @@ Api::Api(const Engine& engine, tsdb::Queryable& storage, ApiOptions options, Api
   CHECK(clock_.expire_at != nullptr && clock_.elapsed_seconds != nullptr);
 }
 
-HttpResponse Api::query(const HttpRequest& request) const { return respond(try_query(request)); }
+HttpResponse Api::query(const HttpRequest& request, double queued_seconds) const {
+  return respond(try_query(request, queued_seconds));
+}
 
-HttpResponse Api::query_range(const HttpRequest& request) const {
-  return respond(try_query_range(request));
+HttpResponse Api::query_range(const HttpRequest& request, double queued_seconds) const {
+  return respond(try_query_range(request, queued_seconds));
+}
+
+Timestamp query_deadline(const HttpRequest& request, Duration limit) {
+  const auto asked = optional_duration(request, "timeout");
+  if (asked.ok() && *asked) limit = std::min(limit, **asked);
+  return request.received + limit;
 }
 
 HttpResponse Api::series(const HttpRequest& request) const { return respond(try_series(request)); }
@@ -166,20 +187,28 @@ Result<ExprPtr> Api::parse(const HttpRequest& request) const {
   return parsed;
 }
 
-Result<HttpResponse> Api::try_query(const HttpRequest& request) const {
+/// What the parameters of a query endpoint ask for.
+struct Api::Question {
   QueryRequest query;
-  const std::size_t limit = TRY(limit_parameter(request));
-  query.start = TRY(optional_time(request, "time", request.received));
-  query.end = query.start;
-  const auto timeout = TRY(optional_duration(request, "timeout"));
-  query.lookback_delta = TRY(parse_lookback(request));
-  query.text = request.parameter("query").value_or("");
-  return run(request, query, timeout.value_or(options_.timeout), limit);
+  std::size_t series_max = 0;
+  Duration timeout{0};
+};
+
+Result<Api::Question> Api::instant_question(const HttpRequest& request) const {
+  Question question;
+  question.series_max = TRY(limit_parameter(request));
+  question.query.start = TRY(optional_time(request, "time", request.received));
+  question.query.end = question.query.start;
+  question.timeout = TRY(optional_duration(request, "timeout")).value_or(options_.timeout);
+  question.query.lookback_delta = TRY(parse_lookback(request));
+  question.query.text = request.parameter("query").value_or("");
+  return question;
 }
 
-Result<HttpResponse> Api::try_query_range(const HttpRequest& request) const {
-  QueryRequest query;
-  const std::size_t limit = TRY(limit_parameter(request));
+Result<Api::Question> Api::range_question(const HttpRequest& request) const {
+  Question question;
+  QueryRequest& query = question.query;
+  question.series_max = TRY(limit_parameter(request));
   query.start = TRY(required_time(request, "start"));
   query.end = TRY(required_time(request, "end"));
   if (query.end < query.start) {
@@ -198,23 +227,65 @@ Result<HttpResponse> Api::try_query_range(const HttpRequest& request) const {
         "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
         "resolution (?step=XX)");
   }
-  const auto timeout = TRY(optional_duration(request, "timeout"));
+  question.timeout = TRY(optional_duration(request, "timeout")).value_or(options_.timeout);
   query.lookback_delta = TRY(parse_lookback(request));
   query.text = request.parameter("query").value_or("");
-  return run(request, query, timeout.value_or(options_.timeout), limit);
+  return question;
 }
 
-Result<HttpResponse> Api::run(const HttpRequest& http, const QueryRequest& request,
-                              Duration timeout, std::size_t series_max) const {
-  const double started = clock_.elapsed_seconds();
-  clock_.expire_at(http.cancel, http.received + std::min(timeout, options_.timeout));
-  auto prepared = engine_.prepare(request);
+Result<PreparedQuery> Api::prepare(const HttpRequest& http, Question& question,
+                                   double queued_seconds) const {
+  clock_.expire_at(http.cancel, http.received + std::min(question.timeout, options_.timeout));
+  question.query.origin = origin_of(http, queued_seconds);
+  auto prepared = engine_.prepare(question.query);
   if (!prepared.ok()) return invalid_parameter("query", prepared.status().message());
-  const double planned = clock_.elapsed_seconds();
-  auto answer = engine_.run(storage_, *prepared, http.cancel.get());
+  return prepared;
+}
+
+Result<HttpResponse> Api::try_query(const HttpRequest& request, double queued_seconds) const {
+  return run(request, TRY(instant_question(request)), queued_seconds);
+}
+
+Result<HttpResponse> Api::try_query_range(const HttpRequest& request, double queued_seconds) const {
+  return run(request, TRY(range_question(request)), queued_seconds);
+}
+
+HttpResponse Api::explain(const HttpRequest& request, double queued_seconds) const {
+  return respond(try_explain(request, queued_seconds));
+}
+
+HttpResponse Api::query_cost(const HttpRequest& request, double queued_seconds) const {
+  return respond(try_query_cost(request, queued_seconds));
+}
+
+Result<HttpResponse> Api::try_explain(const HttpRequest& request, double queued_seconds) const {
+  const bool is_range = request.parameter("step").has_value();
+  Question question = TRY(is_range ? range_question(request) : instant_question(request));
+  const PreparedQuery prepared = TRY(prepare(request, question, queued_seconds));
+  const bool analyze = request.parameter("analyze").value_or("") == "true";
+  const auto explanation = engine_.explain(storage_, prepared, analyze, request.cancel.get());
+  if (!explanation.ok()) return run_error(explanation.status());
+  return api_success([&](JsonWriter& json) { write_explanation(json, *explanation); });
+}
+
+Result<HttpResponse> Api::try_query_cost(const HttpRequest& request, double queued_seconds) const {
+  const bool is_range = request.parameter("step").has_value();
+  Question question = TRY(is_range ? range_question(request) : instant_question(request));
+  const PreparedQuery prepared = TRY(prepare(request, question, queued_seconds));
+  const auto cost = engine_.estimate(storage_, prepared, request.cancel.get());
+  if (!cost.ok()) return run_error(cost.status());
+  return api_success([&](JsonWriter& json) { write_cost(json, *cost); });
+}
+
+Result<HttpResponse> Api::run(const HttpRequest& http, Question question,
+                              double queued_seconds) const {
+  const std::string_view stats = http.parameter("stats").value_or("");
+  question.query.counts_steps = !stats.empty();
+  const PreparedQuery prepared = TRY(prepare(http, question, queued_seconds));
+  const std::size_t series_max = question.series_max;
+  auto answer = engine_.run(storage_, prepared, http.cancel.get());
   if (!answer.ok()) return run_error(answer.status());
-  const QueryResult& result = *answer;
-  const double finished = clock_.elapsed_seconds();
+  QueryResult& result = *answer;
 
   const std::size_t size =
       result.type == ResultType::kVector ? result.vector.size() : result.matrix.size();
@@ -222,28 +293,19 @@ Result<HttpResponse> Api::run(const HttpRequest& http, const QueryRequest& reque
   if (series_max != 0 && size > series_max) {
     notes.warnings.emplace_back("results truncated due to limit");
   }
-  const std::string_view stats = http.parameter("stats").value_or("");
   if (!stats.empty() && stats != "true" && stats != "all") {
     notes.warnings.emplace_back("the value of the stats parameter should be \"true\" or \"all\"");
   }
-  return api_success(
-      [&](JsonWriter& json) {
-        json.begin_object();
-        write_result(json, result, series_max);
-        if (!stats.empty()) {
-          json.key("stats").begin_object().key("timings").begin_object();
-          json.field("evalTotalTime", finished - started).field("resultSortTime", 0.0);
-          json.field("queryPreparationTime", planned - started);
-          json.field("innerEvalTime", finished - planned).field("execQueueTime", 0.0);
-          json.field("execTotalTime", finished - started).end_object();
-          json.key("samples").begin_object();
-          json.field("totalQueryableSamples", result.statistics.samples_read);
-          json.field("samplesRead", result.statistics.samples_read);
-          json.end_object().end_object();
-        }
-        json.end_object();
-      },
-      notes);
+  if (stats != "all" || !options_.per_step_stats) {
+    result.statistics.queryable_per_step = {};
+    result.statistics.read_per_step = {};
+  }
+  return result_response(std::move(result),
+                         {.notes = std::move(notes),
+                          .series_max = series_max,
+                          .has_statistics = !stats.empty(),
+                          .queued_seconds = queued_seconds},
+                         clock_.submit);
 }
 
 Result<HttpResponse> Api::try_series(const HttpRequest& request) const {

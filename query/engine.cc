@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "query/exec/analysis.h"
 #include "query/exec/context.h"
 #include "query/exec/evaluator.h"
 #include "query/monitor.h"
+#include "query/plan/describe.h"
 #include "query/plan/plan.h"
 
 namespace tarsier::query {
@@ -263,8 +265,12 @@ Result<QueryResult> Engine::run(tsdb::Queryable& storage, const PreparedQuery& q
   const Plan& plan = *query.plan_;
   Context context(options_, pool_, cancel, plan.text, memory_total_.get());
   if (plan.counts_steps) context.step_counter.emplace(plan.grid);
-  if (monitor_ == nullptr) return evaluate(context, plan, storage);
+  return run_in(context, plan, storage);
+}
 
+Result<QueryResult> Engine::run_in(Context& context, const Plan& plan,
+                                   tsdb::Queryable& storage) const {
+  if (monitor_ == nullptr) return evaluate(context, plan, storage);
   context.elapsed_seconds = [this] { return monitor_->elapsed_seconds(); };
   QueryRecord record;
   record.text = plan.text;
@@ -283,6 +289,55 @@ Result<QueryResult> Engine::run(tsdb::Queryable& storage, const PreparedQuery& q
   observed->finish(statistics, result.ok() ? result->vector.size() + result->matrix.size() : 0,
                    result.ok() ? "" : result.status().message());
   return result;
+}
+
+Result<Explanation> Engine::explain(tsdb::Queryable& storage, const PreparedQuery& query,
+                                    bool analyze, const CancelToken* cancel) const {
+  const Plan& plan = *query.plan_;
+  if (!analyze) return describe(plan, nullptr);
+  Analysis analysis(*plan.root);
+  Context context(options_, pool_, cancel, plan.text, memory_total_.get());
+  context.analysis = &analysis;
+  TRY(run_in(context, plan, storage).status());
+  return describe(plan, &analysis);
+}
+
+Result<QueryCost> Engine::estimate(tsdb::Queryable& storage, const PreparedQuery& query,
+                                   const CancelToken* cancel) const {
+  constexpr std::size_t kProbes = 16;
+  const Plan& plan = *query.plan_;
+  QueryCost cost;
+  cost.steps = plan.grid.count;
+  cost.selections = describe_selections(plan);
+  if (plan.selections.empty()) return cost;
+  const auto querier = TRY(storage.querier(plan.data_range));
+  for (std::size_t s = 0; s < plan.selections.size(); ++s) {
+    const PlannedSelection& planned = plan.selections[s];
+    const auto set = TRY(querier->select(planned.matchers, planned.hints, cancel));
+    const std::size_t count = set->size();
+    const std::size_t probes = std::min(count, kProbes);
+    std::uint64_t samples = 0;
+    std::uint64_t label_bytes = 0;
+    tsdb::SampleColumns columns;
+    for (std::size_t p = 0; p < probes; ++p) {
+      const std::size_t i = p * count / probes;
+      columns.clear();
+      TRY(set->read(i, planned.hints.range, columns));
+      samples += columns.size();
+      label_bytes += bytes_of(set->labels(i));
+    }
+    ExplainedSelection& told = cost.selections[s];
+    told.series = count;
+    // An instant query's selector takes one sample of each series, however many there are.
+    const bool is_instant = plan.grid.count == 1 && planned.hints.window.ms == 0;
+    told.samples = is_instant || probes == 0 ? count : samples * count / probes;
+    cost.series += told.series;
+    cost.samples += told.samples;
+    if (probes > 0) {
+      cost.memory_bytes += label_bytes * count / probes + count * cost.steps * kPointBytes;
+    }
+  }
+  return cost;
 }
 
 }  // namespace tarsier::query

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "base/time.h"
+#include "query/explain.h"
 #include "query/value.h"
 #include "tsdb/querier.h"
 
@@ -54,6 +55,7 @@ struct QueryRequest {
   std::shared_ptr<const QueryOrigin> origin = nullptr;
 };
 
+class Context;
 struct Plan;
 struct MemoryTotal;
 class QueryMonitor;
@@ -92,9 +94,19 @@ class Engine final {
   Result<QueryResult> run(tsdb::Queryable& storage, const PreparedQuery& query,
                           const CancelToken* cancel) const;
 
+  /// The operators of the plan. With `analyze`, the query is run for it, like run(), and each tells
+  /// what it did.
+  Result<Explanation> explain(tsdb::Queryable& storage, const PreparedQuery& query, bool analyze,
+                              const CancelToken* cancel) const;
+  /// What running the query would read, from the series it selects and a sample of their density.
+  Result<QueryCost> estimate(tsdb::Queryable& storage, const PreparedQuery& query,
+                             const CancelToken* cancel) const;
+
   const EngineOptions& options() const { return options_; }
 
  private:
+  Result<QueryResult> run_in(Context& context, const Plan& plan, tsdb::Queryable& storage) const;
+
   const EngineOptions options_;
   ThreadPool* const pool_;
   QueryMonitor* const monitor_;

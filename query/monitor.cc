@@ -9,10 +9,14 @@
 
 namespace tarsier::query {
 
-QueryMonitor::QueryMonitor(Options options, Clock clock, std::unique_ptr<ActiveQueryLog> active,
-                           QueryLog& log)
-    : options_(options), clock_(std::move(clock)), active_(std::move(active)), log_(log) {
+QueryMonitor::QueryMonitor(Options options, Clock clock, QueryLog& log)
+    : options_(options), clock_(std::move(clock)), log_(log) {
   CHECK(clock_.now != nullptr && clock_.elapsed_seconds != nullptr);
+}
+
+void QueryMonitor::attach(std::unique_ptr<ActiveQueryLog> active) {
+  const MutexLock lock(mutex_);
+  active_ = std::move(active);
 }
 
 QueryMonitor::Run::Run(QueryMonitor& monitor, QueryRecord record,
@@ -42,8 +46,13 @@ void QueryMonitor::Run::finish(const QueryStatistics& statistics, std::uint64_t 
 std::unique_ptr<QueryMonitor::Run> QueryMonitor::begin(
     QueryRecord record, std::shared_ptr<const QueryProgress> progress) {
   record.begun = clock_.now();
+  std::shared_ptr<ActiveQueryLog> active;
+  {
+    const MutexLock lock(mutex_);
+    active = active_;
+  }
   const std::size_t slot =
-      active_ ? active_->insert(record.text, record.begun) : ActiveQueryLog::kNoSlot;
+      active ? active->insert(record.text, record.begun) : ActiveQueryLog::kNoSlot;
   const MutexLock lock(mutex_);
   record.id = ++last_id_;
   auto run = std::make_unique<Run>(*this, std::move(record), std::move(progress), slot);
@@ -53,11 +62,13 @@ std::unique_ptr<QueryMonitor::Run> QueryMonitor::begin(
 
 void QueryMonitor::end(Run& run, const QueryStatistics& statistics) {
   const Timestamp now = clock_.now();
+  std::shared_ptr<ActiveQueryLog> active;
   {
     const MutexLock lock(mutex_);
     running_.remove(&run);
+    active = active_;
   }
-  if (active_) active_->remove(run.slot_);
+  if (active) active->remove(run.slot_);
   if (run.record_.origin != nullptr)
     queue_seconds_.observe(run.record_.origin->queued_seconds, now);
   prepare_seconds_.observe(statistics.prepare_seconds, now);

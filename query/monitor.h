@@ -69,8 +69,11 @@ class QueryMonitor final {
     /// Seconds that only grow.
     std::function<double()> elapsed_seconds;
   };
-  /// `active` may be null. `log` must outlive this.
-  QueryMonitor(Options options, Clock clock, std::unique_ptr<ActiveQueryLog> active, QueryLog& log);
+  /// `log` must outlive this.
+  QueryMonitor(Options options, Clock clock, QueryLog& log);
+  /// From now on queries are written there. Once: queries may run before the data directory is
+  /// ours.
+  void attach(std::unique_ptr<ActiveQueryLog> active);
 
   /// One query from its begin to its end. A query that is dropped without finish() has failed.
   class Run final {
@@ -117,7 +120,6 @@ class QueryMonitor final {
 
   const Options options_;
   const Clock clock_;
-  const std::unique_ptr<ActiveQueryLog> active_;
   QueryLog& log_;
   SummaryMetric queue_seconds_;
   SummaryMetric prepare_seconds_;
@@ -126,6 +128,7 @@ class QueryMonitor final {
   Counter samples_read_;
   std::atomic<std::int64_t> waiting_{0};
   mutable Mutex mutex_;
+  std::shared_ptr<ActiveQueryLog> active_ GUARDED_BY(mutex_);
   std::uint64_t last_id_ GUARDED_BY(mutex_) = 0;
   std::list<const Run*> running_ GUARDED_BY(mutex_);
   std::list<QueryRecord> recent_ GUARDED_BY(mutex_);  // The newest first.

@@ -32,49 +32,43 @@ void append_histogram_point(std::string& out, Timestamp t, const HistogramView& 
 /// Scalars and strings give their time through ordinary float output: 1700000000.1.
 std::string ordinary_time(Timestamp t) { return plain_number(static_cast<double>(t.ms) / 1000); }
 
-void write_vector(JsonWriter& json, const QueryResult& result, std::size_t count) {
-  std::string point;
-  for (std::size_t i = 0; i < count; ++i) {
-    json.begin_object().key("metric");
-    write_labels(json, result.vector[i].labels);
-    point.clear();
-    if (result.vector[i].histogram != nullptr) {
-      append_histogram_point(point, result.time, view_of(*result.vector[i].histogram));
-      json.key("histogram").raw(point).end_object();
-      continue;
-    }
-    append_point(point, result.time, result.vector[i].value);
-    json.key("value").raw(point).end_object();
+void append_element(std::string& out, Timestamp t, const VectorElement& element) {
+  JsonWriter json(out);
+  json.begin_object().key("metric");
+  write_labels(json, element.labels);
+  if (element.histogram != nullptr) {
+    json.key("histogram").raw("");
+    append_histogram_point(out, t, view_of(*element.histogram));
+  } else {
+    json.key("value").raw("");
+    append_point(out, t, element.value);
   }
+  json.end_object();
 }
 
-void write_matrix(JsonWriter& json, const QueryResult& result, std::size_t count) {
-  std::string points;
-  for (std::size_t i = 0; i < count; ++i) {
-    json.begin_object().key("metric");
-    write_labels(json, result.matrix[i].labels);
-    const tsdb::SampleColumns& columns = result.matrix[i].points;
-    const tsdb::HistogramColumns* const histograms = result.matrix[i].histograms.get();
-    if (columns.size() > 0 || histograms == nullptr) {
-      points = "[";
-      for (std::size_t k = 0; k < columns.size(); ++k) {
-        if (k > 0) points += ',';
-        append_point(points, Timestamp{columns.times_ms[k]}, columns.values[k]);
-      }
-      points += ']';
-      json.key("values").raw(points);
+void append_series(std::string& out, const MatrixSeries& series) {
+  JsonWriter json(out);
+  json.begin_object().key("metric");
+  write_labels(json, series.labels);
+  const tsdb::SampleColumns& columns = series.points;
+  const tsdb::HistogramColumns* const histograms = series.histograms.get();
+  if (columns.size() > 0 || histograms == nullptr) {
+    json.key("values").raw("[");
+    for (std::size_t k = 0; k < columns.size(); ++k) {
+      if (k > 0) out += ',';
+      append_point(out, Timestamp{columns.times_ms[k]}, columns.values[k]);
     }
-    if (histograms != nullptr) {
-      points = "[";
-      for (std::size_t k = 0; k < histograms->size(); ++k) {
-        if (k > 0) points += ',';
-        append_histogram_point(points, Timestamp{histograms->times_ms[k]}, view_of(*histograms, k));
-      }
-      points += ']';
-      json.key("histograms").raw(points);
-    }
-    json.end_object();
+    out += ']';
   }
+  if (histograms != nullptr) {
+    json.key("histograms").raw("[");
+    for (std::size_t k = 0; k < histograms->size(); ++k) {
+      if (k > 0) out += ',';
+      append_histogram_point(out, Timestamp{histograms->times_ms[k]}, view_of(*histograms, k));
+    }
+    out += ']';
+  }
+  json.end_object();
 }
 
 }  // namespace
@@ -115,6 +109,14 @@ void write_labels(JsonWriter& json, const tsdb::Labels& labels) {
   json.end_object();
 }
 
+void append_result_element(std::string& out, const QueryResult& result, std::size_t i) {
+  if (result.type == ResultType::kMatrix) {
+    append_series(out, result.matrix[i]);
+  } else {
+    append_element(out, result.time, result.vector[i]);
+  }
+}
+
 void write_result(JsonWriter& json, const QueryResult& result, std::size_t series_max) {
   const auto cut = [&](std::size_t size) {
     return series_max == 0 ? size : std::min(size, series_max);
@@ -125,8 +127,18 @@ void write_result(JsonWriter& json, const QueryResult& result, std::size_t serie
       json.raw(ordinary_time(result.time)).value(plain_number(result.scalar));
       break;
     case ResultType::kString: json.raw(ordinary_time(result.time)).value(result.text); break;
-    case ResultType::kVector: write_vector(json, result, cut(result.vector.size())); break;
-    case ResultType::kMatrix: write_matrix(json, result, cut(result.matrix.size())); break;
+    case ResultType::kVector:
+    case ResultType::kMatrix: {
+      const bool is_matrix = result.type == ResultType::kMatrix;
+      const std::size_t count = cut(is_matrix ? result.matrix.size() : result.vector.size());
+      std::string element;
+      for (std::size_t i = 0; i < count; ++i) {
+        element.clear();
+        append_result_element(element, result, i);
+        json.raw(element);
+      }
+      break;
+    }
   }
   json.end_array();
 }

@@ -17,6 +17,8 @@ void append_sample_value(std::string& out, double v);
 void append_sample_time(std::string& out, Timestamp t);
 /// Writes a label set as an object.
 void write_labels(JsonWriter& json, const tsdb::Labels& labels);
+/// Appends the i-th element of a vector or matrix as an object.
+void append_result_element(std::string& out, const QueryResult& result, std::size_t i);
 /// Writes `"resultType": ..., "result": ...` into the object that is open. At most `series_max`
 /// elements of a vector or matrix; 0 is no limit.
 void write_result(JsonWriter& json, const QueryResult& result, std::size_t series_max);

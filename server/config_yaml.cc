@@ -7,6 +7,7 @@
 #include "server/config.h"
 #include "server/config_alerting.h"
 #include "server/config_fields.h"
+#include "server/config_http_client.h"
 #include "server/config_job.h"
 #include "server/config_reader.h"
 #include "server/glob.h"
@@ -72,7 +73,9 @@ Result<GlobalConfig> read_global(const YamlNode& node, const ConfigSources& sour
   if (global.evaluation_interval.ms == 0) global.evaluation_interval = minutes(1);
   map.read("rule_query_offset", global.rule_query_offset);
   map.read("query_log_file", global.query_log_file);
-  map.ignore("query_log_file", kNotYet);
+  if (!global.query_log_file.empty()) {
+    global.query_log_file = resolve_path(global.query_log_file, sources);
+  }
   map.ignore("scrape_failure_log_file", kNotYet);
   map.read_bytes("body_size_limit", global.body_size_limit);
   map.read("sample_limit", global.sample_limit);

@@ -32,12 +32,13 @@ EarlyReads::EarlyReads(const query::Engine& engine, tsdb::Opening& opening,
     : engine_(engine), opening_(opening), options_(options), clock_(std::move(clock)) {}
 
 HttpResponse EarlyReads::answer(Endpoint endpoint, std::string_view end_parameter,
-                                const HttpRequest& request, const HttpResponse& unavailable) const {
+                                const HttpRequest& request, const HttpResponse& unavailable,
+                                double queued_seconds) const {
   const Result<Timestamp> end = required_time(request, end_parameter);
   if (!end.ok() || *end >= opening_.served_until()) return unavailable;
   NotingRefusals blocks(opening_);
   const query::Api api(engine_, blocks, options_, clock_);
-  HttpResponse response = (api.*endpoint)(request);
+  HttpResponse response = (api.*endpoint)(request, queued_seconds);
   return blocks.has_refused() ? unavailable : response;
 }
 

@@ -18,11 +18,11 @@ class EarlyReads final {
   EarlyReads(const query::Engine& engine, tsdb::Opening& opening, query::ApiOptions options,
              query::ApiClock clock);
 
-  using Endpoint = HttpResponse (query::Api::*)(const HttpRequest&) const;
+  using Endpoint = HttpResponse (query::Api::*)(const HttpRequest&, double queued_seconds) const;
   /// `end_parameter` names the last moment asked about. `unavailable` is the answer when it is too
   /// early.
   HttpResponse answer(Endpoint endpoint, std::string_view end_parameter, const HttpRequest& request,
-                      const HttpResponse& unavailable) const;
+                      const HttpResponse& unavailable, double queued_seconds = 0) const;
 
  private:
   const query::Engine& engine_;

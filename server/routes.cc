@@ -12,10 +12,11 @@
 #include "server/admin_api.h"
 #include "server/alerting_wiring.h"
 #include "server/clock.h"
-#include "server/early_reads.h"
 #include "server/flags.h"
+#include "server/handlers.h"
 #include "server/http_answer.h"
 #include "server/metadata_api.h"
+#include "server/query_routes.h"
 #include "server/self_metrics.h"
 #include "server/status_api.h"
 #include "server/url.h"
@@ -24,34 +25,7 @@
 namespace tarsier::server {
 namespace {
 
-using Answer = std::function<HttpResponse(const HttpRequest&)>;
-
 constexpr std::uint64_t kWriteBodyBytesMax = std::uint64_t{32} << 20;
-
-/// Answers at once, on the network thread: for what only reads a few numbers.
-HttpHandler inline_handler(Answer answer) {
-  return [answer = std::move(answer)](const HttpRequest& request, const HttpResponder& respond) {
-    respond(answer(request));
-  };
-}
-
-/// Answers on the query threads: for what may take a while.
-HttpHandler pooled_handler(const Doors& doors, Answer answer) {
-  return [&doors, answer = std::move(answer)](HttpRequest request, HttpResponder respond) {
-    auto held =
-        std::make_shared<std::pair<HttpRequest, HttpResponder>>(std::move(request), respond);
-    const bool taken = doors.query_pool->try_submit([answer, held] {
-      const std::shared_ptr<CancelToken> cancel = held->first.cancel;
-      // Nobody waits any more: whoever left while queued costs nothing.
-      held->second(cancel->is_cancelled()
-                       ? api_error(ApiErrorType::kCanceled, "query was canceled in query queue")
-                       : answer(held->first));
-    });
-    if (!taken) {
-      respond(api_error(ApiErrorType::kTimeout, "query timed out in query queue: it is full"));
-    }
-  };
-}
 
 std::string escaped_html(std::string_view text) {
   std::string out;
@@ -145,42 +119,6 @@ void add_pages(Router& router, const Doors& doors) {
   page("/metrics", [&doors](const HttpRequest&) { return federated_text(doors.metrics()); });
 }
 
-void add_queries(Router& router, const Doors& doors) {
-  const auto query = [&](const char* path, std::vector<std::string> methods, Answer answer) {
-    router.add({.path = path,
-                .methods = std::move(methods),
-                .handler = pooled_handler(doors, std::move(answer))});
-  };
-  // These two are answered from blocks while the log is replayed, when blocks are all they need.
-  const auto evaluation = [&](const char* path, EarlyReads::Endpoint endpoint, const char* end) {
-    const auto answer = [&doors, endpoint, end](const HttpRequest& r) {
-      return doors.is_ready() ? (doors.query->*endpoint)(r)
-                              : doors.early->answer(endpoint, end, r, doors.unavailable());
-    };
-    router.add({.path = path,
-                .methods = {"GET", "POST"},
-                .handler = pooled_handler(doors, answer),
-                .is_early = true});
-  };
-  const std::vector<std::string> both = {"GET", "POST"};
-  evaluation("/api/v1/query", &query::Api::query, "time");
-  evaluation("/api/v1/query_range", &query::Api::query_range, "end");
-  query("/api/v1/query_exemplars", both,
-        [&](const HttpRequest& r) { return doors.query->query_exemplars(r); });
-  query("/api/v1/format_query", both,
-        [&](const HttpRequest& r) { return doors.query->format_query(r); });
-  query("/api/v1/parse_query", both,
-        [&](const HttpRequest& r) { return doors.query->parse_query(r); });
-  query("/api/v1/series", both, [&](const HttpRequest& r) { return doors.query->series(r); });
-  query("/api/v1/labels", both, [&](const HttpRequest& r) { return doors.query->labels(r); });
-  query("/api/v1/label/*/values", {"GET"}, [&](const HttpRequest& r) {
-    constexpr std::string_view kBefore = "/api/v1/label/";
-    const std::string_view rest = std::string_view(r.raw_path).substr(kBefore.size());
-    const std::string_view segment = rest.substr(0, rest.find('/'));
-    return doors.query->label_values(r, percent_decode(segment).value_or(std::string(segment)));
-  });
-}
-
 void add_targets(Router& router, const Doors& doors) {
   const auto get = [&](const char* path, Answer answer) {
     router.add({.path = path, .handler = pooled_handler(doors, std::move(answer))});
@@ -266,7 +204,7 @@ void add_write(Router& router, const Doors& doors) {
 void add_routes(Router& router, const Doors& doors) {
   add_lifecycle(router, doors);
   add_pages(router, doors);
-  add_queries(router, doors);
+  add_query_routes(router, doors);
   add_targets(router, doors);
   add_status(router, doors);
   add_write(router, doors);

@@ -3,6 +3,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/http.h"
 #include "base/thread_pool.h"
@@ -13,6 +15,7 @@
 
 namespace tarsier::query {
 class Api;
+class QueryMonitor;
 }  // namespace tarsier::query
 namespace tarsier::ingest {
 class RemoteWriteReceiver;
@@ -22,7 +25,9 @@ namespace tarsier::server {
 
 class AlertingWiring;
 class EarlyReads;
+class FairPool;
 class Flags;
+class Notifications;
 class SelfMetrics;
 
 /// What the routes serve from. The rooms exist once the router is kReady and until after the server
@@ -42,7 +47,14 @@ struct Doors {
   std::function<HttpResponse()> unavailable;
   const tsdb::Opening* opening = nullptr;
   const EarlyReads* early = nullptr;
-  ThreadPool* query_pool = nullptr;
+  ThreadPool* query_pool = nullptr;  ///< For whatever reads without running a query.
+  FairPool* queries = nullptr;       ///< For queries.
+  query::QueryMonitor* monitor = nullptr;
+  /// Expires the token at that moment.
+  std::function<void(const std::shared_ptr<CancelToken>&, Timestamp)> expire_at;
+  Duration query_timeout{0};
+  std::function<std::vector<std::pair<std::string, std::string>>()> external_labels;
+  Notifications* notifications = nullptr;
 
   tsdb::Db* db = nullptr;
   const query::Api* query = nullptr;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "server/feature_flags.h"
 #include "server/memory_guard.h"
 #include "server/url.h"
 
@@ -129,6 +130,10 @@ query::EngineOptions engine_options(const Flags& flags, const GlobalConfig& conf
   options.lookback_delta = flags.duration("query.lookback-delta");
   options.subquery_step = config.evaluation_interval;
   options.samples_max = flags.number("query.max-samples");
+  options.memory_total_max = flags.bytes("query.max-memory");
+  if (options.memory_total_max == 0) options.memory_total_max = available_memory_bytes() / 4;
+  options.memory_max = flags.bytes("query.max-memory-per-query");
+  if (options.memory_max == 0) options.memory_max = options.memory_total_max / 2;
   options.experimental_functions = has_feature(flags, "promql-experimental-functions");
   options.extended_range_selectors = has_feature(flags, "promql-extended-range-selectors");
   options.binary_fill_modifiers = has_feature(flags, "promql-binop-fill-modifiers");
@@ -139,6 +144,7 @@ query::EngineOptions engine_options(const Flags& flags, const GlobalConfig& conf
 query::ApiOptions query_api_options(const Flags& flags) {
   query::ApiOptions options;
   options.timeout = flags.duration("query.timeout");
+  options.per_step_stats = has_feature(flags, "promql-per-step-stats");
   return options;
 }
 

@@ -15,7 +15,10 @@
 #include "base/thread_pool.h"
 #include "ingest/remote_write.h"
 #include "ingest/scrape_manager.h"
+#include "query/active_query_log.h"
 #include "query/api.h"
+#include "query/monitor.h"
+#include "query/query_log.h"
 #include "server/alerting_wiring.h"
 #include "server/authorizing_client.h"
 #include "server/clock.h"
@@ -23,10 +26,13 @@
 #include "server/directory_watcher.h"
 #include "server/dns_resolver.h"
 #include "server/early_reads.h"
+#include "server/fair_pool.h"
+#include "server/feature_flags.h"
 #include "server/flags.h"
 #include "server/http_client.h"
 #include "server/http_server.h"
 #include "server/memory_guard.h"
+#include "server/notifications.h"
 #include "server/router.h"
 #include "server/routes.h"
 #include "server/scheduler.h"
@@ -44,15 +50,16 @@ namespace {
 
 constexpr Duration kDrainGrace = seconds(10);
 constexpr std::size_t kQueryQueueMax = 1024;
+constexpr std::size_t kQueryThreadsMax = 256;
 
 std::size_t core_count() { return std::max(1u, std::thread::hardware_concurrency()); }
 
-/// Some more than cores, so that one long query does not hold up a dashboard; never more than
-/// asked.
-std::size_t query_thread_count(const Flags& flags) {
-  const std::size_t wanted = std::max<std::size_t>(flags.number("query.max-concurrency"), 1);
-  return std::min(wanted, std::max<std::size_t>(4, 2 * core_count()));
+/// A thread each: most of them wait for a partition another one computes.
+std::size_t query_concurrency(const Flags& flags) {
+  return std::clamp<std::size_t>(flags.number("query.max-concurrency"), 1, kQueryThreadsMax);
 }
+
+double elapsed_seconds() { return static_cast<double>(monotonic_ns()) / 1e9; }
 
 /// Replicas with different names or labels scrape at different moments.
 std::uint64_t spread_seed(const GlobalConfig& global) {
@@ -79,6 +86,7 @@ struct Tarsier::Impl {
   query::ApiClock api_clock();
   void start_engine();
   Result<HttpGuard> make_guard();
+  void open_query_log(const GlobalConfig& global);
   Status listen();
   Status open_storage();
   void start_rooms();
@@ -109,12 +117,16 @@ struct Tarsier::Impl {
   std::unique_ptr<SystemDnsResolver> dns;
   std::unique_ptr<ingest::DiscoveryManager> discovery;
   std::unique_ptr<ingest::ScrapeManager> scrapes;
+  Notifications notifications{flags.number("web.max-notifications-subscribers")};
+  query::QueryLog query_log{*files};
+  std::unique_ptr<query::QueryMonitor> monitor;
   std::unique_ptr<query::Engine> engine;
   std::unique_ptr<query::Api> query_api;
   std::unique_ptr<EarlyReads> early;
   std::string external_text;  ///< The URL users reach this server under.
   std::unique_ptr<AlertingWiring> alerting_room;
   std::unique_ptr<ThreadPool> query_pool;
+  std::unique_ptr<FairPool> queries;
   std::unique_ptr<Doors> doors;
   std::unique_ptr<Router> router;
   std::unique_ptr<WebAccess> access;
@@ -128,9 +140,12 @@ struct Tarsier::Impl {
 };
 
 query::ApiClock Tarsier::Impl::api_clock() {
-  return {.expire_at = [this](const std::shared_ptr<CancelToken>& token,
-                              Timestamp when) { deadlines.expire_at(token, when); },
-          .elapsed_seconds = [] { return static_cast<double>(monotonic_ns()) / 1e9; }};
+  return {
+      .expire_at = [this](const std::shared_ptr<CancelToken>& token,
+                          Timestamp when) { deadlines.expire_at(token, when); },
+      .elapsed_seconds = elapsed_seconds,
+      .submit =
+          [this](std::function<void()> task) { return query_pool->try_submit(std::move(task)); }};
 }
 
 /// Queries of what only blocks have are answered while the log is replayed.
@@ -141,11 +156,27 @@ void Tarsier::Impl::start_engine() {
     MutexLock lock(config_mutex);
     return config;
   }();
-  engine = std::make_unique<query::Engine>(engine_options(flags, current->global), work_pool.get());
-  query_pool = std::make_unique<ThreadPool>(ThreadPool::Options{
-      .thread_count = query_thread_count(flags), .queue_size_max = kQueryQueueMax});
+  monitor = std::make_unique<query::QueryMonitor>(
+      query::QueryMonitor::Options{.concurrency_max = query_concurrency(flags)},
+      query::QueryMonitor::Clock{.now = now, .elapsed_seconds = elapsed_seconds}, query_log);
+  open_query_log(current->global);
+  engine = std::make_unique<query::Engine>(engine_options(flags, current->global), work_pool.get(),
+                                           monitor.get());
+  query_pool = std::make_unique<ThreadPool>(
+      ThreadPool::Options{.thread_count = std::max<std::size_t>(4, 2 * core_count()),
+                          .queue_size_max = kQueryQueueMax});
+  queries = std::make_unique<FairPool>(FairPool::Options{.thread_count = query_concurrency(flags),
+                                                         .queue_size_max = kQueryQueueMax});
   early = std::make_unique<EarlyReads>(*engine, opening, query_api_options(flags), api_clock());
   scheduler.add([this](Timestamp t) { return deadlines.run_due(t); });
+  scheduler.add([this](Timestamp t) { return queries->run_due(t); });
+}
+
+/// Also at every reload: whoever rotates logs moves the file and asks for one.
+void Tarsier::Impl::open_query_log(const GlobalConfig& global) {
+  const Status status = query_log.open(global.query_log_file.empty() ? flags.text("query.log-file")
+                                                                     : global.query_log_file);
+  if (!status.ok()) log.error("The query log stays as it was", {{"err", status.message()}});
 }
 
 /// What --web.config.file asks for.
@@ -198,6 +229,17 @@ Status Tarsier::Impl::listen() {
             .opening = &opening,
             .early = early.get(),
             .query_pool = query_pool.get(),
+            .queries = queries.get(),
+            .monitor = monitor.get(),
+            .expire_at = [this](const std::shared_ptr<CancelToken>& token,
+                                Timestamp when) { deadlines.expire_at(token, when); },
+            .query_timeout = flags.duration("query.timeout"),
+            .external_labels =
+                [this] {
+                  MutexLock lock(config_mutex);
+                  return config->global.external_labels;
+                },
+            .notifications = &notifications,
             .external = external});
   add_routes(*router, *doors);
   HttpGuard guard = TRY(make_guard());
@@ -212,6 +254,7 @@ Status Tarsier::Impl::listen() {
 }
 
 Status Tarsier::Impl::open_storage() {
+  notifications.add(kStartingNotification, now());
   const std::int64_t begin_ns = monotonic_ns();
   const std::string& path = flags.text("storage.tsdb.path");
   Result<std::unique_ptr<tsdb::Db>> opened =
@@ -222,6 +265,7 @@ Status Tarsier::Impl::open_storage() {
                                 opened.status().message()));
   }
   db = std::move(*opened);
+  monitor->attach(query::ActiveQueryLog::open(*files, path, query_concurrency(flags), log));
   const std::int64_t took_ms = (monotonic_ns() - begin_ns) / 1'000'000;
   log.info("Storage is open",
            {{"path", path},
@@ -295,6 +339,7 @@ void Tarsier::Impl::start_rooms() {
   // Before a client can ask for a reload, which does the same on another thread.
   scrapes->apply(current->scrape_configs, now());
   alerting_room->apply(*current, std::move(rules_at_start));
+  notifications.remove(kStartingNotification);
   router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
 
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
@@ -309,6 +354,7 @@ Status Tarsier::Impl::reload_now() {
       read.ok() ? load_rules(flags, *files, *read) : read.status();
   if (!rules.ok()) {
     self.config_refused();
+    notifications.add(kReloadFailedNotification, t);
     log.error("Reloading the configuration failed", {{"err", rules.status().message()}});
     return std::move(rules).status();
   }
@@ -324,8 +370,10 @@ Status Tarsier::Impl::reload_now() {
   }
   if (scrapes) scrapes->apply(next->scrape_configs, t);
   if (alerting_room) alerting_room->apply(*next, std::move(*rules));
+  open_query_log(next->global);
   scheduler.wake();
   self.config_loaded(t);
+  notifications.remove(kReloadFailedNotification);
   log.info("Configuration is loaded", {{"file", flags.text("config.file")}});
   return {};
 }
@@ -336,14 +384,13 @@ std::string Tarsier::Impl::metrics() const {
   self.collect(out, is_ready);
   router->collect(out);
   http->collect(out);
+  monitor->collect(out);
   if (is_ready) {
     db->collect(out);
     memory->collect(out);
     scrapes->collect(out);
     receiver->collect(out);
     alerting_room->collect(out);
-    out.gauge("prometheus_engine_queries_concurrent_max", "The max number of concurrent queries.",
-              static_cast<double>(query_pool->thread_count()));
   }
   return out.take();
 }
@@ -361,11 +408,14 @@ void Tarsier::Impl::stop() {
   if (!http) return;
   log.info("Stopping");
   router->set_state(Router::State::kStopping);
+  notifications.add(kStoppingNotification, now());
+  notifications.close();
   http->drain(kDrainGrace);
   http->cut_off();  // What still runs is cancelled, so that the pool below ends soon.
   scheduler.stop();
   if (db) db->interrupt_maintenance();
   maintenance.stop();
+  queries.reset();
   query_pool.reset();
   if (scrapes) scrapes->stop();
   if (alerting_room) alerting_room->stop();
@@ -381,6 +431,7 @@ void Tarsier::Impl::stop() {
   query_api.reset();
   early.reset();
   engine.reset();
+  monitor.reset();
   receiver.reset();
   if (!db) return;
   const Status closed = db->close();
@@ -402,6 +453,9 @@ Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags& flags, Logger& log,
       std::unique_ptr<Tarsier>(new Tarsier(std::make_unique<Impl>(flags, log, std::move(quit))));
   Impl& impl = *server->impl_;
   log.info("Starting Tarsier", {{"version", version()}});
+  for (const std::string& warning : feature_warnings(flags)) {
+    log.warn("Command line", {{"warning", warning}});
+  }
   for (const std::string& warning : flags.warnings()) {
     log.warn("Command line", {{"warning", warning}});
   }

@@ -101,6 +101,8 @@ class SampleBudget final {
   std::atomic<std::uint64_t> peak_{0};
 };
 
+class Analysis;
+
 /// What one run of a query shares: limits, annotations, threads. Lives from the first selection to
 /// the finished result. Any number of threads.
 class Context final {
@@ -139,6 +141,8 @@ class Context final {
   std::optional<StepCounter> step_counter;
   /// The monitor's clock, or zero.
   std::function<double()> elapsed_seconds = [] { return 0.0; };
+  /// Only for queries that are to be explained.
+  Analysis* analysis = nullptr;
   double find_seconds = 0;  ///< What opening the selections took.
 
  private:

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "query/exec/aggregate.h"
+#include "query/exec/analysis.h"
 #include "query/exec/binary_kernels.h"
 #include "query/exec/cell_operator.h"
 #include "query/exec/histogram_streams.h"
@@ -86,6 +87,14 @@ class ScalarOperandCellStream final : public ForwardingStream {
 
 Result<StreamPtr> Evaluator::vector(const Expr& e, const Grid& grid) {
   TRY(context_.check_alive());
+  if (context_.analysis == nullptr) return operator_of(e, grid);
+  OperatorFigures& figures = context_.analysis->of(e);
+  const OperatorTimer timer(context_, figures);
+  StreamPtr stream = TRY(operator_of(e, grid));
+  return measured(context_, figures, std::move(stream));
+}
+
+Result<StreamPtr> Evaluator::operator_of(const Expr& e, const Grid& grid) {
   switch (e.kind) {
     case ExprKind::kParen: return vector(*as<Paren>(e).inner, grid);
     case ExprKind::kStepInvariant: {
@@ -128,6 +137,14 @@ Result<std::vector<double>> Evaluator::scalar(const Expr& e, const Grid& grid) {
 }
 
 Result<RangePtr> Evaluator::matrix(const Expr& e, const Grid& grid) {
+  if (context_.analysis == nullptr) return range_of(e, grid);
+  OperatorFigures& figures = context_.analysis->of(e);
+  const OperatorTimer timer(context_, figures);
+  RangePtr source = TRY(range_of(e, grid));
+  return measured(context_, figures, std::move(source));
+}
+
+Result<RangePtr> Evaluator::range_of(const Expr& e, const Grid& grid) {
   switch (e.kind) {
     case ExprKind::kParen: return matrix(*as<Paren>(e).inner, grid);
     case ExprKind::kStepInvariant: return matrix(*as<StepInvariant>(e).inner, grid);

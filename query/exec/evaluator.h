@@ -28,6 +28,9 @@ class Evaluator final {
   Result<RangePtr> matrix(const Expr& e, const Grid& grid);
 
  private:
+  /// What vector() and matrix() give, unmeasured.
+  Result<StreamPtr> operator_of(const Expr& e, const Grid& grid);
+  Result<RangePtr> range_of(const Expr& e, const Grid& grid);
   Result<StreamPtr> selector(const Selector& selector, const Grid& grid, SampleAspect aspect);
   HistogramDetail detail(const Selector& selector) const;
   Result<StreamPtr> unary_minus(const Unary& unary, const Grid& grid);

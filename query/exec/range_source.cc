@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/quote.h"
+#include "query/exec/kernel_run.h"
 #include "query/histogram/columns.h"
 
 namespace tarsier::query {
@@ -205,8 +206,8 @@ class KernelStream : public VectorStream {
     for (std::size_t i = 0; i < series.size(); ++i) {
       columns->clear();
       TRY(source_->read(series[i], *columns, scratch));
-      function_.kernel(Column{columns->times_ms, columns->values}, source_->windows(), arguments,
-                       rows + i * grid().count);
+      TRY(run_kernel(context_, function_.kernel, Column{columns->times_ms, columns->values},
+                     source_->windows(), arguments, rows + i * grid().count));
     }
     return {};
   }
@@ -232,7 +233,7 @@ class KernelStream : public VectorStream {
       const Column column{floats->times_ms, floats->values};
       double* const row = rows + i * grid().count;
       if (histograms->empty()) {
-        function_.kernel(column, source_->windows(), arguments, row);
+        TRY(run_kernel(context_, function_.kernel, column, source_->windows(), arguments, row));
         continue;
       }
       RangeRemarks remarks;

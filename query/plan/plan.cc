@@ -4,8 +4,10 @@
 
 #include "query/parse.h"
 #include "query/parse/duration.h"
+#include "query/plan/fold_constants.h"
 #include "query/plan/histogram_statistics.h"
 #include "query/plan/info_selector.h"
+#include "query/plan/push_matchers.h"
 #include "query/plan/step_invariant.h"
 
 namespace tarsier::query {
@@ -168,6 +170,8 @@ Result<std::shared_ptr<Plan>> make_plan(const QueryRequest& request, const Engin
       *plan->root,
       DurationContext{plan->is_range_query ? request.step : Duration{}, plan->end - plan->start}));
   TRY(complete_info_selectors(*plan->root));
+  plan->root = fold_constants(std::move(plan->root));
+  push_matchers(*plan->root);
   plan->root = wrap_step_invariants(std::move(plan->root));
   plan->statistics_only = statistics_selectors(*plan->root);
   plan->data_range = {kMaxTimestamp, kMinTimestamp};
