@@ -259,6 +259,7 @@ void Db::interrupt_sync() { impl_->wal->interrupt(); }
 
 Timestamp Db::run_due(Timestamp now) {
   impl_->head->note_growth(now);
+  impl_->head->close_finished_chunks();
   const Result<Impl::Cut> cut =
       impl_->cut_backoff.is_due(now) ? impl_->cut_due(now) : Result<Impl::Cut>(Impl::Cut::kNothing);
   if (!cut.ok()) {

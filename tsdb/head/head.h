@@ -97,6 +97,7 @@ struct HeadMetrics {
   Counter series_removed;
   Counter chunks_created;
   Counter chunks_removed;
+  Counter chunks_closed;  ///< Before a sample asked for the next one.
   Counter truncations;
 };
 
@@ -222,6 +223,10 @@ class Head final {
   bool is_cut_due() const;
   /// End of the window a sample belongs to.
   std::int64_t window_end(std::int64_t t) const;
+  /// Seals the chunks of series that ended (their newest sample is a stale marker, or a quarter of
+  /// an hour older than the head's) and those that are full, so that they can leave memory. A
+  /// series that comes back begins a new chunk.
+  void close_finished_chunks() EXCLUDES_LOCK(commit_mutex_);
   /// Takes no more samples before `end`, and seals what is there.
   void freeze_before(Timestamp end) EXCLUDES_LOCK(commit_mutex_);
   /// Drops what is before `end`, and the series that have nothing else. REQUIRES: `end` is the end

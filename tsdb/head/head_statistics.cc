@@ -177,6 +177,9 @@ void Head::collect(MetricWriter& out) const {
   out.counter("tarsier_tsdb_samples_lost_to_races_total",
               "Samples accepted from one writer and overtaken by another before their commit.",
               number(metrics_.samples_lost_to_races.value()));
+  out.counter("tarsier_tsdb_head_chunks_closed_total",
+              "Chunks closed because their series ended or the next sample would begin another.",
+              number(metrics_.chunks_closed.value()));
   out.gauge("prometheus_tsdb_head_min_time", "Minimum time bound of the head block.",
             is_empty() ? 0 : static_cast<double>(min_time()));
   out.gauge("prometheus_tsdb_head_max_time", "Maximum timestamp of the head block.",
