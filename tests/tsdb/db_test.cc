@@ -128,6 +128,18 @@ TEST_F(DbTest, ReplayBringsTheHeadBack) {
   EXPECT_EQ(append(series("up", "a"), 12'000, 12), AppendOutcome::kIgnored);
 }
 
+TEST_F(DbTest, WhatIsNotCompressedIsLoggedAsItIs) {
+  db_.reset();
+  options_.wal_compression = WalCompression::kNone;
+  open();
+  for (int i = 0; i < 50; ++i) append(series("up", "a"), 100 * i, 0.1 * i);
+  const std::vector<Series> before = everything();
+  sync();
+  crash();
+  open();
+  EXPECT_EQ(everything(), before);
+}
+
 TEST_F(DbTest, CuttingChangesNoAnswer) {
   fill(14);
   const auto before = everything();

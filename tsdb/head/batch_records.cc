@@ -8,17 +8,13 @@
 namespace tarsier::tsdb {
 
 void encode_batch(const HeadBatch& batch, WalCompression compression,
-                  std::deque<EncodedRecord>& out) {
-  std::string plain;
-  const auto add = [&] {
-    out.emplace_back().encode(as_bytes(plain), compression);
-    plain.clear();
-  };
+                  std::deque<std::string>& plain, std::deque<EncodedRecord>& out) {
+  const auto add = [&] { out.emplace_back().encode(as_bytes(plain.back()), compression); };
   for (std::size_t i = 0; i < batch.run_count(); ++i) {
     const HeadBatch::Run run = batch.run(i);
     const auto samples = std::span(batch.samples).subspan(run.samples_begin, run.sample_count);
     if (!samples.empty()) {
-      encode_samples(samples, plain);
+      encode_samples(samples, plain.emplace_back());
       add();
     }
     const auto histograms =
@@ -31,12 +27,12 @@ void encode_batch(const HeadBatch& batch, WalCompression compression,
           histograms.begin(), histograms.end(),
           [&](const RefHistogram& one) { return record_type_of(one.histogram) == type; });
       if (!has_any) continue;
-      encode_histograms(histograms, type, plain);
+      encode_histograms(histograms, type, plain.emplace_back());
       add();
     }
   }
   if (batch.exemplars.empty()) return;
-  encode_exemplars(batch.exemplars, plain);
+  encode_exemplars(batch.exemplars, plain.emplace_back());
   add();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <string>
 
 #include "tsdb/head/head.h"
 #include "tsdb/options.h"
@@ -9,8 +10,9 @@
 namespace tarsier::tsdb {
 
 /// Appends what the batch puts into the log for its samples, histograms and exemplars, in the order
-/// in which a replay must meet them.
+/// in which a replay must meet them. What could not be compressed is borrowed from `plain`, which
+/// must live as long as the records.
 void encode_batch(const HeadBatch& batch, WalCompression compression,
-                  std::deque<EncodedRecord>& out);
+                  std::deque<std::string>& plain, std::deque<EncodedRecord>& out);
 
 }  // namespace tarsier::tsdb

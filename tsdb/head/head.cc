@@ -135,10 +135,12 @@ LogPosition Head::log_end() const {
 }
 
 Result<LogPosition> Head::commit(HeadBatch& batch, std::uint64_t removal_count) {
+  std::deque<std::string> plain;
   std::deque<EncodedRecord> records;
   const auto encode = [&] {
     records.clear();
-    encode_batch(batch, log_->compression(), records);
+    plain.clear();
+    encode_batch(batch, log_->compression(), plain, records);
   };
   if (log_ != nullptr) encode();  // The expensive part, before the lock.
 
