@@ -151,7 +151,8 @@ void render_alerting(Emitter& out, const AlertingConfig& alerting) {
 void render_storage(Emitter& out, const StorageConfig& storage) {
   const bool has_retention = storage.retention_time || storage.retention_bytes;
   const bool has_limits = storage.metric_series_max != 0 || !storage.label_series_max.empty();
-  if (!has_retention && !has_limits) return;
+  const bool has_window = storage.out_of_order_time_window != Duration{};
+  if (!has_retention && !has_limits && !has_window) return;
   out.line(0, "storage:");
   if (has_limits) {
     out.line(1, "series_limits:");
@@ -162,8 +163,12 @@ void render_storage(Emitter& out, const StorageConfig& storage) {
       out.limit(3, "max", limit.series_max);
     }
   }
-  if (!has_retention) return;
+  if (!has_retention && !has_window) return;
   out.line(1, "tsdb:");
+  if (has_window) {
+    out.field(2, "out_of_order_time_window", storage.out_of_order_time_window);
+  }
+  if (!has_retention) return;
   out.line(2, "retention:");
   if (storage.retention_time) out.field(3, "time", *storage.retention_time);
   if (storage.retention_bytes) out.field(3, "size", format_bytes(*storage.retention_bytes));

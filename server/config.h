@@ -48,6 +48,7 @@ struct StorageConfig {
   std::optional<std::uint64_t> retention_bytes;
   std::uint64_t metric_series_max = 0;  ///< `series_limits`.
   std::vector<tsdb::LabelSeriesLimit> label_series_max;
+  Duration out_of_order_time_window{0};
 };
 
 /// One entry of `alerting.alertmanagers`.

@@ -192,9 +192,7 @@ Status read_storage(const YamlNode& node, Problems& problems, StorageConfig& sto
   }
   if (const YamlNode* section = map.find("tsdb")) {
     MapReader tsdb(*section, "storage.tsdb", problems);
-    Duration window{0};
-    tsdb.read("out_of_order_time_window", window);
-    if (window.ms > 0) tsdb.ignore("out_of_order_time_window", kNotYet);
+    tsdb.read("out_of_order_time_window", storage.out_of_order_time_window);
     tsdb.ignore("stale_series_compaction_threshold", kNotYet);
     tsdb.ignore("chunk_encoding", kNotYet);
     if (const YamlNode* part = tsdb.find("retention")) {

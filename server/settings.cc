@@ -103,6 +103,7 @@ tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
     options.retention_bytes =
         config.retention_bytes.value_or(flags.bytes("storage.tsdb.retention.size"));
   }
+  options.out_of_order_time_window = config.out_of_order_time_window;
   const std::string& sync = flags.text("storage.wal-sync");
   options.wal_sync = sync == "commit"     ? tsdb::WalSync::kCommit
                      : sync == "interval" ? tsdb::WalSync::kInterval

@@ -345,6 +345,7 @@ void Tarsier::Impl::start_rooms() {
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
   maintenance.add([this](Timestamp t) { return db->run_due(t); });
   scheduler.add([this](Timestamp t) { return memory->run_due(t); });
+  maintenance.add([this](Timestamp t) { return db->write_head_chunks_due(t); });
 }
 
 Status Tarsier::Impl::reload_now() {
@@ -362,6 +363,10 @@ Status Tarsier::Impl::reload_now() {
   const tsdb::Options wanted = storage_options(flags, read->storage);
   if (wanted.retention != storage.retention || wanted.retention_bytes != storage.retention_bytes) {
     log.warn("A changed retention is in force after a restart only");
+  }
+  if (db) {
+    const Status set = db->set_out_of_order_time_window(wanted.out_of_order_time_window);
+    if (!set.ok()) log.error("Allowing out-of-order samples failed", {{"err", set.message()}});
   }
   const auto next = std::make_shared<const Config>(std::move(*read));
   {

@@ -34,9 +34,9 @@ enum class AppendOutcome : unsigned char {
   kAppended,
   kIgnored,        ///< Same time and same bits as the newest sample: already there.
   kDuplicate,      ///< Same time as the newest sample, other value.
-  kOutOfOrder,     ///< Older than the series' newest sample.
-  kOutOfBounds,    ///< Older than the head accepts.
-  kTooOld,         ///< Outside the out-of-order window.
+  kOutOfOrder,     ///< Older than the series' newest sample, and there is no out-of-order window.
+  kOutOfBounds,    ///< Older than the head accepts, and there is no out-of-order window.
+  kTooOld,         ///< Would go in out of order, but is older than the window.
   kUnknownSeries,  ///< The reference is not, or no longer, in the head.
   kInvalid,        ///< A histogram or exemplar that is none: validate_for_storage() says why.
 };
@@ -123,6 +123,9 @@ class Appender {
   /// commit or rollback.
   virtual std::span<const LateRefusal> refused_at_commit() const { return {}; }
   virtual void rollback() = 0;
+  /// From here on what does not go in order is refused, whatever the out-of-order window: for what
+  /// computes its samples, like rules.
+  virtual void refuse_out_of_order() {}
 };
 
 }  // namespace tarsier::tsdb

@@ -1,6 +1,7 @@
 #include "tsdb/db.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -12,10 +13,13 @@
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/snapshot.h"
 #include "tsdb/compaction/block_compaction.h"
+#include "tsdb/head/chunk_spiller.h"
 #include "tsdb/head/head.h"
+#include "tsdb/head/head_chunk_files.h"
 #include "tsdb/head/head_cutter.h"
 #include "tsdb/head/head_querier.h"
 #include "tsdb/head/head_replay.h"
+#include "tsdb/head/late_cutter.h"
 #include "tsdb/merge_querier.h"
 #include "tsdb/opening.h"
 #include "tsdb/wal/checkpoint.h"
@@ -27,6 +31,8 @@ namespace {
 // Names in the data directory.
 constexpr std::string_view kLockName = "lock";
 constexpr std::string_view kWalName = "wal";
+constexpr std::string_view kWblName = "wbl";
+constexpr std::string_view kHeadChunksName = "chunks_head";
 constexpr std::string_view kLostName = "tarsier/lost";
 /// Prometheus' shortcuts past the log. They are wrong as soon as somebody else wrote to it.
 constexpr std::string_view kSnapshotPrefix = "chunk_snapshot.";
@@ -81,6 +87,7 @@ struct Db::Impl {
       : files(the_files),
         directory(std::move(the_directory)),
         wal_directory(join_path(directory, kWalName)),
+        wbl_directory(join_path(directory, kWblName)),
         options(the_options),
         log(the_log) {}
 
@@ -96,10 +103,20 @@ struct Db::Impl {
   enum class Cut : unsigned char { kNothing, kTruncated, kWaitsForLog };
   Result<Cut> cut_due(Timestamp now);
   Status checkpoint();
+  /// Cuts out-of-order samples; kWaitsForLog until what they are cut from is on the disk.
+  Result<Cut> cut_late(Timestamp now);
+  Status remove_late_segments(std::uint32_t end);
+  void remove_head_chunks();
+  Status open_wbl() EXCLUDES_LOCK(wbl_mutex);
+  /// As far as the logs can be relied on.
+  Head::SafePositions safe_positions() const;
+  /// Writes what the write-behind log has gathered. On the thread that drives the log.
+  void flush_wbl();
 
   FileSystem& files;
   const std::string directory;
   const std::string wal_directory;
+  const std::string wbl_directory;
   const Options options;
   Logger& log;
   DbMetrics metrics;
@@ -117,7 +134,21 @@ struct Db::Impl {
   std::unique_ptr<BlockSet> blocks;
   std::unique_ptr<BlockCompaction> compaction;
   std::unique_ptr<GroupCommitLog> wal;
+  /// Of out-of-order samples; made when they are first allowed. Read through the pointer, which is
+  /// set once.
+  Mutex wbl_mutex;
+  std::unique_ptr<GroupCommitLog> wbl_owned GUARDED_BY(wbl_mutex);
+  std::atomic<GroupCommitLog*> wbl{nullptr};
+  std::unique_ptr<HeadChunkFiles> head_chunks;
   std::unique_ptr<Head> head;
+  std::unique_ptr<ChunkSpiller> spiller;
+  /// Late samples that are being cut.
+  struct BegunLateCut {
+    Head::FrozenLate frozen;
+    Timestamp done_until = kMinTimestamp;
+  };
+  std::optional<BegunLateCut> begun_late_cut;
+  bool is_late_cut_due = false;
 };
 
 /// Cuts one block after the other until the head is short enough.
@@ -150,13 +181,115 @@ Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
     }
     // A querier takes the head first and then the blocks, so at every moment it finds the samples
     // in one of them, or in both.
+    head_chunks->finish_file();
     head->truncate_before(end);
     head->forget_deletions_before(end);
     begun_cut.reset();
     cut_backoff.succeed();
+    remove_head_chunks();
+    is_late_cut_due = true;
     done = Cut::kTruncated;
   }
   return done;
+}
+
+Result<Db::Impl::Cut> Db::Impl::cut_late(Timestamp now) {
+  if (!begun_late_cut) {
+    auto frozen = TRY(head->freeze_late());
+    if (!frozen) return Cut::kNothing;
+    begun_late_cut.emplace().frozen = std::move(*frozen);
+  }
+  const Head::SafePositions needed = begun_late_cut->frozen.logged_before;
+  const Head::SafePositions safe = safe_positions();
+  if (safe.log < needed.log || safe.late_log < needed.late_log) {
+    wal->wake();
+    return Cut::kWaitsForLog;
+  }
+  LateCut cut;
+  cut.data_directory = directory;
+  cut.block_range = options.block_range;
+  cut.segment_bytes_max = options.chunk_segment_bytes;
+  cut.next_ulid = [&] { return next_ulid(now); };
+  std::vector<Ulid> ulids;
+  cut.written = [&](const BlockMeta& meta) {
+    ulids.push_back(meta.ulid);
+    compaction->metrics().compactions.add();
+    log.info("Block of out-of-order samples written",
+             {{"ulid", meta.ulid.to_string()},
+              {"min_time", std::to_string(meta.min_time.ms)},
+              {"max_time", std::to_string(meta.max_time.ms)},
+              {"series", std::to_string(meta.series_count)},
+              {"samples", std::to_string(meta.sample_count)}});
+  };
+  const LateEpoch& epoch = *begun_late_cut->frozen.epoch;
+  TRY(cut_late_blocks(*head, epoch, files, cut, begun_late_cut->done_until));
+  TRY(blocks->reload());
+  const auto list = blocks->blocks();
+  for (const Ulid& ulid : ulids) {
+    const bool is_served = std::any_of(
+        list->begin(), list->end(), [&](const auto& block) { return block->meta().ulid == ulid; });
+    if (!is_served) return corruption("the block just written cannot be opened");
+  }
+  head_chunks->finish_file();
+  head->drop_frozen_late();
+  // Segments before files: a marker must not outlive the chunk it speaks of.
+  if (begun_late_cut->frozen.segment) {
+    TRY(remove_late_segments(*begun_late_cut->frozen.segment));
+  }
+  begun_late_cut.reset();
+  remove_head_chunks();
+  return Cut::kTruncated;
+}
+
+/// From the oldest on and durably one by one: Prometheus refuses a log with a gap.
+Status Db::Impl::remove_late_segments(std::uint32_t end) {
+  GroupCommitLog* const late_log = wbl.load();
+  for (const std::uint32_t segment : TRY(list_segments(files, wbl_directory))) {
+    if (segment >= end) break;
+    const std::string path = join_path(wbl_directory, segment_name(segment));
+    const std::uint64_t size = TRY(files.open_readable(path, Access::kRead))->size();
+    TRY(files.remove_file(path));
+    TRY(files.sync_directory(wbl_directory));
+    late_log->metrics().storage_bytes.add(-number(size));
+  }
+  late_log->metrics().truncations.add();
+  return {};
+}
+
+void Db::Impl::remove_head_chunks() {
+  const auto removed =
+      head_chunks->remove_before(head->generation()->min_time, head->oldest_late_epoch());
+  if (!removed.ok()) {
+    log.error("Removing head chunk files failed", {{"error", removed.status().message()}});
+    return;
+  }
+  head->retire({removed->begin(), removed->end()});
+}
+
+Status Db::Impl::open_wbl() {
+  const MutexLock wbl_lock(wbl_mutex);
+  if (wbl_owned != nullptr) return {};
+  Options late = options;
+  // What goes here went to the log before, which is bounded.
+  late.wal_buffer_bytes_max = SIZE_MAX;
+  wbl_owned = TRY(GroupCommitLog::open(files, wbl_directory, late));
+  wbl.store(wbl_owned.get());
+  head->attach_late_log(wbl_owned.get());
+  return {};
+}
+
+Head::SafePositions Db::Impl::safe_positions() const {
+  const GroupCommitLog* const late_log = wbl.load();
+  return {wal->followable_position(),
+          late_log == nullptr ? LogPosition{} : late_log->followable_position()};
+}
+
+void Db::Impl::flush_wbl() {
+  GroupCommitLog* const late_log = wbl.load();
+  if (late_log == nullptr) return;
+  head->log_unlogged_late();
+  // Failures are told to whoever waits.
+  static_cast<void>(options.wal_sync == WalSync::kNone ? late_log->flush() : late_log->sync());
 }
 
 /// Condenses the older part of the log, of which the blocks have the samples now.
@@ -205,10 +338,24 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   opening->serve_blocks(served_until, [list = impl->blocks->blocks()](TimeRange range) {
     return make_merge_querier(block_sources(*list, range));
   });
-  impl->head = TRY(replay_head(files, impl->wal_directory, join_path(directory, kLostName), options,
-                               served_until, log, pool, *opening, impl->replay));
+  ReplaySources sources;
+  sources.wal_directory = impl->wal_directory;
+  sources.wbl_directory = impl->wbl_directory;
+  sources.lost_directory = join_path(directory, kLostName);
+  impl->head_chunks = TRY(HeadChunkFiles::open(files, join_path(directory, kHeadChunksName),
+                                               sources.lost_directory, log));
+  sources.chunk_files = impl->head_chunks.get();
+  impl->head = TRY(
+      replay_head(files, sources, options, served_until, log, pool, *opening, impl->replay));
+  impl->head_chunks->forget_found();
+  impl->spiller = std::make_unique<ChunkSpiller>(*impl->head, *impl->head_chunks, log);
   impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
   impl->head->attach_log(impl->wal.get());
+  // What is there has to be cut one day, even if nothing is added.
+  if (options.out_of_order_time_window > Duration{} || files.exists(impl->wbl_directory)) {
+    TRY(impl->open_wbl());
+  }
+  impl->head->set_out_of_order_window(options.out_of_order_time_window);
   // The first wide query should not pay for sorting everything.
   std::vector<Slot> slots;
   {
@@ -229,7 +376,9 @@ std::unique_ptr<Appender> Db::appender() { return impl_->head->appender(); }
 Result<std::unique_ptr<Querier>> Db::querier(TimeRange range) {
   // The head before the blocks: a block published in between is then seen twice, never not at all.
   auto head_querier = make_head_querier(*impl_->head, range);
-  const TimeRange head_range{Timestamp{impl_->head->generation()->min_time}, kMaxTimestamp};
+  const TimeRange head_range{
+      Timestamp{std::min(impl_->head->generation()->min_time, impl_->head->late_min_time())},
+      kMaxTimestamp};
   const auto blocks = impl_->blocks->blocks();  // Held while it is walked: it may be replaced.
   std::vector<MergeSource> sources = block_sources(*blocks, range);
   sources.push_back({std::move(head_querier), head_range});
@@ -238,11 +387,23 @@ Result<std::unique_ptr<Querier>> Db::querier(TimeRange range) {
 
 void Db::when_synced(LogPosition position, std::function<void(Status)> done) {
   if (position == LogPosition{}) return done({});
-  impl_->wal->when_synced(position, std::move(done));
+  GroupCommitLog* const wbl = impl_->wbl.load();
+  if (wbl == nullptr) return impl_->wal->when_synced(position, std::move(done));
+  // A commit whose out-of-order samples are in the other log is durable with both. That one is
+  // brought to the disk after this one, on the same thread.
+  if (impl_->head->has_unlogged_late()) {
+    return done(unavailable("the log of out-of-order samples cannot be written"));
+  }
+  const LogPosition late = wbl->appended_position();
+  impl_->wal->when_synced(position, [wbl, late, then = std::move(done)](Status status) mutable {
+    if (!status.ok()) return then(std::move(status));
+    wbl->when_synced(late, std::move(then));
+  });
 }
 
 bool Db::sync_due() {
   const bool goes_on = impl_->wal->sync_due();
+  impl_->flush_wbl();
   const Status trouble = impl_->wal->trouble();
   if (trouble.ok() != impl_->log_is_writable) {
     impl_->log_is_writable = trouble.ok();
@@ -273,6 +434,17 @@ Timestamp Db::run_due(Timestamp now) {
       impl_->metrics.checkpoints_failed.add();
       impl_->wal->metrics().truncations_failed.add();
       impl_->log.error("Truncating the log failed", {{"error", status.message()}});
+    }
+  }
+  if (impl_->is_late_cut_due) {
+    const Result<Impl::Cut> late = impl_->cut_late(now);
+    if (!late.ok()) {
+      impl_->compaction->metrics().failed.add();
+      impl_->log.error("Cutting out-of-order samples failed", {{"error", late.status().message()}});
+    } else if (*late == Impl::Cut::kWaitsForLog) {
+      return now + impl_->options.wal_sync_interval;
+    } else {
+      impl_->is_late_cut_due = false;
     }
   }
   impl_->metrics.reloads.add();
@@ -334,7 +506,35 @@ Result<std::string> Db::snapshot(Timestamp now, SnapshotScope scope) {
 
 void Db::interrupt_maintenance() { impl_->compaction->cancel(); }
 
-Status Db::close() { return impl_->wal->close(); }
+Timestamp Db::write_head_chunks_due(Timestamp now) {
+  return impl_->spiller->run_due(now, impl_->safe_positions());
+}
+
+Status Db::set_out_of_order_time_window(Duration window) {
+  if (window > Duration{}) TRY(impl_->open_wbl());
+  impl_->head->set_out_of_order_window(window);
+  return {};
+}
+
+Status Db::close() {
+  Status closed = impl_->wal->close();
+  GroupCommitLog* const wbl = impl_->wbl.load();
+  if (wbl != nullptr) {
+    // Markers may come after; what is promised is synced before.
+    const Status late = wbl->sync();
+    if (closed.ok()) closed = late;
+  }
+  if (closed.ok()) {
+    // So that the next start need not build the chunks again. The first call says which are safe.
+    impl_->spiller->run(impl_->safe_positions());
+    impl_->spiller->run(impl_->safe_positions());
+  }
+  if (wbl != nullptr) {
+    const Status late = wbl->close();
+    if (closed.ok()) closed = late;
+  }
+  return closed;
+}
 
 void Db::set_memory_is_full(bool is_full) {
   impl_->head->table().admission().set_memory_is_full(is_full);
@@ -376,12 +576,17 @@ Timestamp Db::oldest_time() const {
     oldest = std::min(oldest, block->meta().min_time);
   }
   if (!impl_->head->is_empty()) oldest = std::min(oldest, Timestamp{impl_->head->min_time()});
+  oldest = std::min(oldest, Timestamp{impl_->head->late_min_time()});
   return oldest;
 }
 
 void Db::collect(MetricWriter& out) const {
   impl_->head->collect(out);
   impl_->wal->collect(out);
+  impl_->head_chunks->collect(out);
+  if (const GroupCommitLog* const wbl = impl_->wbl.load(); wbl != nullptr) {
+    wbl->collect(out, "prometheus_tsdb_out_of_order_wbl_");
+  }
   const auto blocks = impl_->blocks->blocks();
   std::uint64_t bytes = 0;
   for (const auto& block : *blocks) bytes += block->size_bytes();

@@ -39,6 +39,10 @@ struct Options {
   WalCompression wal_compression = WalCompression::kSnappy;
   /// Exemplars of all series together; the oldest go first. 0 stores none.
   std::size_t exemplars_max = 100'000;
+  /// Samples that are not newer than their series' newest are stored, apart from the others, if they
+  /// are at most this much older than the newest of all. 0 refuses them. Prometheus' default; may be
+  /// changed while the database is open.
+  Duration out_of_order_time_window{0};
   /// Length and alignment of the blocks cut from the head. Only tests change it.
   Duration block_range = hours(2);
   /// Compaction of blocks stops at this length. Prometheus' default is a tenth of the retention.

@@ -118,6 +118,7 @@ scrape_configs:
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_EQ(config->storage.retention_time, days(30));
   EXPECT_EQ(config->storage.retention_bytes, std::uint64_t{10} << 30);
+  EXPECT_EQ(config->storage.out_of_order_time_window, minutes(30));
   EXPECT_EQ(config->warnings,
             (std::vector<std::string>{
                 "line 5: storage.tsdb.out_of_order_time_window has no effect in this version"}));

@@ -36,7 +36,11 @@ std::int64_t estimate_end(std::int64_t start, std::int64_t newest, std::int64_t 
 
 }  // namespace
 
-HeadGeneration::~HeadGeneration() { table.reclaim(std::move(removed)); }
+HeadGeneration::~HeadGeneration() {
+  table.reclaim(std::move(removed));
+  // A long chain that nobody else holds ends one by one, not one inside the other.
+  while (next != nullptr && next.use_count() == 1) next = std::exchange(next->next, nullptr);
+}
 
 Head::Head(const Options& options)
     : range_ms_(options.block_range.ms),
@@ -151,10 +155,10 @@ Result<LogPosition> Head::commit(HeadBatch& batch, std::uint64_t removal_count) 
   }
   const LogPosition position = TRY(log_batch(batch, records));
   batch.refused.clear();
+  batch.late.clear();
   for (std::size_t i = 0; i < batch.run_count(); ++i) {
     const HeadBatch::Run run = batch.run(i);
-    apply(std::span(batch.slots).subspan(run.samples_begin, run.sample_count),
-          std::span(batch.samples).subspan(run.samples_begin, run.sample_count), &batch.refused);
+    apply(batch, run);
     if (run.histogram_count == 0) continue;
     apply_histograms(
         std::span(batch.histogram_slots).subspan(run.histograms_begin, run.histogram_count),
@@ -162,15 +166,20 @@ Result<LogPosition> Head::commit(HeadBatch& batch, std::uint64_t removal_count) 
         &batch.refused);
   }
   apply_exemplars(batch);
+  if (!batch.late.empty()) log_late(batch.late);
   metrics_.samples_lost_to_races.add(batch.refused.size());
   for (const RefMetadata& metadata : batch.metadata) apply_metadata(metadata);
   return position;
 }
 
-void Head::apply(std::span<const Slot> slots, std::span<const RefSample> samples,
-                 std::vector<LateRefusal>* refused) {
-  CHECK(slots.size() == samples.size());
-  const std::int64_t min_valid = min_valid_time_.load(std::memory_order_relaxed);
+void Head::apply(HeadBatch& batch, const HeadBatch::Run& run) {
+  CHECK(batch.slots.size() == batch.samples.size());
+  const auto slots = std::span(batch.slots).subspan(run.samples_begin, run.sample_count);
+  const auto samples = std::span(batch.samples).subspan(run.samples_begin, run.sample_count);
+  const bool takes_late = batch.late_bound != INT64_MAX;
+  // What was queued in order before the head grew is taken; late samples never are, in order.
+  const std::int64_t min_valid = std::max(min_valid_time_.load(std::memory_order_relaxed),
+                                          takes_late ? batch.bound : INT64_MIN);
   std::int64_t oldest = min_time();
   std::int64_t newest = max_time();
   std::size_t appended = 0;
@@ -183,23 +192,30 @@ void Head::apply(std::span<const Slot> slots, std::span<const RefSample> samples
       const SeriesRecord& later = table_.record(slots[i + kPrefetchChunks]);
       if (later.has_open_chunk()) open_.prefetch(later.place.last);
     }
-    const std::int64_t t = samples[i].t.ms;
-    const Sample sample{samples[i].t, samples[i].v};
+    const RefSample& queued = samples[i];
+    const std::int64_t t = queued.t.ms;
+    const Sample sample{queued.t, queued.v};
     AppendOutcome outcome = AppendOutcome::kOutOfBounds;
     if (t >= min_valid) {
       shard.hold(slots[i]);
       outcome = append_to(slots[i], sample, lane_);
     }
-    if (outcome != AppendOutcome::kAppended) {
-      // The same sample, sent twice at the same time, is stored: nobody lost anything.
-      if (refused != nullptr && outcome != AppendOutcome::kIgnored) {
-        refused->push_back({samples[i].ref, sample, outcome});
-      }
+    if (outcome == AppendOutcome::kAppended) {
+      ++appended;
+      oldest = std::min(oldest, t);
+      newest = std::max(newest, t);
       continue;
     }
-    ++appended;
-    oldest = std::min(oldest, t);
-    newest = std::max(newest, t);
+    // The same sample, sent twice at the same time, is stored: nobody lost anything.
+    if (outcome == AppendOutcome::kIgnored) continue;
+    if (takes_late && outcome != AppendOutcome::kDuplicate) {
+      if (t >= batch.late_bound) {
+        if (insert_late(slots[i], sample)) batch.late.push_back(queued);
+        continue;
+      }
+      outcome = AppendOutcome::kTooOld;
+    }
+    batch.refused.push_back({queued.ref, sample, outcome});
   }
   table_.set_chunk_bytes(open_.bytes() + lane_.sealed.bytes());
   metrics_.samples_appended.add(appended);
@@ -318,7 +334,12 @@ std::size_t Head::replay_series(std::span<const RefSeries> series) {
   std::size_t refused_count = 0;
   for (const RefSeries& one : series) {
     note_replayed(one.ref);
-    if (!table_.restore(one.ref.value, one.labels).ok()) ++refused_count;
+    const Result<Slot> slot = table_.restore(one.ref.value, one.labels);
+    if (!slot.ok()) {
+      ++refused_count;
+    } else if (found_ != nullptr) {
+      adopt_found(*slot, one.ref.value);
+    }
   }
   return refused_count;
 }
@@ -352,6 +373,8 @@ void Head::replay_metadata(std::span<const RefMetadata> metadata) {
 }
 
 void Head::finish_replay() {
+  found_ = nullptr;
+  std::unordered_map<Slot, std::vector<std::int64_t>>().swap(found_late_times_);
   table_.finish_restore(newest_replayed_ref_);
   publish(std::exchange(replayed_tombstones_, {}));
 }
@@ -363,18 +386,30 @@ void Head::capture(Capture& capture) const {
   capture.newest.clear();
   capture.mixed.clear();
   capture.newest.reserve(slots.size());
+  capture.late = {};
+  capture.late.epochs = capture.held_epochs;
+  for (const std::shared_ptr<const LateEpoch>& epoch :
+       {frozen_late_, std::shared_ptr<const LateEpoch>(late_)}) {
+    LateEpochs& epochs = capture.late.epochs;
+    if (epoch != nullptr && std::find(epochs.begin(), epochs.end(), epoch) == epochs.end()) {
+      epochs.push_back(epoch);
+    }
+  }
+  const bool has_late = !capture.late.epochs.empty();
   std::size_t kept = 0;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (i + kPrefetchRecords < slots.size()) {
       __builtin_prefetch(&table_.record(slots[i + kPrefetchRecords]));
     }
     const XorState& chunk = table_.record(slots[i]).chunk;
-    if (chunk.t == kNoSample || chunk.t < capture.min_time) continue;
     const SeriesRecord& record = table_.record(slots[i]);
+    const bool is_in_range = chunk.t != kNoSample && chunk.t >= capture.min_time;
+    const bool is_late = has_late && capture_late(capture, slots[i], kept);
+    if (!is_in_range && !is_late) continue;
     const std::uint64_t bits =
         record.newest_is_histogram() ? Newest::kLookIntoChunk : chunk.value_bits;
     if (record.has_histograms != 0) capture.mixed.push_back(static_cast<std::uint32_t>(kept));
-    capture.newest.push_back({chunk.t, bits});
+    capture.newest.push_back(is_in_range ? Newest{chunk.t, bits} : Newest{kNoSample, 0});
     slots[kept++] = slots[i];
   }
   slots.resize(kept);
@@ -467,10 +502,11 @@ void Head::truncate_before(Timestamp end) {
     const std::size_t before = removed.slots.size();
     table_.remove_idle(
         static_cast<Slot>(begin), static_cast<Slot>(std::min(begin + kSliceSlots, slot_count)),
-        [&](const SeriesRecord& record) {
+        [&](Slot slot, const SeriesRecord& record) REQUIRES_LOCK(commit_mutex_) {
           if (record.has_open_chunk() || record.has_open_histogram()) {
             oldest_open = std::min(oldest_open, record.chunk_start);
           }
+          if (has_late(slot)) return false;
           // A series that never had a sample gets one truncation's time to get one.
           if (record.chunk.t == kNoSample) return record.created_in < truncation;
           return record.chunk.t < end.ms;
@@ -509,7 +545,9 @@ bool Head::has_series(SeriesRef ref) const {
 std::size_t Head::bytes() {
   const std::size_t table_bytes = table_.bytes();
   MutexLock lock(commit_mutex_);
-  return table_bytes + open_.bytes() + histograms_.bytes() + lane_.sealed.bytes();
+  return table_bytes + open_.bytes() + histograms_.bytes() + lane_.sealed.bytes() +
+         (late_ == nullptr ? 0 : late_->bytes()) +
+         (frozen_late_ == nullptr ? 0 : frozen_late_->bytes());
 }
 
 }  // namespace tarsier::tsdb

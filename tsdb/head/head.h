@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -22,8 +23,10 @@
 #include "tsdb/block/tombstones.h"
 #include "tsdb/db.h"
 #include "tsdb/head/exemplar_ring.h"
+#include "tsdb/head/head_chunk_files.h"
 #include "tsdb/head/open_chunks.h"
 #include "tsdb/head/open_histograms.h"
+#include "tsdb/head/out_of_order.h"
 #include "tsdb/head/sealed_chunks.h"
 #include "tsdb/head/series_growth.h"
 #include "tsdb/head/series_table.h"
@@ -31,13 +34,15 @@
 #include "tsdb/options.h"
 #include "tsdb/wal/group_commit_log.h"
 #include "tsdb/wal/histogram_record.h"
+#include "tsdb/wal/mmap_markers.h"
 #include "tsdb/wal/record.h"
 
 namespace tarsier::tsdb {
 
-/// The head between two truncations, as its readers hold it. What a truncation takes away hangs on
-/// the generation it ended and is freed with it; a generation keeps the next one alive, so nothing
-/// goes before the last reader that could see it.
+/// The head between two moments at which something was taken away, by a truncation or because
+/// chunks went to files, as its readers hold it. What is taken away hangs on the generation that
+/// ended and is freed with it; a generation keeps the next one alive, so nothing goes before the
+/// last reader that could see it.
 struct HeadGeneration {
   HeadGeneration(SeriesTable& the_table, std::int64_t the_min_time)
       : table(the_table),
@@ -52,10 +57,11 @@ struct HeadGeneration {
   const std::int64_t min_time;  ///< What is older belongs to blocks.
   const std::shared_ptr<const HeadPostings> postings;
   const std::uint64_t order_epoch;  ///< Of the label order that goes with the postings.
-  // Set once, by the truncation that ends the generation.
+  // Set once, by whoever ends the generation.
   std::shared_ptr<HeadGeneration> next;
   SeriesTable::Removed removed;
   std::vector<std::unique_ptr<SealedWindow>> windows;
+  std::vector<std::shared_ptr<const void>> retired;  ///< Memory that chunks were read from.
 };
 
 /// What is on its way into the head: samples with the slots of their series, and metadata.
@@ -85,7 +91,13 @@ struct HeadBatch {
   std::size_t run_count() const;
   Run run(std::size_t i) const;
 
-  std::vector<LateRefusal> refused;  ///< Filled by the commit.
+  /// Samples before this do not go in order, and before `late_bound` (INT64_MAX: at all) not out of
+  /// order: as it was when they were queued.
+  std::int64_t bound = INT64_MIN;
+  std::int64_t late_bound = INT64_MAX;
+  // Filled by the commit.
+  std::vector<LateRefusal> refused;
+  std::vector<RefSample> late;  ///< What went in out of order.
 };
 
 struct HeadMetrics {
@@ -94,6 +106,10 @@ struct HeadMetrics {
   Counter samples_lost_to_races;  ///< Valid when queued, not any more at the commit.
   Counter out_of_order;
   Counter out_of_bounds;
+  Counter too_old;
+  Counter late_appended;  ///< Stored out of order.
+  HistogramMetric late_by_seconds{
+      {60 * 10, 60 * 30, 60 * 60, 60 * 60 * 2, 60 * 60 * 3, 60 * 60 * 6, 60 * 60 * 12}};
   Counter series_removed;
   Counter chunks_created;
   Counter chunks_removed;
@@ -118,6 +134,15 @@ class Head final {
   /// From now on commits go to `log` (may be null: memory only). REQUIRES: no commit yet, and no
   /// replay after.
   void attach_log(GroupCommitLog* log) { log_ = log; }
+  /// From now on what goes in out of order is written to `log`, too.
+  void attach_late_log(GroupCommitLog* log) EXCLUDES_LOCK(commit_mutex_);
+  /// Whether late samples wait for the write-behind log to take them: it refuses while its disk
+  /// does. Nobody may be told that they are stored.
+  bool has_unlogged_late() const { return has_unlogged_late_.load(std::memory_order_acquire); }
+  void log_unlogged_late() EXCLUDES_LOCK(commit_mutex_);
+  /// How much older than the newest sample of all a sample may be that is not newer than its
+  /// series' newest. 0: such samples are refused. From any thread.
+  void set_out_of_order_window(Duration window);
 
   std::unique_ptr<Appender> appender();
   std::shared_ptr<const HeadGeneration> generation() const;
@@ -126,6 +151,8 @@ class Head final {
 
   /// Older samples are out of bounds.
   std::int64_t append_bound() const;
+  /// Samples before this are too old even out of order; INT64_MAX if none is taken.
+  std::int64_t late_bound() const;
   /// Logs the batch and makes it visible, without what no longer fits: that is in `batch.refused`.
   Result<LogPosition> commit(HeadBatch& batch, std::uint64_t removal_count)
       EXCLUDES_LOCK(commit_mutex_);
@@ -166,6 +193,15 @@ class Head final {
   void replay_exemplars(std::span<const RefExemplar> exemplars);
   /// Takes what came before in the log, and nothing that comes after.
   void replay_tombstones(std::span<const RefTombstone> tombstones) EXCLUDES_LOCK(commit_mutex_);
+  /// Before any series: the chunks that files have. They are taken over with their series, and
+  /// samples they hold are passed over.
+  void set_found_chunks(const HeadChunkFiles* found) { found_ = found; }
+  /// After all series, in this order: out-of-order chunks of files, then the write-behind log,
+  /// without what the chunks hold. So its markers, which say that some samples are in chunks, say
+  /// nothing new, and one that hides too much does no harm.
+  void replay_late_chunks() EXCLUDES_LOCK(commit_mutex_);
+  /// Returns how many were of unknown series.
+  std::size_t replay_late(std::span<const RefSample> samples) EXCLUDES_LOCK(commit_mutex_);
   void finish_replay();
 
   // What readers do.
@@ -175,14 +211,23 @@ class Head final {
     std::uint64_t value_bits;  ///< kLookIntoChunk: it may be a histogram.
     static constexpr std::uint64_t kLookIntoChunk = 0x7ff4'6869'7374'6f67;
   };
+  using LateEpochs = std::vector<std::shared_ptr<const LateEpoch>>;
   /// One selection's part of a snapshot. Capturing takes slots of series without a sample at or
-  /// after `min_time` out of `slots` and fills in the newest sample of each that stays.
+  /// after `min_time`, or a late one in `late_range`, out of `slots` and fills in the newest sample
+  /// of each that stays (kNoSample if it stays for late ones only).
   struct Capture {
     std::vector<Slot> slots;
     std::int64_t min_time;
     std::vector<Newest> newest;
     std::vector<std::uint32_t> mixed;  ///< Which of them may have histograms, ascending.
+    TimeRange late_range;
+    LateEpochs held_epochs;  ///< What the reader knew before it knew the blocks.
+    LateCapture late;
   };
+  /// What has late samples now. REQUIRES: the caller holds a generation from before.
+  LateEpochs late_epochs() const EXCLUDES_LOCK(commit_mutex_);
+  /// INT64_MAX if there are no late samples.
+  std::int64_t late_min_time() const { return late_min_time_.load(std::memory_order_acquire); }
   /// Lets `find_slots` fill captures with the slots of what is selected, and captures all of them
   /// at one moment between two commits. Called again when a series got its first sample meanwhile,
   /// which the slots may lack; the third time no commit can come between.
@@ -216,6 +261,49 @@ class Head final {
       EXCLUDES_LOCK(commit_mutex_);
   /// Deletions before `end` are nobody's business any more.
   void forget_deletions_before(Timestamp end);
+
+  /// How far the log, and the write-behind log, can be relied on.
+  struct SafePositions {
+    LogPosition log;
+    LogPosition late_log;
+  };
+  /// Chunks that are in no file yet and may go to one: everything in their pages is in the logs
+  /// before `safe`. Those sealed since the last call are given out by a later one.
+  struct StagedPages {
+    std::vector<StagedPage*> in_order;
+    std::vector<StagedPage*> late;
+    std::shared_ptr<LateEpoch> epoch;  ///< Of the late ones.
+  };
+  StagedPages stage(SafePositions safe) EXCLUDES_LOCK(commit_mutex_);
+  std::size_t staged_bytes() const EXCLUDES_LOCK(commit_mutex_);
+  /// The chunks of the pages are in a file now. Frees the pages, and drops `retired`, when no
+  /// reader can be using them any more.
+  void release(const StagedPages& pages, std::vector<std::shared_ptr<const void>> retired)
+      EXCLUDES_LOCK(commit_mutex_);
+  /// Drops `things` when no reader of today can be using them any more.
+  void retire(std::vector<std::shared_ptr<const void>> things) EXCLUDES_LOCK(generation_mutex_);
+  /// Writes to the write-behind log that all late samples of these series up to the chunks are in
+  /// them, and again those that came after.
+  struct LatePlace {
+    const SealedChunk* chunk;
+    MmapMarker marker;
+  };
+  Status log_markers(const LateEpoch& epoch, std::span<const LatePlace> places)
+      EXCLUDES_LOCK(commit_mutex_);
+
+  /// Ends the epoch of late samples, if there are any and none is frozen already: samples from here
+  /// on go to the next, and to a new segment of the write-behind log, whose number this gives.
+  struct FrozenLate {
+    std::shared_ptr<const LateEpoch> epoch;
+    std::optional<std::uint32_t> segment;
+    SafePositions logged_before;
+  };
+  Result<std::optional<FrozenLate>> freeze_late() EXCLUDES_LOCK(commit_mutex_);
+  /// Drops the frozen epoch: its samples are in blocks.
+  void drop_frozen_late() EXCLUDES_LOCK(commit_mutex_);
+  /// Out-of-order chunks of earlier epochs are not used any more.
+  std::uint64_t oldest_late_epoch() const EXCLUDES_LOCK(commit_mutex_);
+
   bool is_empty() const { return min_time() > max_time(); }
   std::int64_t min_time() const { return min_time_.load(std::memory_order_relaxed); }
   std::int64_t max_time() const { return max_time_.load(std::memory_order_relaxed); }
@@ -266,9 +354,8 @@ class Head final {
   void revive(HeadBatch& batch) REQUIRES_LOCK(commit_mutex_);
   Result<LogPosition> log_batch(const HeadBatch& batch, const std::deque<EncodedRecord>& samples)
       REQUIRES_LOCK(commit_mutex_);
-  /// Samples that do not fit are passed over, and noted in `refused` unless that is null.
-  void apply(std::span<const Slot> slots, std::span<const RefSample> samples,
-             std::vector<LateRefusal>* refused) REQUIRES_LOCK(commit_mutex_);
+  /// Samples that fit neither in order nor out of order are passed over and noted.
+  void apply(HeadBatch& batch, const HeadBatch::Run& run) REQUIRES_LOCK(commit_mutex_);
   /// kAppended, or why the sample does not fit.
   AppendOutcome append_to(Slot slot, Sample sample, Lane& lane);
   /// The same for several in a row; what does not fit is passed over. Returns how many did.
@@ -282,6 +369,14 @@ class Head final {
   /// The series goes on with floats, or not at all.
   void end_histograms(Slot slot, Lane& lane);
   void copy_open_histogram(const SeriesRecord& record, TimeRange range, ChunksInRange& out) const;
+  /// False if the sample's time is taken.
+  bool insert_late(Slot slot, Sample sample) REQUIRES_LOCK(commit_mutex_);
+  void log_late(std::span<const RefSample> late) REQUIRES_LOCK(commit_mutex_);
+  bool has_late(Slot slot) const REQUIRES_LOCK(commit_mutex_);
+  bool capture_late(Capture& capture, Slot slot, std::size_t index) const
+      REQUIRES_LOCK(commit_mutex_);
+  void update_late_min_time() REQUIRES_LOCK(commit_mutex_);
+  void adopt_found(Slot slot, std::uint64_t ref) EXCLUDES_LOCK(commit_mutex_);
   void apply_metadata(const RefMetadata& metadata) EXCLUDES_LOCK(metadata_mutex_);
   void capture(Capture& capture) const REQUIRES_LOCK(commit_mutex_);
 
@@ -303,6 +398,19 @@ class Head final {
   ExemplarRing exemplars_;
   Lane lane_ GUARDED_BY(commit_mutex_);
 
+  // Out-of-order samples. The epoch is made by the first of them.
+  std::atomic<std::int64_t> out_of_order_window_ms_{0};
+  std::atomic<std::int64_t> late_min_time_{INT64_MAX};
+  GroupCommitLog* late_log_ GUARDED_BY(commit_mutex_) = nullptr;
+  std::shared_ptr<LateEpoch> late_ GUARDED_BY(commit_mutex_);
+  std::shared_ptr<const LateEpoch> frozen_late_ GUARDED_BY(commit_mutex_);
+  std::vector<RefSample> unlogged_late_ GUARDED_BY(commit_mutex_);
+  std::atomic<bool> has_unlogged_late_{false};
+  std::uint64_t next_late_epoch_ GUARDED_BY(commit_mutex_) = 1;
+
+  const HeadChunkFiles* found_ = nullptr;  // While the log is replayed.
+  std::size_t found_at_ = 0;
+  std::unordered_map<Slot, std::vector<std::int64_t>> found_late_times_;  // Sorted.
   std::uint64_t newest_replayed_ref_ = 0;
 
   struct MetadataEntry {

@@ -21,12 +21,25 @@ Sample newest_sample(SeriesRecord& record) {
   return {Timestamp{t}, std::bit_cast<double>(bits)};
 }
 
-AppendOutcome judge(Sample sample, Sample newest, std::int64_t bound) {
+/// Appended, with whether that will be in order; or why not.
+struct Verdict {
+  AppendOutcome outcome;
+  bool is_late = false;
+};
+
+Verdict judge(Sample sample, Sample newest, std::int64_t bound, std::int64_t late_bound) {
   const bool has_newest = newest.t.ms != kNoSample;
-  if (has_newest && sample == newest) return AppendOutcome::kIgnored;
-  if (sample.t.ms < bound || sample.t.ms == kNoSample) return AppendOutcome::kOutOfBounds;
-  if (!has_newest || sample.t > newest.t) return AppendOutcome::kAppended;
-  return sample.t == newest.t ? AppendOutcome::kDuplicate : AppendOutcome::kOutOfOrder;
+  if (has_newest && sample == newest) return {AppendOutcome::kIgnored};
+  const bool is_in_time = sample.t.ms >= bound && sample.t.ms != kNoSample;
+  if (is_in_time) {
+    if (!has_newest || sample.t > newest.t) return {AppendOutcome::kAppended};
+    if (sample.t == newest.t) return {AppendOutcome::kDuplicate};
+  }
+  if (late_bound == INT64_MAX) {
+    return {is_in_time ? AppendOutcome::kOutOfOrder : AppendOutcome::kOutOfBounds};
+  }
+  if (sample.t.ms >= late_bound) return {AppendOutcome::kAppended, true};
+  return {AppendOutcome::kTooOld};
 }
 
 }  // namespace
@@ -35,7 +48,8 @@ HeadAppender::HeadAppender(Head& head)
     : head_(head),
       removal_count_(head.removal_count()),
       generation_(head.generation()),
-      bound_(head.append_bound()) {}
+      bound_(head.append_bound()),
+      late_bound_(head.late_bound()) {}
 
 Result<SeriesRef> HeadAppender::resolve(const Labels& labels) {
   const Slot slot = TRY(head_.table().resolve(labels));
@@ -56,16 +70,19 @@ AppendOutcome HeadAppender::queue(Slot slot, SeriesRef series, Sample sample) {
   Sample newest =
       is_queued ? Sample{batch_.samples[mark].t, batch_.samples[mark].v} : newest_sample(record);
   if (histogram != nullptr) newest = {histogram->t, std::bit_cast<double>(histogram->print)};
-  const AppendOutcome outcome = judge(sample, newest, bound_);
+  const auto [outcome, is_late] = judge(sample, newest, bound_, late_bound_);
   if (outcome != AppendOutcome::kAppended) {
     if (outcome == AppendOutcome::kIgnored) has_ignored_ = true;
     if (outcome == AppendOutcome::kOutOfOrder) head_.metrics().out_of_order.add();
     if (outcome == AppendOutcome::kOutOfBounds) head_.metrics().out_of_bounds.add();
+    if (outcome == AppendOutcome::kTooOld) head_.metrics().too_old.add();
     return outcome;
   }
-  begin_run_if(histogram != nullptr);
-  std::atomic_ref(record.batch_mark)
-      .store(static_cast<std::uint32_t>(batch_.slots.size()), std::memory_order_relaxed);
+  if (!is_late) {
+    begin_run_if(histogram != nullptr);
+    std::atomic_ref(record.batch_mark)
+        .store(static_cast<std::uint32_t>(batch_.slots.size()), std::memory_order_relaxed);
+  }
   batch_.slots.push_back(slot);
   batch_.samples.push_back({series, sample.t, sample.v});
   return outcome;
@@ -114,6 +131,8 @@ Result<LogPosition> HeadAppender::commit() {
     // ignored is in the log, but perhaps not yet on the disk.
     return std::exchange(has_ignored_, false) ? head_.log_end() : LogPosition{};
   }
+  batch_.bound = bound_;
+  batch_.late_bound = late_bound_;
   Result<LogPosition> position = head_.commit(batch_, removal_count_);
   clear();
   return position;

@@ -31,6 +31,7 @@ class HeadAppender final : public Appender {
   Result<LogPosition> commit() override;
   std::span<const LateRefusal> refused_at_commit() const override { return batch_.refused; }
   void rollback() override;
+  void refuse_out_of_order() override { late_bound_ = INT64_MAX; }
 
  private:
   void clear();
@@ -58,6 +59,7 @@ class HeadAppender final : public Appender {
   // Keeps slots and labels of series that a truncation removes meanwhile.
   const std::shared_ptr<const HeadGeneration> generation_;
   const std::int64_t bound_;
+  std::int64_t late_bound_;  // INT64_MAX: nothing goes in out of order.
   HeadBatch batch_;
   std::vector<QueuedHistogram> queued_;  // What is known of batch_.histograms.
   bool has_ignored_ = false;             // Something queued was there already.

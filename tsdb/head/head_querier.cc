@@ -80,7 +80,8 @@ class HeadSeriesSet final : public SeriesSet {
         tombstones_(std::move(tombstones)),
         slots_(std::move(capture.slots)),
         newest_(std::move(capture.newest)),
-        mixed_(std::move(capture.mixed)) {}
+        mixed_(std::move(capture.mixed)),
+        late_(std::move(capture.late)) {}
 
   std::size_t size() const override { return slots_.size(); }
   Labels labels(std::size_t i) const override { return head_.table().labels(slots_[i]); }
@@ -89,7 +90,9 @@ class HeadSeriesSet final : public SeriesSet {
   }
 
   Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
-    return read_chunks(i, range, out, nullptr);
+    const std::size_t begin = out.size();
+    TRY(read_chunks(i, range, out, nullptr));
+    return add_late(i, range, begin, out);
   }
 
   bool may_have_histograms(std::size_t i) const override {
@@ -98,10 +101,33 @@ class HeadSeriesSet final : public SeriesSet {
 
   Status read_mixed(std::size_t i, TimeRange range, SampleColumns& floats,
                     HistogramColumns& histograms) const override {
-    return read_chunks(i, range, floats, &histograms);
+    const std::size_t begin = floats.size();
+    TRY(read_chunks(i, range, floats, &histograms));
+    return add_late(i, range, begin, floats);
   }
 
   Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const override {
+    std::optional<Sample> last = TRY(last_in_order(i, range));
+    if (late_.parts.empty() || (last && last->t == range.max)) return last;
+    if (last) range.min = last->t + milliseconds(1);
+    SampleColumns out;
+    TRY(add_late(i, range, 0, out));
+    if (out.size() > 0) last = Sample{Timestamp{out.times_ms.back()}, out.values.back()};
+    return last;
+  }
+
+ private:
+  Status add_late(std::size_t i, TimeRange range, std::size_t begin, SampleColumns& out) const {
+    if (late_.parts.empty()) return {};
+    for (const LateCapture::Part& part : late_.of(i)) {
+      const std::size_t from = out.size();
+      TRY(read_late(part.newest, late_.open(part), range, out));
+      merge_columns(begin, from, out);
+    }
+    return {};
+  }
+
+  Result<std::optional<Sample>> last_in_order(std::size_t i, TimeRange range) const {
     const Head::Newest newest = newest_[i];
     range = visible(i, range);
     if (range.min > range.max) return std::optional<Sample>();
@@ -125,7 +151,6 @@ class HeadSeriesSet final : public SeriesSet {
     return std::optional<Sample>({Timestamp{out.times_ms.back()}, out.values.back()});
   }
 
- private:
   /// Histograms are passed over if `histograms` is null.
   static Status decode(const Chunk& chunk, TimeRange range, SampleColumns& floats,
                        HistogramColumns* histograms) {
@@ -168,6 +193,7 @@ class HeadSeriesSet final : public SeriesSet {
   const std::vector<Slot> slots_;  // In label order.
   const std::vector<Head::Newest> newest_;
   const std::vector<std::uint32_t> mixed_;
+  const LateCapture late_;
 };
 
 class HeadQuerier final : public Querier {
@@ -176,6 +202,7 @@ class HeadQuerier final : public Querier {
       : head_(head),
         tombstones_(head.tombstones()),
         generation_(head.generation()),
+        late_epochs_(head.late_epochs()),
         range_(range) {}
 
   Result<std::unique_ptr<SeriesSet>> select(const std::vector<Matcher>& matchers,
@@ -239,12 +266,18 @@ class HeadQuerier final : public Querier {
     std::size_t kept = 0;
     auto mixed = capture.mixed.begin();
     std::vector<std::uint32_t> still_mixed;
+    auto late = capture.late.parts.begin();
     for (std::size_t i = 0; i < capture.slots.size(); ++i) {
       const auto deleted = tombstones_->ranges(head_.table().info(capture.slots[i]).ref);
       const TimeRange visible{Timestamp{oldest}, Timestamp{capture.newest[i].t}};
       const bool is_mixed = mixed != capture.mixed.end() && *mixed == i;
       if (is_mixed) ++mixed;
-      if (is_deleted(deleted, visible)) continue;
+      bool is_kept = capture.newest[i].t != kNoSample && !is_deleted(deleted, visible);
+      for (; late != capture.late.parts.end() && late->index == i; ++late) {
+        is_kept = true;
+        late->index = static_cast<std::uint32_t>(kept);
+      }
+      if (!is_kept) continue;
       if (is_mixed) still_mixed.push_back(static_cast<std::uint32_t>(kept));
       capture.slots[kept] = capture.slots[i];
       capture.newest[kept++] = capture.newest[i];
@@ -263,8 +296,11 @@ class HeadQuerier final : public Querier {
       std::vector<Slot>& slots = captures[i].slots;
       slots = TRY(select_postings(postings, requests[i].matchers, cancel));
       generation_->table.sort_by_labels(generation_->order_epoch, slots);
-      captures[i].min_time =
-          std::max({generation_->min_time, requests[i].hints.range.min.ms, range_.min.ms});
+      const TimeRange range{std::max(requests[i].hints.range.min, range_.min),
+                            std::min(requests[i].hints.range.max, range_.max)};
+      captures[i].min_time = std::max(generation_->min_time, range.min.ms);
+      captures[i].late_range = range;
+      captures[i].held_epochs = late_epochs_;
       TRY(check_cancel(cancel));
     }
     return {};
@@ -283,6 +319,7 @@ class HeadQuerier final : public Querier {
   // Taken before the generation: a truncation in between forgets what only the older one needs.
   const std::shared_ptr<const Tombstones> tombstones_;
   const std::shared_ptr<const HeadGeneration> generation_;
+  const Head::LateEpochs late_epochs_;  // After the generation: Head::late_epochs.
   const TimeRange range_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "tsdb/head/replay_ahead.h"
 #include "tsdb/head/replay_router.h"
+#include "tsdb/head/wbl_replay.h"
 #include "tsdb/wal/log_reader.h"
 #include "tsdb/wal/repair.h"
 
@@ -75,24 +76,25 @@ Result<std::optional<LogDamage>> replay_once(FileSystem& files, const std::strin
 
 }  // namespace
 
-Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& wal_directory,
-                                          const std::string& lost_directory, const Options& options,
-                                          Timestamp min_valid_time, Logger& log, ThreadPool* pool,
-                                          Opening& opening, ReplayStatistics& statistics) {
+Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const ReplaySources& sources,
+                                          const Options& options, Timestamp min_valid_time,
+                                          Logger& log, ThreadPool* pool, Opening& opening,
+                                          ReplayStatistics& statistics) {
   const auto begin = std::chrono::steady_clock::now();
   log.info("Replaying WAL, this may take a while");
   // A log has at most as many damaged places as there are records; each is cut off for good.
   for (;;) {
     auto head = std::make_unique<Head>(options);
     head->set_min_valid_time(min_valid_time);
+    head->set_found_chunks(sources.chunk_files);
     const auto damage =
-        TRY(replay_once(files, wal_directory, pool, *head, log, opening, statistics));
+        TRY(replay_once(files, sources.wal_directory, pool, *head, log, opening, statistics));
     if (damage) {
       ++statistics.damage_count;
-      TRY(repair_log(files, *damage, lost_directory, log));
+      TRY(repair_log(files, *damage, sources.lost_directory, log));
       // Behind damage in the log itself nothing is left; behind a damaged checkpoint there is the
       // log.
-      if (damage->directory != wal_directory) {
+      if (damage->directory != sources.wal_directory) {
         statistics.record_count = 0;
         statistics.sample_count = 0;
         statistics.skipped_record_count = 0;
@@ -109,6 +111,8 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& 
       log.warn("The log has histograms that are not valid; they are not served",
                {{"histograms", std::to_string(statistics.invalid_histogram_count)}});
     }
+    head->replay_late_chunks();
+    if (!sources.wbl_directory.empty()) TRY(replay_wbl(files, sources, *head, log, statistics));
     head->finish_replay();
     // Samples on their way were many small pieces: a fifth of the memory, and never needed again.
     ::malloc_trim(0);

@@ -21,16 +21,28 @@ struct ReplayStatistics {
   std::uint64_t invalid_histogram_count = 0;  ///< Whose parts contradict each other.
   std::uint64_t sample_count = 0;             ///< Read; the head says how many it took.
   std::uint64_t damage_count = 0;
+  std::uint64_t late_sample_count = 0;          ///< Read from the write-behind log.
+  std::uint64_t late_unknown_sample_count = 0;  ///< Of those, of unknown series.
+  std::uint64_t late_damage_count = 0;
   double seconds = 0;  ///< Of the whole, wall time.
 };
 
-/// A head as the log of `wal_directory` says it was, without samples before `min_valid_time`.
-/// Damage is repaired (what is cut off goes to `lost_directory`) and reported, after which the log
-/// may be opened for writing. Fails only when the disk does. A thread of `pool` (may be null) reads
-/// ahead, others append; the result is the same. `opening` is told how far it is.
-Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const std::string& wal_directory,
-                                          const std::string& lost_directory, const Options& options,
-                                          Timestamp min_valid_time, Logger& log, ThreadPool* pool,
-                                          Opening& opening, ReplayStatistics& statistics);
+/// What a head is made of.
+struct ReplaySources {
+  std::string wal_directory;
+  std::string wbl_directory;   ///< Of out-of-order samples; may be missing, or empty for none.
+  std::string lost_directory;  ///< Where goes what repairs cut off.
+  const HeadChunkFiles* chunk_files = nullptr;  ///< May be null.
+};
+
+/// A head as the logs say it was, without in-order samples before `min_valid_time`. Full chunks are
+/// taken from the files that have them; a file that is missing costs time only. Damage is repaired
+/// and reported, after which the logs may be opened for writing. Fails only when the disk does. A
+/// thread of `pool` (may be null) reads ahead, others append; the result is the same. `opening` is
+/// told how far it is.
+Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const ReplaySources& sources,
+                                          const Options& options, Timestamp min_valid_time,
+                                          Logger& log, ThreadPool* pool, Opening& opening,
+                                          ReplayStatistics& statistics);
 
 }  // namespace tarsier::tsdb

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/check.h"
+#include "tsdb/chunk/chunk_encoding.h"
 
 namespace tarsier::tsdb {
 
@@ -24,13 +25,14 @@ std::uint8_t SealedChunk::encoding() const {
   return static_cast<std::uint8_t>(stored & ~unsigned{kOutOfOrderFlag});
 }
 
-StagedPage::StagedPage()
-    : memory_(static_cast<std::byte*>(
-          ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {
+StagedPage::StagedPage(std::size_t size)
+    : size_(size),
+      memory_(static_cast<std::byte*>(
+          ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {
   CHECK(static_cast<void*>(memory_) != MAP_FAILED, "out of memory");
 }
 
-StagedPage::~StagedPage() { ::munmap(memory_, kBytes); }
+StagedPage::~StagedPage() { ::munmap(memory_, size_); }
 
 SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* data) {
   if (used_ == kPageChunks) {
@@ -54,15 +56,16 @@ SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* da
 
 SealedWindow::Allocated SealedWindow::allocate(const NewSealedChunk& chunk) {
   const std::size_t whole = head_chunk_entry_bytes(chunk.size);
-  CHECK(whole <= StagedPage::kBytes);
-  if (staged_.empty() || staged_.back()->is_closed || staged_.back()->room() < whole) {
-    staged_.push_back(std::make_unique<StagedPage>());
+  const bool is_kept = chunk.header.encoding != static_cast<std::uint8_t>(ChunkEncoding::kXor);
+  auto& pages = is_kept ? kept_ : staged_;
+  if (pages.empty() || pages.back()->is_closed || pages.back()->room() < whole) {
+    pages.push_back(std::make_unique<StagedPage>(std::max(whole, StagedPage::kBytes)));
   }
-  StagedPage& page = *staged_.back();
+  StagedPage& page = *pages.back();
   std::byte* const data = write_head_chunk_header(chunk.header, chunk.size, page.allocate(whole));
-  staged_bytes_ += whole;
+  (is_kept ? bytes_ : staged_bytes_) += whole;
   SealedChunk* const made = make(chunk, data);
-  page.chunks.push_back(made);
+  if (!is_kept) page.chunks.push_back(made);
   return {made, {data, chunk.size}};
 }
 
@@ -82,6 +85,9 @@ void SealedWindow::merge(SealedWindow& other) {
   staged_.insert(staged_at, std::make_move_iterator(other.staged_.begin()),
                  std::make_move_iterator(other.staged_.end()));
   other.staged_.clear();
+  kept_.insert(kept_.begin(), std::make_move_iterator(other.kept_.begin()),
+               std::make_move_iterator(other.kept_.end()));
+  other.kept_.clear();
   bytes_ += std::exchange(other.bytes_, 0);
   staged_bytes_ += std::exchange(other.staged_bytes_, 0);
   chunk_count_ += std::exchange(other.chunk_count_, 0);

@@ -33,6 +33,8 @@ struct SealedChunk {
   static constexpr std::uint32_t kLongSpan = 0xffffffff;
 
   Bytes bytes() const { return {data.load(std::memory_order_acquire), size}; }
+  /// Of an encoding that begins with the count.
+  std::uint16_t sample_count() const { return load_be<std::uint16_t>(bytes().data()); }
   std::int64_t min_t() const;
   /// As in the files of blocks.
   std::uint8_t encoding() const;
@@ -45,12 +47,12 @@ class StagedPage final {
  public:
   static constexpr std::size_t kBytes = std::size_t{1} << 20;
 
-  StagedPage();
+  explicit StagedPage(std::size_t size);
   ~StagedPage();
   StagedPage(const StagedPage&) = delete;
   StagedPage& operator=(const StagedPage&) = delete;
 
-  std::size_t room() const { return kBytes - used_; }
+  std::size_t room() const { return size_ - used_; }
   std::byte* allocate(std::size_t size) {
     std::byte* const at = memory_ + used_;
     used_ += size;
@@ -65,6 +67,7 @@ class StagedPage final {
   LogPosition logged_before;
 
  private:
+  const std::size_t size_;
   std::byte* const memory_;
   std::size_t used_ = 0;
 };
@@ -80,7 +83,8 @@ struct NewSealedChunk {
 class SealedWindow final {
  public:
   /// A chunk whose `size` bytes the caller writes to `data`; its place in a list is the caller's,
-  /// too. REQUIRES: its entry fits a page.
+  /// too.
+  /// Only chunks of floats leave memory for files: they are what a start can take from there.
   struct Allocated {
     SealedChunk* chunk;
     std::span<std::byte> data;
@@ -114,6 +118,7 @@ class SealedWindow final {
   std::vector<std::unique_ptr<SealedChunk[]>> pages_;
   std::size_t used_ = kPageChunks;                   // Of the last page.
   std::vector<std::unique_ptr<StagedPage>> staged_;  // The last may be open.
+  std::vector<std::unique_ptr<StagedPage>> kept_;    // Of what stays in memory.
   std::size_t bytes_ = 0;
   std::size_t staged_bytes_ = 0;
   std::size_t chunk_count_ = 0;

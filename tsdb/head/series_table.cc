@@ -187,13 +187,13 @@ void SeriesTable::sort_by_labels(std::uint64_t order_epoch, std::vector<Slot>& s
 }
 
 void SeriesTable::remove_idle(Slot begin, Slot end,
-                              const std::function<bool(const SeriesRecord&)>& is_idle,
+                              const std::function<bool(Slot, const SeriesRecord&)>& is_idle,
                               Removed& removed) {
   MutexLock lock(mutex_);
   for (Slot slot = begin; slot < end; ++slot) {
     const SeriesInfo& info = infos_[slot];
     const bool is_live = info.ref != 0 && refs_.find(info.ref) == slot;
-    if (!is_live || !is_idle(records_[slot])) continue;
+    if (!is_live || !is_idle(slot, records_[slot])) continue;
     by_labels_.erase(info.hash, slot);
     if (auto page = refs_.erase(info.ref)) removed.ref_pages.push_back(std::move(page));
     for (const PairId pair : info.pair_ids()) {

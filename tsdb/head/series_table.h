@@ -126,10 +126,11 @@ class SeriesTable final {
   void sort_by_labels(std::uint64_t order_epoch, std::vector<Slot>& slots) EXCLUDES_LOCK(mutex_);
   std::uint64_t order_epoch() const { return orders_.epoch(); }
 
-  /// Takes the series of slots begin..end for which `is_idle(record)` out of the look-ups, not yet
-  /// out of the postings. REQUIRES: the commit lock.
-  void remove_idle(Slot begin, Slot end, const std::function<bool(const SeriesRecord&)>& is_idle,
-                   Removed& removed) EXCLUDES_LOCK(mutex_);
+  /// Takes the series of slots begin..end for which `is_idle(slot, record)` out of the look-ups,
+  /// not yet out of the postings. REQUIRES: the commit lock.
+  void remove_idle(Slot begin, Slot end,
+                   const std::function<bool(Slot, const SeriesRecord&)>& is_idle, Removed& removed)
+      EXCLUDES_LOCK(mutex_);
   /// Makes new postings without what was removed.
   void finish_removal(const Removed& removed) EXCLUDES_LOCK(mutex_);
   /// Frees what was removed, after its last possible reader.

@@ -203,6 +203,7 @@ bool GroupCommitLog::is_urgent() const {
 GroupCommitLog::Depth GroupCommitLog::wait_for_work() {
   const MutexLock lock(mutex_);
   while (!interrupted_) {
+    if (std::exchange(woken_, false)) return Depth::kWrite;
     if (!has_work()) {
       changed_.wait(mutex_);
       continue;
@@ -232,6 +233,12 @@ bool GroupCommitLog::sync_due() {
   static_cast<void>(flush_to(depth));
   const MutexLock lock(mutex_);
   return !interrupted_;
+}
+
+void GroupCommitLog::wake() {
+  const MutexLock lock(mutex_);
+  woken_ = true;
+  changed_.notify_all();
 }
 
 void GroupCommitLog::interrupt() {
@@ -388,32 +395,30 @@ LogPosition GroupCommitLog::followable_position() const {
   return options_.wal_sync == WalSync::kNone ? written_ : synced_;
 }
 
-void GroupCommitLog::collect(MetricWriter& out) const {
-  const auto count = [&out](std::string_view name, std::string_view help, const Counter& counter) {
-    out.counter(name, help, static_cast<double>(counter.value()));
+void GroupCommitLog::collect(MetricWriter& out, std::string_view prefix) const {
+  const auto named = [prefix](std::string_view name) { return std::string(prefix).append(name); };
+  const auto count = [&](std::string_view name, std::string_view help, const Counter& counter) {
+    out.counter(named(name), help, static_cast<double>(counter.value()));
   };
-  out.histogram("prometheus_tsdb_wal_fsync_duration_seconds", "Duration of write log fsync.",
+  out.histogram(named("fsync_duration_seconds"), "Duration of write log fsync.",
                 metrics_.fsync_seconds);
-  count("prometheus_tsdb_wal_page_flushes_total", "Writes to segment files.",
-        metrics_.page_flushes);
-  count("prometheus_tsdb_wal_completed_pages_total", "Pages filled.", metrics_.completed_pages);
-  count("prometheus_tsdb_wal_record_part_writes_total", "Record fragments written.",
-        metrics_.record_parts);
-  count("prometheus_tsdb_wal_record_parts_bytes_written_total",
+  count("page_flushes_total", "Writes to segment files.", metrics_.page_flushes);
+  count("completed_pages_total", "Pages filled.", metrics_.completed_pages);
+  count("record_part_writes_total", "Record fragments written.", metrics_.record_parts);
+  count("record_parts_bytes_written_total",
         "Bytes of record fragments written, with headers and padding.", metrics_.record_part_bytes);
-  count("prometheus_tsdb_wal_record_bytes_saved_total", "Bytes saved by compressing records.",
+  count("record_bytes_saved_total", "Bytes saved by compressing records.",
         metrics_.record_bytes_saved);
-  count("prometheus_tsdb_wal_writes_failed_total", "Writes and syncs that failed.",
-        metrics_.writes_failed);
-  count("prometheus_tsdb_wal_truncations_total", "Truncations attempted.", metrics_.truncations);
-  count("prometheus_tsdb_wal_truncations_failed_total", "Truncations that failed.",
-        metrics_.truncations_failed);
-  out.gauge("tarsier_tsdb_wal_refusing",
-            "1 while writes are refused because the disk is full or fails.",
-            metrics_.refusing.value());
-  out.gauge("prometheus_tsdb_wal_segment_current", "Segment being written.",
-            metrics_.segment.value());
-  out.gauge("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.",
+  count("writes_failed_total", "Writes and syncs that failed.", metrics_.writes_failed);
+  count("truncations_total", "Truncations attempted.", metrics_.truncations);
+  count("truncations_failed_total", "Truncations that failed.", metrics_.truncations_failed);
+  if (prefix == "prometheus_tsdb_wal_") {
+    out.gauge("tarsier_tsdb_wal_refusing",
+              "1 while writes are refused because the disk is full or fails.",
+              metrics_.refusing.value());
+  }
+  out.gauge(named("segment_current"), "Segment being written.", metrics_.segment.value());
+  out.gauge(named("storage_size_bytes"), "Size of the write log directory.",
             metrics_.storage_bytes.value());
 }
 

@@ -93,6 +93,8 @@ class GroupCommitLog final {
   /// older than Options::wal_sync_interval) and does it. False once interrupted; what was appended
   /// before is flushed then. A failed log just waits.
   bool sync_due();
+  /// Makes the current or the next sync_due return soon, whether or not there is something to do.
+  void wake();
   /// Makes the current and every later sync_due return false.
   void interrupt();
 
@@ -119,7 +121,8 @@ class GroupCommitLog final {
   Status trouble() const;
 
   LogMetrics& metrics() { return metrics_; }
-  void collect(MetricWriter& out) const;
+  /// `prefix` is what the names of the metrics begin with.
+  void collect(MetricWriter& out, std::string_view prefix = "prometheus_tsdb_wal_") const;
 
  private:
   struct Waiter {
@@ -175,6 +178,7 @@ class GroupCommitLog final {
   std::int64_t retry_at_ms_ GUARDED_BY(mutex_) = 0;  // ... and when it is tried again.
   std::int64_t retry_pause_ms_ GUARDED_BY(mutex_) = 0;
   bool interrupted_ GUARDED_BY(mutex_) = false;
+  bool woken_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace tarsier::tsdb

@@ -1,0 +1,291 @@
+#include "tsdb/head/head_chunk_files.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+/// A file is added to until it has so much: a few dozen files for hours of a large head.
+constexpr std::size_t kSmallFileBytes = std::size_t{4} << 20;
+/// What Prometheus reads of a file at most.
+constexpr std::uint64_t kFileBytesMax = std::uint64_t{128} << 20;
+constexpr std::string_view kTemporarySuffix = ".tmp";
+
+/// Makes `directory`, and its name durable up to the root of what it is below.
+Status make_directory(FileSystem& files, const std::string& directory) {
+  if (files.exists(directory)) return {};
+  TRY(make_directory(files, parent_path(directory)));
+  TRY(files.create_directories(directory));
+  return files.sync_directory(parent_path(directory));
+}
+
+/// Whether a crash may have left this as the last file: begun, without a header.
+bool is_unfinished(Bytes bytes) {
+  if (bytes.size() < kHeadChunksHeaderBytes) return true;
+  return load_be<std::uint32_t>(bytes.data()) == 0;
+}
+
+Status check_header(Bytes bytes) {
+  if (bytes.size() < kHeadChunksHeaderBytes) return corruption("no header");
+  const std::uint32_t magic = load_be<std::uint32_t>(bytes.data());
+  if (magic != kHeadChunksMagic) {
+    return corruption(fmt::format("magic {:08x}, expected {:08x}", magic, kHeadChunksMagic));
+  }
+  const auto version = static_cast<unsigned>(bytes[4]);
+  if (version != kHeadChunksVersion) return corruption(fmt::format("version {}", version));
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<HeadChunkFile>> HeadChunkFiles::map(std::uint32_t number,
+                                                           std::string* contents) const {
+  auto file = std::make_shared<HeadChunkFile>();
+  file->number = number;
+  auto readable = TRY(file_system_.open_readable(path_of(number), Access::kMap));
+  if (readable->size() > kFileBytesMax + kSmallFileBytes) {
+    return corruption(fmt::format("{} bytes, at most {} expected", readable->size(),
+                                  kFileBytesMax + kSmallFileBytes));
+  }
+  if (readable->mapped().size() == readable->size()) {
+    file->mapping = std::move(readable);
+  } else if (contents != nullptr) {
+    file->contents = std::move(*contents);
+  } else {
+    file->contents.resize(static_cast<std::size_t>(readable->size()));
+    TRY(readable->read_at(0, std::as_writable_bytes(std::span(file->contents))));
+  }
+  return file;
+}
+
+Result<std::unique_ptr<HeadChunkFiles>> HeadChunkFiles::open(FileSystem& files,
+                                                             std::string directory,
+                                                             std::string lost_directory,
+                                                             Logger& log) {
+  std::unique_ptr<HeadChunkFiles> opened(
+      new HeadChunkFiles(files, std::move(directory), std::move(lost_directory), log));
+  TRY(make_directory(files, opened->directory_));
+  std::vector<std::uint32_t> numbers;
+  for (const DirectoryEntry& entry : TRY(files.list(opened->directory_))) {
+    const std::string path = join_path(opened->directory_, entry.name);
+    if (entry.name.ends_with(kTemporarySuffix)) TRY(files.remove_file(path));
+    if (const auto number = parse_head_chunks_file_name(entry.name)) numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    Status status;
+    if (i > 0 && numbers[i] != numbers[i - 1] + 1) {
+      status = corruption(fmt::format("follows {}", head_chunks_file_name(numbers[i - 1])));
+    }
+    std::shared_ptr<HeadChunkFile> file;
+    if (status.ok()) {
+      auto mapped = opened->map(numbers[i], nullptr);
+      if (mapped.ok()) {
+        file = std::move(*mapped);
+        if (i + 1 == numbers.size() && is_unfinished(file->bytes())) {
+          log.info("Unfinished head chunk file removed", {{"file", opened->path_of(numbers[i])}});
+          TRY(files.remove_file(opened->path_of(numbers[i])));
+          break;
+        }
+        status = opened->load(*file);
+      } else {
+        status = mapped.status();
+      }
+    }
+    if (!status.ok()) {
+      if (status.code() != Code::kCorruption) return status;
+      opened->metrics_.corruptions.add();
+      TRY(opened->set_aside(std::span(numbers).subspan(i), status));
+      break;
+    }
+    opened->files_.push_back(std::move(file));
+    opened->next_number_ = numbers[i] + 1;
+  }
+  std::stable_sort(opened->found_.begin(), opened->found_.end(),
+                   [](const Found& a, const Found& b) { return a.series_ref < b.series_ref; });
+  opened->count_bytes();
+  return opened;
+}
+
+Status HeadChunkFiles::load(HeadChunkFile& file) {
+  const std::size_t found_before = found_.size();
+  const Bytes bytes = file.bytes();
+  Status status = check_header(bytes);
+  for (std::size_t at = kHeadChunksHeaderBytes; status.ok() && at < bytes.size();) {
+    const auto entry = read_head_chunk(bytes.subspan(at));
+    if (!entry.ok()) {
+      // Fewer zeros than an entry has may follow the last one.
+      const Bytes rest = bytes.subspan(at);
+      if (rest.size() < kHeadChunkFixedBytes &&
+          std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; })) {
+        break;
+      }
+      status = Status(entry.status()).with_prefix(fmt::format("at {}", at));
+      break;
+    }
+    if (!*entry) break;
+    const HeadChunkHeader& header = (*entry)->header;
+    found_.push_back({header.series_ref, file.number, static_cast<std::uint32_t>(at)});
+    if (!header.is_out_of_order) {
+      file.in_order_max_t = std::max(file.in_order_max_t, header.max_time.ms);
+    } else {
+      file.late_epoch = 1;
+    }
+    at += (*entry)->size;
+  }
+  if (!status.ok()) found_.resize(found_before);
+  return status;
+}
+
+/// From the last to the first, so that no gap ever arises.
+Status HeadChunkFiles::set_aside(std::span<const std::uint32_t> numbers, const Status& why) {
+  TRY(make_directory(file_system_, lost_directory_));
+  for (std::size_t i = numbers.size(); i-- > 0;) {
+    const std::string from = path_of(numbers[i]);
+    const std::string name = "chunks_head-" + head_chunks_file_name(numbers[i]);
+    std::string to = join_path(lost_directory_, name);
+    for (int n = 2; file_system_.exists(to); ++n) {
+      to = join_path(lost_directory_, fmt::format("{}.{}", name, n));
+    }
+    TRY(file_system_.rename(from, to));
+    TRY(file_system_.sync_directory(lost_directory_));
+    TRY(file_system_.sync_directory(directory_));
+    log_.error(i == 0 ? "Set aside a damaged head chunk file; the log has its samples"
+                      : "Set aside a head chunk file behind a damaged one",
+               {{"file", from}, {"to", to}, {"reason", why.message()}});
+  }
+  return {};
+}
+
+HeadChunkEntry HeadChunkFiles::entry(const Found& found) const {
+  const HeadChunkFile& file = *files_[found.file - files_.front()->number];
+  const auto entry = read_head_chunk(file.bytes().subspan(found.offset));
+  // It was read at open; who changes a file below us sees no chunk.
+  return entry.ok() && *entry ? **entry : HeadChunkEntry();
+}
+
+void HeadChunkFiles::forget_found() { std::vector<Found>().swap(found_); }
+
+Result<HeadChunkFiles::Written> HeadChunkFiles::write(std::span<StagedPage* const> pages,
+                                                      std::uint64_t late_epoch) {
+  CHECK(!pages.empty());
+  const bool again =
+      is_last_open_ && !files_.empty() && files_.back()->bytes().size() < kSmallFileBytes;
+  if (!again) finish_file();
+  const std::uint32_t number = again ? files_.back()->number : next_number_;
+
+  std::string contents;
+  if (again) {
+    contents = as_text(files_.back()->bytes());
+  } else {
+    append_head_chunks_header(contents);
+  }
+  Written written;
+  std::int64_t in_order_max_t = again ? files_.back()->in_order_max_t : INT64_MIN;
+  for (StagedPage* const page : pages) {
+    written.page_offsets.push_back(contents.size());
+    for (const SealedChunk* chunk : page->chunks) {
+      const std::byte* const data = chunk->bytes().data();
+      const std::size_t header_bytes = kHeadChunkFixedBytes + uvarint_bytes(chunk->size);
+      std::byte* const entry = page->memory() + (data - page->memory()) - header_bytes;
+      write_head_chunk_crc(entry, chunk->size);
+      const auto encoding = static_cast<std::uint8_t>(entry[kHeadChunkFixedBytes - 1]);
+      if ((encoding & kOutOfOrderFlag) == 0) {
+        in_order_max_t = std::max(in_order_max_t, chunk->max_t);
+      }
+    }
+    contents += as_text(page->entries());
+  }
+  const std::string path = path_of(number);
+  const std::string temporary = path + std::string(kTemporarySuffix);
+  const auto publish = [&]() -> Status {
+    const auto out = TRY(file_system_.open_writable(temporary, OpenMode::kTruncate));
+    TRY(out->append(as_bytes(contents)));
+    TRY(out->sync());
+    TRY(file_system_.rename(temporary, path));
+    return file_system_.sync_directory(directory_);
+  };
+  if (const Status status = publish(); !status.ok()) {
+    metrics_.writes_failed.add();
+    static_cast<void>(file_system_.remove_file(temporary));  // Else the next start does.
+    return status;
+  }
+  const std::shared_ptr<HeadChunkFile> file = TRY(map(number, &contents));
+  file->in_order_max_t = in_order_max_t;
+  file->late_epoch = std::max(late_epoch, again ? files_.back()->late_epoch : 0);
+  if (again) {
+    written.replaced = std::exchange(files_.back(), file);
+  } else {
+    files_.push_back(file);
+    next_number_ = number + 1;
+  }
+  is_last_open_ = true;
+  written.file = file;
+
+  const std::byte* const base = file->bytes().data();
+  for (const Placed& placed : last_chunks_) {
+    placed.chunk->data.store(base + placed.offset, std::memory_order_release);
+  }
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    for (SealedChunk* const chunk : pages[i]->chunks) {
+      const auto in_page = static_cast<std::uint64_t>(chunk->bytes().data() - pages[i]->memory());
+      const std::uint64_t offset = written.page_offsets[i] + in_page;
+      chunk->data.store(base + offset, std::memory_order_release);
+      last_chunks_.push_back({chunk, offset});
+    }
+    metrics_.chunks_written.add(pages[i]->chunks.size());
+  }
+  if (file->bytes().size() >= kSmallFileBytes) finish_file();
+  count_bytes();
+  return written;
+}
+
+void HeadChunkFiles::finish_file() {
+  is_last_open_ = false;
+  std::vector<Placed>().swap(last_chunks_);
+}
+
+Result<std::vector<std::shared_ptr<const HeadChunkFile>>> HeadChunkFiles::remove_before(
+    std::int64_t time, std::uint64_t late_epoch) {
+  finish_file();
+  std::vector<std::shared_ptr<const HeadChunkFile>> removed;
+  Status status;
+  for (const auto& file : files_) {
+    if (file->in_order_max_t >= time || file->late_epoch >= late_epoch) break;
+    status = file_system_.remove_file(path_of(file->number));
+    // One by one: a gap is what Prometheus refuses.
+    if (status.ok()) status = file_system_.sync_directory(directory_);
+    if (!status.ok()) break;
+    removed.push_back(file);
+  }
+  files_.erase(files_.begin(), files_.begin() + static_cast<std::ptrdiff_t>(removed.size()));
+  count_bytes();
+  if (!status.ok()) {
+    log_.error("Removing a head chunk file failed", {{"error", status.message()}});
+  }
+  return removed;
+}
+
+void HeadChunkFiles::count_bytes() {
+  std::uint64_t bytes = 0;
+  for (const auto& file : files_) bytes += file->bytes().size();
+  metrics_.storage_bytes.set(static_cast<double>(bytes));
+}
+
+void HeadChunkFiles::collect(MetricWriter& out) const {
+  out.counter("prometheus_tsdb_mmap_chunks_total",
+              "Total number of chunks that were memory-mapped.",
+              static_cast<double>(metrics_.chunks_written.value()));
+  out.counter("prometheus_tsdb_mmap_chunk_corruptions_total",
+              "Total number of memory-mapped chunk corruptions.",
+              static_cast<double>(metrics_.corruptions.value()));
+  out.gauge("prometheus_tsdb_head_chunks_storage_size_bytes", "Size of the chunks_head directory.",
+            metrics_.storage_bytes.value());
+}
+
+}  // namespace tarsier::tsdb

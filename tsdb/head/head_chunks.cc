@@ -1,0 +1,159 @@
+// How full chunks of the head leave memory for files, and come back from them at a start.
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "tsdb/block/chunk_files.h"
+#include "tsdb/chunk/xor_chunk.h"
+#include "tsdb/head/head.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+/// What the head takes from a file: float chunks that say how long they are.
+std::optional<NewSealedChunk> adoptable(const HeadChunkEntry& entry) {
+  if (entry.header.encoding != static_cast<std::uint8_t>(ChunkEncoding::kXor)) return {};
+  if (entry.data.size() < kXorHeaderBytes || entry.data.size() > 0xffff) return {};
+  NewSealedChunk chunk;
+  chunk.header = entry.header;
+  chunk.size = entry.data.size();
+  if (load_be<std::uint16_t>(entry.data.data()) == 0) return {};
+  return chunk;
+}
+
+/// The last sample, if the chunk decodes to its end and ends when its header says.
+std::optional<Sample> last_sample(const HeadChunkEntry& entry) {
+  XorIterator samples(entry.data);
+  std::optional<Sample> last;
+  while (samples.next()) last = samples.sample();
+  if (!samples.status().ok() || !last || last->t != entry.header.max_time) return {};
+  return last;
+}
+
+}  // namespace
+
+void Head::retire(std::vector<std::shared_ptr<const void>> things) {
+  if (things.empty()) return;
+  auto next = std::make_shared<HeadGeneration>(table_, generation()->min_time);
+  std::shared_ptr<HeadGeneration> ended;
+  MutexLock lock(generation_mutex_);
+  ended = std::exchange(generation_, next);
+  ended->next = std::move(next);
+  ended->retired = std::move(things);
+}
+
+std::size_t Head::staged_bytes() const {
+  MutexLock lock(commit_mutex_);
+  std::size_t sum = late_ == nullptr ? 0 : late_->window().staged_bytes();
+  for (const SealedWindow* window : lane_.sealed.windows()) sum += window->staged_bytes();
+  return sum;
+}
+
+Head::StagedPages Head::stage(SafePositions safe) {
+  StagedPages pages;
+  MutexLock lock(commit_mutex_);
+  const LogPosition end = log_end();
+  for (SealedWindow* const window : lane_.sealed.windows()) {
+    window->find_pages(safe.log, pages.in_order);
+    window->close_pages(end);
+  }
+  if (late_ == nullptr) return pages;
+  late_->window().find_pages(safe.late_log, pages.late);
+  late_->window().close_pages(late_log_ == nullptr ? LogPosition{}
+                                                   : late_log_->appended_position());
+  if (!pages.late.empty()) pages.epoch = late_;
+  return pages;
+}
+
+void Head::release(const StagedPages& pages, std::vector<std::shared_ptr<const void>> retired) {
+  std::vector<std::unique_ptr<StagedPage>> taken;
+  {
+    MutexLock lock(commit_mutex_);
+    for (SealedWindow* const window : lane_.sealed.windows()) {
+      window->take_pages(pages.in_order, taken);
+    }
+    if (pages.epoch != nullptr) pages.epoch->window().take_pages(pages.late, taken);
+  }
+  for (auto& page : taken) retired.push_back(std::shared_ptr<const StagedPage>(std::move(page)));
+  retire(std::move(retired));
+}
+
+void Head::adopt_found(Slot slot, std::uint64_t ref) {
+  const std::vector<HeadChunkFiles::Found>& found = found_->found();
+  // Logs mostly name series in the order of their numbers, and so do we look for them.
+  if (found_at_ >= found.size() || found[found_at_].series_ref != ref) {
+    const auto first = std::lower_bound(
+        found.begin(), found.end(), ref,
+        [](const HeadChunkFiles::Found& one, std::uint64_t r) { return one.series_ref < r; });
+    found_at_ = static_cast<std::size_t>(first - found.begin());
+  }
+  SeriesRecord& record = table_.record(slot);
+  const std::int64_t min_valid = min_valid_time_.load(std::memory_order_relaxed);
+  std::vector<HeadChunkEntry> entries;
+  std::int64_t newest_t = record.chunk.t;
+  bool is_usable = !record.has_open_chunk();
+  for (; found_at_ < found.size() && found[found_at_].series_ref == ref; ++found_at_) {
+    if (!is_usable) continue;
+    const HeadChunkEntry entry = found_->entry(found[found_at_]);
+    const HeadChunkHeader& header = entry.header;
+    if (header.is_out_of_order || header.max_time.ms < min_valid) continue;
+    // From the first that does not fit on, the samples come from the log.
+    is_usable = adoptable(entry) && header.min_time.ms >= min_valid &&
+                header.min_time.ms > newest_t &&
+                window_end(header.min_time.ms) > header.max_time.ms;
+    if (!is_usable) continue;
+    newest_t = header.max_time.ms;
+    entries.push_back(entry);
+  }
+  std::optional<Sample> newest;
+  while (!entries.empty() && !(newest = last_sample(entries.back()))) entries.pop_back();
+  if (entries.empty()) return;
+  MutexLock lock(commit_mutex_);
+  SeriesInfo& info = table_.info(slot);
+  if (record.chunk.t == kNoSample) ++lane_.first_sample_count;
+  for (const HeadChunkEntry& entry : entries) {
+    SealedWindow& window = lane_.sealed.window(window_end(entry.header.min_time.ms));
+    SealedChunk* const chunk = window.adopt(*adoptable(entry), entry.data.data());
+    chunk->previous = info.newest_sealed;
+    chunk->previous_max_t = info.newest_sealed_max_t;
+    info.newest_sealed = chunk;
+    info.newest_sealed_max_t = chunk->max_t;
+  }
+  record.chunk.t = newest->t.ms;
+  record.chunk.value_bits = std::bit_cast<std::uint64_t>(newest->v);
+  metrics_.chunks_created.add(entries.size());
+  min_time_.store(std::min(min_time(), entries.front().header.min_time.ms),
+                  std::memory_order_relaxed);
+  max_time_.store(std::max(max_time(), newest->t.ms), std::memory_order_relaxed);
+}
+
+void Head::replay_late_chunks() {
+  if (found_ == nullptr) return;
+  MutexLock lock(commit_mutex_);
+  SampleColumns columns;
+  for (const HeadChunkFiles::Found& found : found_->found()) {
+    const HeadChunkEntry entry = found_->entry(found);
+    if (!entry.header.is_out_of_order) continue;
+    const Slot slot = table_.find(SeriesRef{found.series_ref});
+    const auto chunk = adoptable(entry);
+    columns.clear();
+    if (slot == SeriesRefs::kNone || !chunk ||
+        !decode_xor_chunk(entry.data, {entry.header.min_time, entry.header.max_time}, columns)
+             .ok()) {
+      continue;
+    }
+    if (late_ == nullptr) late_ = std::make_shared<LateEpoch>(next_late_epoch_++);
+    late_->adopt(slot, table_.info(slot).ref, *chunk, entry.data.data());
+    if (table_.record(slot).chunk.t == kNoSample) ++lane_.first_sample_count;
+    std::vector<std::int64_t>& times = found_late_times_[slot];
+    const auto middle = static_cast<std::ptrdiff_t>(times.size());
+    times.insert(times.end(), columns.times_ms.begin(), columns.times_ms.end());
+    std::inplace_merge(times.begin(), times.begin() + middle, times.end());
+  }
+  // Files may have chunks that nobody knows the series of; they are of no epoch to come.
+  if (late_ == nullptr) next_late_epoch_ = 2;
+  update_late_min_time();
+}
+
+}  // namespace tarsier::tsdb

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "tsdb/head/arena.h"
+#include "tsdb/head/head_postings.h"
+#include "tsdb/head/sealed_chunks.h"
+#include "tsdb/sample.h"
+
+namespace tarsier::tsdb {
+
+/// The samples that came too late for their series' open chunk, since the last time such samples
+/// were cut into blocks. A series with any has a sorted array of up to 32; a full one becomes a
+/// chunk. Nothing is kept for a series without. The head fills one epoch, under its commit lock;
+/// when it is to be cut, the epoch is frozen and another begun, so from then on anybody may read it
+/// who holds it and a generation of the head from when it was still listed.
+class LateEpoch final {
+ public:
+  static constexpr std::size_t kOpenSamplesMax = 32;  // As in Prometheus.
+
+  explicit LateEpoch(std::uint64_t number) : number_(number) {}
+  LateEpoch(const LateEpoch&) = delete;
+  LateEpoch& operator=(const LateEpoch&) = delete;
+
+  struct Series {
+    Slot slot = 0;
+    std::uint16_t count = 0;
+    std::uint16_t capacity = 0;
+    std::uint64_t ref = 0;
+    Sample* samples = nullptr;            ///< `count`, by time.
+    const SealedChunk* newest = nullptr;  ///< By order of sealing, not of time.
+    std::int64_t min_t = INT64_MAX;       ///< Of all its samples here.
+    std::int64_t max_t = INT64_MIN;
+
+    std::span<const Sample> open() const { return {samples, count}; }
+    bool is_empty() const { return count == 0 && newest == nullptr; }
+  };
+
+  std::uint64_t number() const { return number_; }
+  /// False if the array has a sample of this time: the first one stays.
+  bool insert(Slot slot, std::uint64_t ref, Sample sample);
+  /// Takes a chunk over that a file has.
+  void adopt(Slot slot, std::uint64_t ref, const NewSealedChunk& chunk, const std::byte* data);
+
+  /// Null if the slot has none.
+  const Series* find(Slot slot) const {
+    if (slot >= index_.size() || index_[slot] == 0) return nullptr;
+    return &series_[index_[slot] - 1];
+  }
+  std::span<const Series> series() const { return series_; }
+  std::uint64_t sample_count() const { return sample_count_; }
+  std::int64_t min_t() const { return min_t_; }
+  std::int64_t max_t() const { return max_t_; }
+  SealedWindow& window() { return window_; }
+  const SealedWindow& window() const { return window_; }
+  std::size_t bytes() const;
+
+ private:
+  Series& series_of(Slot slot, std::uint64_t ref);
+  void note(Series& series, std::int64_t min_t, std::int64_t max_t);
+  void grow(Series& series);
+  void seal(Series& series);
+  static void push(Series& series, SealedChunk* chunk);
+
+  const std::uint64_t number_;
+  std::vector<std::uint32_t> index_;  // By slot: position in series_, plus one.
+  std::vector<Series> series_;
+  Arena arrays_;
+  SealedWindow window_;
+  std::uint64_t sample_count_ = 0;
+  std::int64_t min_t_ = INT64_MAX;
+  std::int64_t max_t_ = INT64_MIN;
+};
+
+/// Appends what the list of chunks and the array have within `range`, in order of time, to `out`.
+/// Where two have the same time the one that came first stays.
+Status read_late(const SealedChunk* newest, std::span<const Sample> open, TimeRange range,
+                 SampleColumns& out);
+
+/// The late samples of one selection, as they were at its moment. Chunks never change; the arrays
+/// do, and are copied.
+struct LateCapture {
+  struct Part {
+    std::uint32_t index;  ///< Of the series in the selection.
+    std::uint32_t begin;  ///< In samples.
+    std::uint32_t count;
+    const SealedChunk* newest;
+  };
+  std::vector<std::shared_ptr<const LateEpoch>> epochs;  ///< What the parts point into.
+  std::vector<Part> parts;                               ///< By index; of one, by epoch.
+  std::vector<Sample> samples;
+
+  std::span<const Part> of(std::size_t index) const;
+  std::span<const Sample> open(const Part& part) const {
+    return std::span(samples).subspan(part.begin, part.count);
+  }
+};
+
+/// Merges the samples from `from` on, which are in order, into those from `begin` on before them.
+/// Where both have a sample of one time the former's goes.
+void merge_columns(std::size_t begin, std::size_t from, SampleColumns& columns);
+
+}  // namespace tarsier::tsdb

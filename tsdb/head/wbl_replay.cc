@@ -1,0 +1,56 @@
+#include "tsdb/head/wbl_replay.h"
+
+#include <optional>
+#include <vector>
+
+#include "tsdb/wal/log_reader.h"
+#include "tsdb/wal/mmap_markers.h"
+#include "tsdb/wal/repair.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+Status replay_record(Bytes record, Head& head, ReplayStatistics& statistics) {
+  switch (record_type(record)) {
+    case RecordType::kSamples:
+    case RecordType::kSamplesV2: {
+      std::vector<RefSample> samples;
+      TRY(decode_samples(record, samples));
+      statistics.late_sample_count += samples.size();
+      statistics.late_unknown_sample_count += head.replay_late(samples);
+      return {};
+    }
+    case RecordType::kMmapMarkers: {
+      // Read for damage only: Head::replay_late_chunks says why.
+      std::vector<MmapMarker> markers;
+      return decode_markers(record, markers);
+    }
+    default: ++statistics.skipped_record_count; return {};
+  }
+}
+
+}  // namespace
+
+Status replay_wbl(FileSystem& files, const ReplaySources& sources, Head& head, Logger& log,
+                  ReplayStatistics& statistics) {
+  const auto reader = TRY(LogReader::open(files, sources.wbl_directory));
+  std::optional<LogDamage> damage;
+  while (!damage && reader->next()) {
+    const Status status = replay_record(reader->record(), head, statistics);
+    if (!status.ok()) damage = reader->damage_in_record(status.message());
+  }
+  if (!damage) damage = reader->damage();
+  if (damage) {
+    ++statistics.late_damage_count;
+    TRY(repair_log(files, *damage, sources.lost_directory, log));
+  } else if (!reader->status().ok()) {
+    return reader->status();
+  }
+  if (statistics.late_unknown_sample_count > 0) {
+    log.warn("Out-of-order samples of unknown series are not served",
+             {{"samples", std::to_string(statistics.late_unknown_sample_count)}});
+  }
+  return {};
+}
+
+}  // namespace tarsier::tsdb

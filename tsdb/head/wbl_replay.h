@@ -1,0 +1,17 @@
+#pragma once
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "tsdb/head/head.h"
+#include "tsdb/head/head_replay.h"
+
+namespace tarsier::tsdb {
+
+/// Brings the samples of the write-behind log into a head that knows all series and the chunks of
+/// files. Damage is repaired as in the log: what is before it is taken, what is behind it is set
+/// aside. Fails only when the disk does.
+Status replay_wbl(FileSystem& files, const ReplaySources& sources, Head& head, Logger& log,
+                  ReplayStatistics& statistics);
+
+}  // namespace tarsier::tsdb
