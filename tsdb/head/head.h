@@ -190,6 +190,7 @@ class Head final {
   /// before are to be in the head already if `may_follow_floats`.
   std::size_t replay_histograms(std::span<RefHistogram> histograms) EXCLUDES_LOCK(commit_mutex_);
   bool may_follow_floats(std::span<const RefHistogram> histograms) const;
+  bool had_histograms() const { return !histograms_.were_never_used(); }
   void replay_exemplars(std::span<const RefExemplar> exemplars);
   /// Takes what came before in the log, and nothing that comes after.
   void replay_tombstones(std::span<const RefTombstone> tombstones) EXCLUDES_LOCK(commit_mutex_);

@@ -36,6 +36,11 @@ class OpenHistograms final {
   OpenHistogram& at(Place place) { return *slots_[place]; }
   const OpenHistogram& at(Place place) const { return *slots_[place]; }
   std::size_t count() const EXCLUDES_LOCK(mutex_);
+  /// Whether no series ever had one.
+  bool were_never_used() const EXCLUDES_LOCK(mutex_) {
+    MutexLock lock(mutex_);
+    return used_ == 0;
+  }
   /// Memory of all of them. Looks at each: nobody may be appending.
   std::size_t bytes() const EXCLUDES_LOCK(mutex_);
 

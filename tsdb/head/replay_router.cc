@@ -86,10 +86,12 @@ ReplayRouter::ReplayRouter(Head& head, ThreadPool* pool)
 ReplayRouter::~ReplayRouter() { drain(); }
 
 void ReplayRouter::add(std::span<const RefSample> samples) {
+  // Records are not looked at without need: each is a cache line from anywhere.
+  const bool may_be_mixed = head_.had_histograms();
   for (const RefSample& sample : samples) {
     const Slot slot = head_.replay_slot(sample.ref);
     if (slot == SeriesRefs::kNone) continue;
-    has_mixed_ |= head_.table().record(slot).has_histograms != 0;
+    if (may_be_mixed) has_mixed_ |= head_.table().record(slot).has_histograms != 0;
     const std::size_t part = slot / kPartSlots;
     if (part >= filling_->parts.size()) filling_->parts.resize(part + 1);
     filling_->parts[part].push_back({{sample.t, sample.v}, slot});
