@@ -127,6 +127,30 @@ std::shared_ptr<const QueryOrigin> origin_of(const HttpRequest& request, double 
   return origin;
 }
 
+/// The matchers of every selector in the query.
+void collect_selectors(const Expr& e, Selectors& selectors) {
+  if (e.kind == ExprKind::kSelector) selectors.push_back(as<Selector>(e).matchers);
+  for (const Expr* child : children_of(e)) collect_selectors(*child, selectors);
+}
+
+void write_exemplars(JsonWriter& json, const tsdb::SeriesExemplars& series) {
+  json.begin_object().key("seriesLabels");
+  write_labels(json, series.series);
+  json.key("exemplars").begin_array();
+  std::string text;
+  for (const tsdb::Exemplar& exemplar : series.exemplars) {
+    json.begin_object().key("labels");
+    write_labels(json, exemplar.labels);
+    text.clear();
+    append_sample_value(text, exemplar.value);
+    json.field("value", text);
+    text.clear();
+    append_sample_time(text, exemplar.t);
+    json.key("timestamp").raw(text).end_object();
+  }
+  json.end_array().end_object();
+}
+
 bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
@@ -165,7 +189,15 @@ HttpResponse Api::query_exemplars(const HttpRequest& request) const {
   if (!range.ok()) return api_error(range.status());
   const auto parsed = parse(request);
   if (!parsed.ok()) return api_error(parsed.status());
-  return api_success([](JsonWriter& json) { json.begin_array().end_array(); });
+  Selectors selectors;
+  collect_selectors(**parsed, selectors);
+  std::vector<tsdb::SeriesExemplars> found;
+  if (clock_.exemplars && !selectors.empty()) found = clock_.exemplars(selectors, *range);
+  return api_success([&](JsonWriter& json) {
+    json.begin_array();
+    for (const tsdb::SeriesExemplars& series : found) write_exemplars(json, series);
+    json.end_array();
+  });
 }
 
 HttpResponse Api::format_query(const HttpRequest& request) const {

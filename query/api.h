@@ -4,12 +4,15 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/cancel.h"
 #include "base/http.h"
 #include "base/time.h"
 #include "query/engine.h"
 #include "query/result_stream.h"
+#include "tsdb/exemplar.h"
+#include "tsdb/matcher.h"
 #include "tsdb/querier.h"
 
 namespace tarsier::query {
@@ -33,6 +36,11 @@ struct ApiClock {
   std::function<double()> elapsed_seconds;
   /// Where long answers are made while they are sent; null: wherever they are asked for.
   Submit submit = nullptr;
+  /// The stored exemplars of the series that pass all matchers of one of the selectors, by series
+  /// and time; null: none are stored.
+  std::function<std::vector<tsdb::SeriesExemplars>(
+      const std::vector<std::vector<tsdb::Matcher>>& selectors, TimeRange range)>
+      exemplars = nullptr;
 };
 
 /// The endpoints below /api/v1 that read: each a function from request to response that blocks
@@ -49,7 +57,7 @@ class Api final {
   HttpResponse labels(const HttpRequest& request) const;
   /// `name` is the percent-decoded path segment.
   HttpResponse label_values(const HttpRequest& request, std::string_view name) const;
-  /// No exemplars are stored: always an empty list, which tells clients there are none.
+  /// The exemplars of every series the query selects; an empty list when there are none.
   HttpResponse query_exemplars(const HttpRequest& request) const;
   /// The query's operators, and with `analyze=true` what each of them did. A range query if there
   /// is a `step`.

@@ -1,12 +1,14 @@
 #include "query/remote_read.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/compression.h"
 #include "base/crc32c.h"
 #include "base/protobuf_reader.h"
 #include "base/protobuf_writer.h"
-#include "tsdb/chunk_encoding.h"
+#include "tsdb/encoded_chunk.h"
+#include "tsdb/histogram.h"
 
 namespace tarsier::query {
 namespace {
@@ -97,6 +99,60 @@ void append_labels(ProtobufWriter& message, std::uint32_t field, const tsdb::Lab
   }
 }
 
+void append_spans(ProtobufWriter& message, std::uint32_t field,
+                  const std::vector<tsdb::BucketSpan>& spans) {
+  for (const tsdb::BucketSpan& span : spans) {
+    std::string text;
+    ProtobufWriter fields(text);
+    fields.zigzag(1, span.offset);
+    fields.varint(2, span.length);
+    message.bytes(field, text);
+  }
+}
+
+void append_reals(ProtobufWriter& message, std::uint32_t field, const std::vector<double>& reals) {
+  if (reals.empty()) return;
+  std::string packed;
+  for (const double v : reals) {
+    std::uint64_t bits = std::bit_cast<std::uint64_t>(v);
+    for (int i = 0; i < 8; ++i, bits >>= 8) packed += static_cast<char>(bits & 0xFF);
+  }
+  message.bytes(field, packed);
+}
+
+/// A native histogram as remote write 1.0 has it.
+std::string histogram_message(std::int64_t time_ms, const tsdb::FloatHistogram& h) {
+  std::string text;
+  ProtobufWriter fields(text);
+  fields.real(2, h.count);
+  fields.real(3, h.sum);
+  fields.zigzag(4, h.layout.schema);
+  fields.real(5, h.layout.zero_threshold);
+  fields.real(7, h.zero_count);
+  append_spans(fields, 8, h.layout.negative_spans);
+  append_reals(fields, 10, h.negative_counts);
+  append_spans(fields, 11, h.layout.positive_spans);
+  append_reals(fields, 13, h.positive_counts);
+  fields.varint(14, static_cast<std::uint64_t>(h.hint));
+  fields.integer(15, time_ms);
+  append_reals(fields, 16, h.layout.custom_bounds);
+  return text;
+}
+
+/// Both kinds of samples of one series.
+struct SeriesSamples {
+  tsdb::SampleColumns floats;
+  tsdb::HistogramColumns histograms;
+
+  std::size_t size() const { return floats.size() + histograms.size(); }
+  Status read(const tsdb::SeriesSet& set, std::size_t i, TimeRange range) {
+    floats.clear();
+    histograms.clear();
+    if (set.may_have_histograms(i)) return set.read_mixed(i, range, floats, histograms);
+    return set.read(i, range, floats);
+  }
+};
+
 /// One query's series, in the order of the labels they are sent with.
 struct OpenQuery {
   std::unique_ptr<tsdb::Querier> querier;
@@ -131,24 +187,27 @@ Result<std::string> sampled_message(const ReadRequest& request, tsdb::Queryable&
   for (const ReadQuery& query : request.queries) {
     const OpenQuery open = TRY(open_query(query, storage, external_labels, cancel));
     std::string result;
-    tsdb::SampleColumns columns;
+    SeriesSamples samples;
     for (const auto& [labels, position] : open.series) {
-      columns.clear();
-      TRY(open.set->read(position, open.range, columns));
-      if (columns.size() == 0) continue;
-      sample_count += columns.size();
+      TRY(samples.read(*open.set, position, open.range));
+      if (samples.size() == 0) continue;
+      sample_count += samples.size();
       if (sample_count > options.samples_max) {
         return invalid("exceeded sample limit (" + std::to_string(options.samples_max) + ")");
       }
       std::string series;
       ProtobufWriter fields(series);
       append_labels(fields, 1, labels);
-      for (std::size_t i = 0; i < columns.size(); ++i) {
+      for (std::size_t i = 0; i < samples.floats.size(); ++i) {
         std::string sample;
         ProtobufWriter pair(sample);
-        pair.real(1, columns.values[i]);
-        pair.integer(2, columns.times_ms[i]);
+        pair.real(1, samples.floats.values[i]);
+        pair.integer(2, samples.floats.times_ms[i]);
         fields.bytes(2, sample);
+      }
+      for (std::size_t i = 0; i < samples.histograms.size(); ++i) {
+        fields.bytes(4,
+                     histogram_message(samples.histograms.times_ms[i], samples.histograms.at(i)));
       }
       ProtobufWriter(result).bytes(1, series);
       if (cancel != nullptr && cancel->is_cancelled()) return cancelled("the client has left");
@@ -189,14 +248,14 @@ class ChunkStream final : public BodyStream, public std::enable_shared_from_this
  private:
   Status append_series(const OpenQuery& query, const std::pair<tsdb::Labels, std::size_t>& series,
                        std::string& out) {
-    columns_.clear();
-    TRY(query.set->read(series.second, query.range, columns_));
-    if (columns_.size() == 0) return {};
+    TRY(samples_.read(*query.set, series.second, query.range));
+    if (samples_.size() == 0) return {};
     std::string labels;
     ProtobufWriter label_fields(labels);
     append_labels(label_fields, 1, series.first);
     std::string body = labels;
-    for (const tsdb::EncodedChunk& chunk : tsdb::encode_chunks(columns_)) {
+    for (const tsdb::EncodedChunk& chunk :
+         tsdb::encode_chunks(samples_.floats, samples_.histograms)) {
       std::string text;
       ProtobufWriter fields(text);
       fields.integer(1, chunk.min_time_ms);
@@ -229,7 +288,7 @@ class ChunkStream final : public BodyStream, public std::enable_shared_from_this
   const Submit submit_;
   std::size_t query_ = 0;
   std::size_t series_ = 0;
-  tsdb::SampleColumns columns_;
+  SeriesSamples samples_;
 };
 
 Result<HttpResponse> streamed(const ReadRequest& request, tsdb::Queryable& storage,

@@ -9,6 +9,7 @@
 #include "alerting/rule_api.h"
 #include "server/clock.h"
 #include "server/config_discovery.h"
+#include "server/feature_flags.h"
 #include "server/flags.h"
 #include "server/rule_file.h"
 #include "server/settings.h"

@@ -28,17 +28,6 @@ std::optional<std::string> environment_variable(const std::string& name) {
   return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
-bool has_feature(const Flags& flags, std::string_view wanted) {
-  for (const std::string& list : flags.list("enable-feature")) {
-    for (std::string_view rest = list; !rest.empty();) {
-      const std::size_t size = std::min(rest.find(','), rest.size());
-      if (rest.substr(0, size) == wanted) return true;
-      rest.remove_prefix(std::min(size + 1, rest.size()));
-    }
-  }
-  return false;
-}
-
 std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";

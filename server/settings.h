@@ -33,9 +33,6 @@ HttpServerOptions http_server_options(const Flags& flags);
 tsdb::Options storage_options(const Flags& flags, const StorageConfig& config);
 query::EngineOptions engine_options(const Flags& flags, const GlobalConfig& config);
 query::ApiOptions query_api_options(const Flags& flags);
-/// Whether --enable-feature names it.
-bool has_feature(const Flags& flags, std::string_view wanted);
-
 /// `127.0.0.1:9090` for an address that means every interface, else the address itself.
 std::string loopback_of(const std::string& address);
 /// What comes after the last colon.

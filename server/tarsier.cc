@@ -145,7 +145,9 @@ query::ApiClock Tarsier::Impl::api_clock() {
                           Timestamp when) { deadlines.expire_at(token, when); },
       .elapsed_seconds = elapsed_seconds,
       .submit =
-          [this](std::function<void()> task) { return query_pool->try_submit(std::move(task)); }};
+          [this](std::function<void()> task) { return query_pool->try_submit(std::move(task)); },
+      .exemplars = [this](const std::vector<std::vector<tsdb::Matcher>>& selectors,
+                          TimeRange range) { return db->exemplars(selectors, range); }};
 }
 
 /// Queries of what only blocks have are answered while the log is replayed.

@@ -64,10 +64,11 @@ std::vector<std::uint32_t> Grouper::add(const VectorStream& stream) {
 }
 
 std::uint32_t Grouper::group_of_single(std::string_view value) {
-  const auto [it, is_new] =
-      by_value_.try_emplace(std::string(value), static_cast<std::uint32_t>(groups_.size()));
-  if (is_new) groups_.push_back(tsdb::Labels{{by_.labels.front(), value}});
-  return it->second;
+  if (const auto known = by_value_.find(value); known != by_value_.end()) return known->second;
+  const auto group = static_cast<std::uint32_t>(groups_.size());
+  by_value_.emplace(value, group);
+  groups_.push_back(tsdb::Labels{{by_.labels.front(), value}});
+  return group;
 }
 
 std::uint32_t Grouper::group_of(tsdb::Labels labels) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -41,7 +42,15 @@ class Grouper final {
 
   GroupBy by_;
   std::vector<tsdb::Labels> groups_;
-  std::unordered_map<std::string, std::uint32_t> by_value_;  // When grouping by one label.
+  /// Finds by view, so that a known group costs no allocation.
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  // When grouping by one label.
+  std::unordered_map<std::string, std::uint32_t, TextHash, std::equal_to<>> by_value_;
   std::unordered_map<tsdb::Labels, std::uint32_t> by_labels_;
 };
 

@@ -94,6 +94,27 @@ class ApiTest : public ::testing::Test {
       ApiClock{[this](const auto&, Timestamp t) { deadlines_.push_back(t); }, [] { return 0.0; }}};
 };
 
+TEST_F(ApiTest, ExemplarsOfEverySelector) {
+  std::string asked;
+  const Api api(
+      engine_, storage_, ApiOptions{},
+      ApiClock{.expire_at = [](const auto&, Timestamp) {},
+               .elapsed_seconds = [] { return 0.0; },
+               .exemplars =
+                   [&](const auto& selectors, TimeRange range) {
+                     for (const auto& matchers : selectors) asked += matchers[0].to_string();
+                     EXPECT_EQ(range.min, Timestamp{1'000});
+                     return std::vector<tsdb::SeriesExemplars>{
+                         {{{"__name__", "up"}}, {{{{"trace_id", "x"}}, 0.5, Timestamp{1'500}}}}};
+                   }});
+  EXPECT_EQ(api.query_exemplars(request({{"query", "up / sum(rate(x[5m]))"}, {"start", "1"}})).body,
+            R"({"status":"success","data":[{"seriesLabels":{"__name__":"up"},"exemplars":[)"
+            R"({"labels":{"trace_id":"x"},"value":"0.5","timestamp":1.500}]}]})");
+  EXPECT_EQ(asked, "__name__=\"up\"__name__=\"x\"");
+  EXPECT_EQ(api.query_exemplars(request({{"query", "1"}})).body,
+            R"({"status":"success","data":[]})");
+}
+
 TEST_F(ApiTest, InstantVectorScalarStringAndMatrix) {
   EXPECT_EQ(api_.query(request({{"query", "up"}})).body,
             R"({"status":"success","data":{"resultType":"vector","result":[)"

@@ -131,6 +131,47 @@ TEST_F(RemoteReadTest, ChunksComeInFramesWithChecksums) {
   EXPECT_GT(frame_count, 2u) << "a long series is split";
 }
 
+TEST_F(RemoteReadTest, NativeHistogramsComeInBothForms) {
+  tsdb::FloatHistogram h;
+  h.layout.schema = 1;
+  h.layout.zero_threshold = 0.5;
+  h.layout.positive_spans = {{-1, 2}};
+  h.count = 6;
+  h.zero_count = 1;
+  h.sum = 2.5;
+  h.positive_counts = {2, 3};
+  storage_.add_histogram({{"__name__", "lat"}}, Timestamp{5'000}, h);
+  const std::string query = query_message(0, 10'000, {{"0", "__name__", "lat"}});
+
+  const HttpResponse sampled = read({query}, {0});
+  std::string message;
+  ASSERT_TRUE(snappy_decompress(as_bytes(sampled.body), 1 << 20, message).ok());
+  prometheus::ReadResponse answer;
+  ASSERT_TRUE(answer.ParseFromString(message));
+  ASSERT_EQ(answer.results(0).timeseries_size(), 1);
+  ASSERT_EQ(answer.results(0).timeseries(0).histograms_size(), 1);
+  const auto& got = answer.results(0).timeseries(0).histograms(0);
+  EXPECT_EQ(got.count_float(), 6);
+  EXPECT_EQ(got.sum(), 2.5);
+  EXPECT_EQ(got.schema(), 1);
+  EXPECT_EQ(got.zero_threshold(), 0.5);
+  EXPECT_EQ(got.zero_count_float(), 1);
+  ASSERT_EQ(got.positive_spans_size(), 1);
+  EXPECT_EQ(got.positive_spans(0).offset(), -1);
+  ASSERT_EQ(got.positive_counts_size(), 2);
+  EXPECT_EQ(got.positive_counts(1), 3);
+  EXPECT_EQ(got.timestamp(), 5'000);
+
+  HttpResponse streamed = read({query}, {1});
+  const std::string body = whole_body(streamed);
+  const char* p = body.data();
+  std::uint64_t size = 0;
+  ASSERT_TRUE(ProtobufReader::read_varint(p, body.data() + body.size(), size));
+  prometheus::ChunkedReadResponse frame;
+  ASSERT_TRUE(frame.ParseFromString(std::string(p + 4, static_cast<std::size_t>(size))));
+  EXPECT_EQ(frame.chunked_series(0).chunks(0).type(), 3);
+}
+
 TEST_F(RemoteReadTest, RefusesWhatItCannotAnswer) {
   EXPECT_EQ(read({}, {7}).status, 400);
   EXPECT_EQ(read({query_message(0, 1, {{"2", "job", "("}})}, {}).status, 400);
