@@ -26,6 +26,8 @@ struct EngineOptions {
   bool experimental_functions = false;    ///< Also limitk and limit_ratio.
   bool extended_range_selectors = false;  ///< `anchored` and `smoothed`.
   bool binary_fill_modifiers = false;     ///< `fill`, `fill_left`, `fill_right`.
+  /// Counters are reset where the start timestamps of samples say so; `start_timestamp()` answers.
+  bool start_timestamps = false;
   /// Names are removed when the query ends instead of by each function.
   bool delayed_name_removal = false;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,6 +57,15 @@ class SeriesSet {
       if (may_have_histograms(i)) return true;
     }
     return false;
+  }
+  /// Whether samples of any series carry start timestamps. Most storage keeps none.
+  virtual bool has_start_times() const { return false; }
+  /// Appends the start timestamp of each sample read_mixed() gives for the same range, stale markers
+  /// included, in milliseconds; 0 where there is none. Asked only if there are some.
+  virtual Status read_start_times(std::size_t /*i*/, TimeRange /*range*/,
+                                  std::vector<std::int64_t>& /*of_floats*/,
+                                  std::vector<std::int64_t>& /*of_histograms*/) const {
+    return {};
   }
   /// Appends both kinds of samples within `range`: float samples to `floats`, native histograms to
   /// `histograms`. A time is in one of them only.

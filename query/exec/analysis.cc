@@ -63,6 +63,15 @@ class MeasuredRange final : public RangeSource {
     count(begun, floats.size() + histograms.size());
     return {};
   }
+  bool has_start_times() const override { return child_->has_start_times(); }
+  Status read_with_starts(std::size_t i, tsdb::SampleColumns& floats,
+                          tsdb::HistogramColumns& histograms, StartTimes& starts,
+                          Scratch& scratch) const override {
+    const double begun = context_.elapsed_seconds();
+    TRY(child_->read_with_starts(i, floats, histograms, starts, scratch));
+    count(begun, floats.size() + histograms.size());
+    return {};
+  }
 
  private:
   void count(double begun, std::size_t samples) const {

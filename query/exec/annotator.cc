@@ -29,6 +29,13 @@ void Annotator::warn(std::string text, SourceRange where) {
   remember(warnings_, "PromQL warning: " + std::move(text), where);
 }
 
+void Annotator::warn_often(std::string text, SourceRange where, std::uint64_t occurrences) {
+  const MutexLock lock(mutex_);
+  const auto [it, is_new] = often_.try_emplace("PromQL warning: " + std::move(text));
+  if (is_new || is_later(where, it->second.where)) it->second.where = where;
+  it->second.occurrences += occurrences;
+}
+
 void Annotator::inform(std::string text, SourceRange where) {
   const MutexLock lock(mutex_);
   remember(infos_, "PromQL info: " + std::move(text), where);
@@ -70,6 +77,12 @@ Annotations Annotator::take() {
             format_rfc3339(Timestamp{fix.time_min_ms}), format_rfc3339(Timestamp{fix.time_max_ms})),
         fixed.where));
   }
+  for (const auto& [text, often] : often_) {
+    const bool is_once = often.occurrences == 1;
+    result.warnings.push_back(at(
+        is_once ? text : fmt::format("{} ({} occurrences)", text, often.occurrences), often.where));
+  }
+  std::sort(result.warnings.begin(), result.warnings.end());
   std::sort(result.infos.begin(), result.infos.end());
   return result;
 }

@@ -29,6 +29,8 @@ class Annotator final {
 
   /// `text` comes without the "PromQL warning: " in front. Positions are those of `where`.
   void warn(std::string text, SourceRange where);
+  /// The same of something that is counted: "... (3 occurrences)".
+  void warn_often(std::string text, SourceRange where, std::uint64_t occurrences);
   void inform(std::string text, SourceRange where);
   void inform_of_fix(std::string text, SourceRange where, const MonotonicityFix& fix);
 
@@ -47,6 +49,11 @@ class Annotator final {
   std::map<std::string, SourceRange> warnings_ GUARDED_BY(mutex_);
   std::map<std::string, SourceRange> infos_ GUARDED_BY(mutex_);
   std::map<std::string, Fixed> fixes_ GUARDED_BY(mutex_);
+  struct Often {
+    SourceRange where;
+    std::uint64_t occurrences = 0;
+  };
+  std::map<std::string, Often> often_ GUARDED_BY(mutex_);
 };
 
 }  // namespace tarsier::query

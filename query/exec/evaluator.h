@@ -43,6 +43,7 @@ class Evaluator final {
   Result<StreamPtr> element_call(const Call& call, const Grid& grid);
   Result<StreamPtr> range_call(const Call& call, const Grid& grid);
   Result<StreamPtr> timestamp_call(const Call& call, const Grid& grid);
+  Result<StreamPtr> start_timestamp_call(const Call& call, const Grid& grid);
   Result<StreamPtr> histogram_number_call(const Call& call, const Grid& grid);
   Result<StreamPtr> histogram_call(const Call& call, const Grid& grid);
   Result<StreamPtr> histogram_quantiles_call(const Call& call, const Grid& grid);

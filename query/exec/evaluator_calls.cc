@@ -186,10 +186,7 @@ Result<StreamPtr> Evaluator::call(const Call& call, const Grid& grid) {
     case FunctionId::kHistogramSum:
     case FunctionId::kHistogramStddev:
     case FunctionId::kHistogramStdvar: return histogram_number_call(call, grid);
-    case FunctionId::kStartTimestamp:
-      // No sample carries a start timestamp.
-      TRY(argument(0));
-      return no_series(grid);
+    case FunctionId::kStartTimestamp: return start_timestamp_call(call, grid);
     case FunctionId::kLabelReplace: {
       const std::vector<std::string> s = strings_from(call, 1);
       StreamPtr operand = TRY(argument(0));
@@ -246,7 +243,8 @@ Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
   const Extension extension = source->extension();
   const RangeFunction function{
       extension == Extension::kNone ? range_kernel(id) : extended_kernel(extension, id),
-      mixed_kernel(id, extension), gives_histograms(id)};
+      mixed_kernel(id, extension), gives_histograms(id),
+      extension == Extension::kNone && uses_start_times(id)};
   if (function.kernel == nullptr) return unsupported(extension, call.function);
   StreamPtr stream;
   if (id == FunctionId::kRate || id == FunctionId::kIncrease) {
@@ -278,6 +276,19 @@ Result<StreamPtr> Evaluator::timestamp_call(const Call& call, const Grid& grid) 
     stream = step_times(std::move(stream));
   }
   return drop_names(context_, std::move(stream), OnEqual::kMerge);
+}
+
+Result<StreamPtr> Evaluator::start_timestamp_call(const Call& call, const Grid& grid) {
+  const Expr& argument = without_parens(*call.arguments[0]);
+  const Expr& inner = argument.kind == ExprKind::kStepInvariant
+                          ? without_parens(*as<StepInvariant>(argument).inner)
+                          : argument;
+  if (!context_.options.start_timestamps || inner.kind != ExprKind::kSelector) {
+    TRY(vector(argument, grid));
+    return no_series(grid);
+  }
+  StreamPtr starts = TRY(selector(as<Selector>(inner), grid, SampleAspect::kStartTime));
+  return drop_names(context_, std::move(starts), OnEqual::kMerge);
 }
 
 void Evaluator::warn_of_bad_quantiles(const std::vector<double>& phi, const Expr& where) {

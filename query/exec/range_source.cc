@@ -57,19 +57,22 @@ class SelectedRange final : public RangeSource {
                     Scratch& scratch) const override {
     if (!set_.may_have_histograms(i)) {
       TRY(read(i, floats, scratch));
-    } else if (windows().count > 0 && windows().range_ms > 0) {
-      TRY(set_.read_mixed(i, range(), floats, histograms));
-      std::uint64_t weight = floats.size();
-      for (std::size_t k = 0; k < histograms.size(); ++k) {
-        weight += sample_weight(view_of(histograms, k));
-      }
-      TRY(count(weight));
-      remove_stale_markers(floats);
-      query::remove_stale_markers(histograms);
-      if (detail_ == HistogramDetail::kStatistics) keep_statistics(histograms);
+      for (double& v : floats.values) v = as_float(v);
+      return {};
     }
-    for (double& v : floats.values) v = as_float(v);
-    return {};
+    StartTimes none;
+    return read_both(i, floats, histograms, none);
+  }
+
+  bool has_start_times() const override {
+    return context_.options.start_timestamps && set_.has_start_times();
+  }
+  Status read_with_starts(std::size_t i, tsdb::SampleColumns& floats,
+                          tsdb::HistogramColumns& histograms, StartTimes& starts,
+                          Scratch&) const override {
+    if (windows().count == 0 || windows().range_ms <= 0) return {};
+    TRY(set_.read_start_times(i, range(), starts.of_floats_ms, starts.of_histograms_ms));
+    return read_both(i, floats, histograms, starts);
   }
 
  private:
@@ -77,6 +80,22 @@ class SelectedRange final : public RangeSource {
     return {Timestamp{windows().start_ms(0) - windows().before_ms + 1},
             Timestamp{windows().end_ms(windows().count - 1) + windows().after_ms}};
   }
+  Status read_both(std::size_t i, tsdb::SampleColumns& floats, tsdb::HistogramColumns& histograms,
+                   StartTimes& starts) const {
+    if (windows().count == 0 || windows().range_ms <= 0) return {};
+    TRY(set_.read_mixed(i, range(), floats, histograms));
+    std::uint64_t weight = floats.size();
+    for (std::size_t k = 0; k < histograms.size(); ++k) {
+      weight += sample_weight(view_of(histograms, k));
+    }
+    TRY(count(weight));
+    query::remove_stale_markers(floats, starts.of_floats_ms);
+    query::remove_stale_markers(histograms, starts.of_histograms_ms);
+    if (detail_ == HistogramDetail::kStatistics) keep_statistics(histograms);
+    for (double& v : floats.values) v = as_float(v);
+    return {};
+  }
+
   Status count(std::uint64_t samples) const {
     context_.samples_read.fetch_add(samples, std::memory_order_relaxed);
     TRY(context_.budget.hold(samples));
@@ -165,6 +184,11 @@ void tell(Context& context, const RangeRemarks& remarks, std::string_view metric
        "name " +
            name);
   warn(RangeRemark::kCollidingHints, "conflicting counter resets during histogram aggregation");
+  if (remarks.overlaps() > 0) {
+    context.annotator.warn_often(
+        "sample has start time that overlaps with previous sample timestamp for metric " + name,
+        where, remarks.overlaps());
+  }
   inform(RangeRemark::kReconciledAddition,
          "mismatched custom buckets were reconciled during addition");
   inform(RangeRemark::kReconciledSubtraction,
@@ -200,7 +224,9 @@ class KernelStream : public VectorStream {
   }
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
-    if (source_->may_have_histograms()) return read_mixed(series, rows, scratch);
+    if (source_->may_have_histograms() || takes_start_times()) {
+      return read_mixed(series, rows, scratch);
+    }
     const KernelArguments arguments = kernel_arguments();
     auto columns = scratch.columns();
     for (std::size_t i = 0; i < series.size(); ++i) {
@@ -217,6 +243,10 @@ class KernelStream : public VectorStream {
   SourceRange where() const { return where_; }
 
  private:
+  bool takes_start_times() const {
+    return function_.uses_start_times && source_->has_start_times();
+  }
+
   KernelArguments kernel_arguments() const {
     return {first_.empty() ? nullptr : first_.data(), second_.empty() ? nullptr : second_.data(),
             grid()};
@@ -229,17 +259,23 @@ class KernelStream : public VectorStream {
     for (std::size_t i = 0; i < series.size(); ++i) {
       floats->clear();
       histograms->clear();
-      TRY(source_->read_mixed(series[i], *floats, *histograms, scratch));
+      StartTimes starts;
+      if (takes_start_times()) {
+        TRY(source_->read_with_starts(series[i], *floats, *histograms, starts, scratch));
+      } else {
+        TRY(source_->read_mixed(series[i], *floats, *histograms, scratch));
+      }
       const Column column{floats->times_ms, floats->values};
       double* const row = rows + i * grid().count;
-      if (histograms->empty()) {
+      if (histograms->empty() && starts.of_floats_ms.empty()) {
         TRY(run_kernel(context_, function_.kernel, column, source_->windows(), arguments, row));
         continue;
       }
       RangeRemarks remarks;
-      function_.mixed(MixedInput{column, *histograms, source_->windows(), arguments,
-                                 function_.kernel, scratch.histograms(), remarks},
-                      row);
+      function_.mixed(
+          MixedInput{column, *histograms, source_->windows(), arguments, function_.kernel,
+                     scratch.histograms(), remarks, starts.of_floats_ms, starts.of_histograms_ms},
+          row);
       if (remarks.any()) tell(context_, remarks, label(series[i], tsdb::kMetricName), where_);
     }
     return {};

@@ -14,6 +14,12 @@
 
 namespace tarsier::query {
 
+/// One per sample, or none at all.
+struct StartTimes {
+  std::vector<std::int64_t> of_floats_ms;
+  std::vector<std::int64_t> of_histograms_ms;
+};
+
 /// A range vector: for each series one column that covers the windows of all steps. Immutable; any
 /// number of threads, each with its own Scratch.
 class RangeSource {
@@ -41,6 +47,14 @@ class RangeSource {
   /// The same of both kinds. Asked only if there may be histograms.
   virtual Status read_mixed(std::size_t i, tsdb::SampleColumns& floats,
                             tsdb::HistogramColumns& histograms, Scratch& scratch) const = 0;
+  /// Whether samples have start timestamps.
+  virtual bool has_start_times() const { return false; }
+  /// As read_mixed, with the start timestamp of each sample.
+  virtual Status read_with_starts(std::size_t i, tsdb::SampleColumns& floats,
+                                  tsdb::HistogramColumns& histograms, StartTimes& /*starts*/,
+                                  Scratch& scratch) const {
+    return read_mixed(i, floats, histograms, scratch);
+  }
 
  private:
   const Grid grid_;
@@ -60,6 +74,7 @@ struct RangeFunction {
   RangeKernel kernel;
   MixedKernel mixed;
   bool gives_histograms;
+  bool uses_start_times = false;
 };
 
 /// Applies `function` to every series. `first` and `second` are its arguments, a row each, or

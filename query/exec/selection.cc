@@ -27,12 +27,14 @@ class InstantStream final : public VectorStream {
   bool may_have_names() const override { return true; }
   bool is_distinct_without_names() const override { return selection_.has_one_name(); }
   bool may_have_histograms() const override {
-    return aspect_ != SampleAspect::kTime && selection_.may_have_histograms;
+    return selection_.may_have_histograms &&
+           (aspect_ == SampleAspect::kValue || aspect_ == SampleAspect::kTimeOfFloat);
   }
 
   Status read(std::span<const std::uint32_t> series, double* rows,
               Scratch& scratch) const override {
     if (grid().count == 0) return {};
+    if (aspect_ == SampleAspect::kStartTime) return read_starts(series, rows, scratch);
     if (selection_.may_have_histograms) return read_mixed(series, rows, scratch);
     if (grid().count == 1) return read_newest(series, rows);
     auto columns = scratch.columns();
@@ -65,6 +67,53 @@ class InstantStream final : public VectorStream {
     }
     context_.samples_read.fetch_add(series.size(), std::memory_order_relaxed);
     return {};
+  }
+
+  /// The start timestamp of the newest sample of either kind, in seconds.
+  Status read_starts(std::span<const std::uint32_t> series, double* rows, Scratch& scratch) const {
+    auto floats = scratch.columns();
+    auto histograms = scratch.histogram_columns();
+    const TimeRange range{Timestamp{ends_.start_ms(0) + 1},
+                          Timestamp{ends_.end_ms(grid().count - 1)}};
+    std::vector<std::int64_t> starts_of_floats;
+    std::vector<std::int64_t> starts_of_histograms;
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      floats->clear();
+      histograms->clear();
+      starts_of_floats.clear();
+      starts_of_histograms.clear();
+      TRY(set_.read_mixed(series[i], range, *floats, *histograms));
+      if (set_.has_start_times()) {
+        TRY(set_.read_start_times(series[i], range, starts_of_floats, starts_of_histograms));
+      }
+      starts_of_floats.resize(floats->size(), 0);
+      starts_of_histograms.resize(histograms->size(), 0);
+      for (std::size_t k = 0; k < grid().count; ++k) {
+        const std::size_t f = newest(floats->times_ms, k);
+        const std::size_t h = newest(histograms->times_ms, k);
+        const bool is_float =
+            f > 0 && (h == 0 || floats->times_ms[f - 1] > histograms->times_ms[h - 1]);
+        double& cell = rows[i * grid().count + k];
+        if (is_float) {
+          cell = tsdb::is_stale_marker(floats->values[f - 1])
+                     ? absent_value()
+                     : static_cast<double>(starts_of_floats[f - 1]) / 1000;
+        } else {
+          cell = h == 0 || histograms->is_stale(h - 1)
+                     ? absent_value()
+                     : static_cast<double>(starts_of_histograms[h - 1]) / 1000;
+        }
+      }
+    }
+    return {};
+  }
+
+  /// The position behind the newest of `times` within step k's lookback; 0 if there is none.
+  std::size_t newest(const std::vector<std::int64_t>& times, std::size_t k) const {
+    const std::int64_t end = ends_.end_ms(k);
+    const auto next =
+        static_cast<std::size_t>(std::upper_bound(times.begin(), times.end(), end) - times.begin());
+    return next > 0 && times[next - 1] > end - ends_.range_ms ? next : 0;
   }
 
   /// The same where any series may have histograms.

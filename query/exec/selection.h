@@ -46,6 +46,7 @@ enum class SampleAspect : unsigned char {
   kValue,
   kTime,
   kTimeOfFloat,  ///< Histograms stay what they are.
+  kStartTime,    ///< 0 where there is none.
 };
 /// What of histograms is needed.
 enum class HistogramDetail : unsigned char {

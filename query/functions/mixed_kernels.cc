@@ -120,6 +120,11 @@ bool gives_histograms(FunctionId function) {
   }
 }
 
+bool uses_start_times(FunctionId function) {
+  return function == FunctionId::kRate || function == FunctionId::kIncrease ||
+         function == FunctionId::kIrate || function == FunctionId::kResets;
+}
+
 MixedKernel mixed_kernel(FunctionId function, Extension extension) {
   if (extension != Extension::kNone) return mixed_extended_kernel(function, extension);
   switch (function) {

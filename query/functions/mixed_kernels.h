@@ -5,6 +5,7 @@
 
 #include "query/exec/histogram_pool.h"
 #include "query/functions/extended_kernels.h"
+#include "query/functions/start_times.h"
 #include "query/functions/window.h"
 #include "query/histogram/arithmetic.h"
 #include "query/parse/function_table.h"
@@ -30,24 +31,37 @@ enum class RangeRemark : unsigned char {
 class RangeRemarks final {
  public:
   void add(RangeRemark remark) { bits_ |= 1U << static_cast<unsigned>(remark); }
-  void add(const RangeRemarks& other) { bits_ |= other.bits_; }
+  void add(const RangeRemarks& other) {
+    bits_ |= other.bits_;
+    overlaps_ += other.overlaps_;
+  }
   bool has(RangeRemark remark) const { return (bits_ >> static_cast<unsigned>(remark) & 1U) != 0; }
-  bool any() const { return bits_ != 0; }
+  void add_overlap() { ++overlaps_; }
+  /// In how many windows a start timestamp lay before the sample before.
+  std::uint64_t overlaps() const { return overlaps_; }
+  bool any() const { return bits_ != 0 || overlaps_ != 0; }
 
  private:
   unsigned bits_ = 0;
+  std::uint64_t overlaps_ = 0;
 };
 
-/// One series and what is asked of it.
+/// One series and what is asked of it. With start timestamps also series of floats only.
 struct MixedInput {
   Column floats;
-  const tsdb::HistogramColumns& histograms;  ///< Without stale markers; at least one.
+  const tsdb::HistogramColumns& histograms;  ///< Without stale markers.
   const Windows& windows;
   KernelArguments arguments;
   RangeKernel float_kernel;  ///< The same function of floats.
   HistogramPool& pool;       ///< Where the row's histograms live.
   RangeRemarks& remarks;
+  // Of each sample, where start timestamps are known and to be used; else empty.
+  std::span<const std::int64_t> float_starts_ms = {};
+  std::span<const std::int64_t> histogram_starts_ms = {};
 
+  bool has_starts() const { return !float_starts_ms.empty() || !histogram_starts_ms.empty(); }
+  StartedTimes started_floats() const { return {floats.times_ms, float_starts_ms}; }
+  StartedTimes started_histograms() const { return {histograms.times_ms, histogram_starts_ms}; }
   Column histogram_times() const { return {histograms.times_ms, {}}; }
 };
 
@@ -56,6 +70,8 @@ using MixedKernel = void (*)(const MixedInput&, double* out);
 
 /// The kernel of a range function; null where an extended selector does not allow the function.
 MixedKernel mixed_kernel(FunctionId function, Extension extension);
+/// Whether start timestamps mean anything to the function.
+bool uses_start_times(FunctionId function);
 /// Whether the function can give histograms.
 bool gives_histograms(FunctionId function);
 

@@ -34,9 +34,13 @@ const MergedPairs& merge(const MixedInput& in, FloatPair&& is_float_hit,
 
 const MergedPairs& merged_resets(const MixedInput& in) {
   return merge(
-      in, [&](std::size_t a, std::size_t b) { return in.floats.values[b] < in.floats.values[a]; },
+      in,
       [&](std::size_t a, std::size_t b) {
-        return is_reset(view_of(in.histograms, b), view_of(in.histograms, a));
+        return in.floats.values[b] < in.floats.values[a] || in.started_floats().is_restart_at(b);
+      },
+      [&](std::size_t a, std::size_t b) {
+        return in.started_histograms().is_restart_at(b) ||
+               is_reset(view_of(in.histograms, b), view_of(in.histograms, a));
       });
 }
 

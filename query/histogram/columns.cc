@@ -4,7 +4,21 @@
 
 namespace tarsier::query {
 
-void remove_stale_markers(tsdb::HistogramColumns& columns) {
+void remove_stale_markers(tsdb::SampleColumns& columns, std::vector<std::int64_t>& starts_ms) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (tsdb::is_stale_marker(columns.values[i])) continue;
+    columns.times_ms[kept] = columns.times_ms[i];
+    columns.values[kept] = columns.values[i];
+    if (!starts_ms.empty()) starts_ms[kept] = starts_ms[i];
+    ++kept;
+  }
+  columns.times_ms.resize(kept);
+  columns.values.resize(kept);
+  if (!starts_ms.empty()) starts_ms.resize(kept);
+}
+
+void remove_stale_markers(tsdb::HistogramColumns& columns, std::vector<std::int64_t>& starts_ms) {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     if (columns.is_stale(i)) continue;
@@ -16,6 +30,7 @@ void remove_stale_markers(tsdb::HistogramColumns& columns) {
       columns.hints[kept] = columns.hints[i];
       columns.layout[kept] = columns.layout[i];
       columns.first_bucket[kept] = columns.first_bucket[i];
+      if (!starts_ms.empty()) starts_ms[kept] = starts_ms[i];
     }
     ++kept;
   }
@@ -26,6 +41,7 @@ void remove_stale_markers(tsdb::HistogramColumns& columns) {
   columns.hints.resize(kept);
   columns.layout.resize(kept);
   columns.first_bucket.resize(kept);
+  if (!starts_ms.empty()) starts_ms.resize(kept);
 }
 
 void keep_statistics(tsdb::HistogramColumns& columns) {

@@ -19,6 +19,7 @@ query::EngineOptions script_options() {
           .experimental_functions = true,
           .extended_range_selectors = true,
           .binary_fill_modifiers = true,
+          .start_timestamps = true,
           .delayed_name_removal = true};
 }
 
@@ -34,8 +35,8 @@ Result<query::QueryResult> ask_engine(tsdb::Queryable& storage,
   return engine.run(storage, prepared, nullptr);
 }
 
-const PromqlEvaluator kOracle = {.ask = ask_oracle, .knows_histograms = true};
-const PromqlEvaluator kEngine = {.ask = ask_engine, .knows_experimental = true, .knows_histograms = true};
+const PromqlEvaluator kOracle = {.ask = ask_oracle};
+const PromqlEvaluator kEngine = {.ask = ask_engine, .knows_experimental = true, .knows_start_times = true};
 
 std::string conformance_directory() {
   const char* override_path = std::getenv("TARSIER_CONFORMANCE");

@@ -92,7 +92,6 @@ class ScriptRunner final {
 
   TableStorage storage_;
   LoadedSeries loaded_;
-  std::vector<tsdb::Labels> start_time_series_;
 };
 
 PromqlReport ScriptRunner::run() {
@@ -118,7 +117,6 @@ Status ScriptRunner::run_block() {
     ++next_;
     storage_.clear();
     loaded_.clear();
-    start_time_series_.clear();
     return {};
   }
   if (command.starts_with("load")) return load(lines_[next_]);
@@ -139,7 +137,7 @@ Status ScriptRunner::load(std::string header) {
     const std::string& text = lines_[next_];
     const auto [labels, rest] = TRY(parse_labels_prefix(text));
     if (rest.starts_with("@st")) {
-      start_time_series_.push_back(labels);
+      TRY(loaded_.add_start_times(labels, rest.substr(3), step));
       continue;
     }
     lines.push_back(TRY(parse_series_line(text)));
@@ -249,20 +247,8 @@ std::optional<std::string> ScriptRunner::skip_reason(const Eval& eval) const {
   if (!evaluate_.knows_experimental && !query::parse_expression(eval.text, kStable).ok()) {
     return "experimental";
   }
-  if (!evaluate_.knows_histograms && loaded_.has_histograms()) return "native histograms";
-  const auto selects_any = [](const query::Selector& s, const std::vector<tsdb::Labels>& series) {
-    return std::ranges::any_of(series, [&s](const tsdb::Labels& labels) {
-      return std::ranges::all_of(
-          s.matchers, [&](const tsdb::Matcher& m) { return m.matches(labels.get(m.name())); });
-    });
-  };
-  std::optional<std::string> reason;
-  for_each_node(**parsed, [&](const Expr& e) {
-    if (e.kind != ExprKind::kSelector) return;
-    const auto& selector = query::as<query::Selector>(e);
-    if (!reason && selects_any(selector, start_time_series_)) reason = "start timestamps";
-  });
-  return reason;
+  if (!evaluate_.knows_start_times && loaded_.has_start_times()) return "start timestamps";
+  return std::nullopt;
 }
 
 void ScriptRunner::run_eval(const Eval& eval) {

@@ -19,7 +19,7 @@ struct PromqlEvaluator {
                                            const query::QueryRequest& request)>
       ask;
   bool knows_experimental = false;  ///< Functions and syntax behind feature switches.
-  bool knows_histograms = false;
+  bool knows_start_times = false;
 };
 
 /// What became of one script. `passed` + `skipped` + failures.size() == `run`.
@@ -36,9 +36,8 @@ struct PromqlReport {
 
 /// Runs a script in the language of Prometheus' promqltest: load, clear, eval instant, eval range,
 /// with every form of expectation, and the implicit re-evaluation of each passing instant case as a
-/// range query and with `@` added at other times. Cases are skipped, not failed, when they touch
-/// series with native histograms or start timestamps, or experimental language that the evaluator
-/// does not know.
+/// range query and with `@` added at other times. Cases are skipped, not failed, when they need
+/// what the evaluator does not know: experimental language, or start timestamps.
 PromqlReport run_promqltest(std::string_view script, const PromqlEvaluator& evaluate);
 
 /// Scripts in a folder, sorted by name; empty if there is none.

@@ -3,7 +3,10 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <regex>
+#include <sstream>
 
+#include "base/duration.h"
 #include "query/histogram/arithmetic.h"
 
 namespace tarsier::testing {
@@ -59,16 +62,40 @@ Result<FloatHistogram> custom_histogram(Classic classic) {
 
 }  // namespace
 
-bool LoadedSeries::has_histograms() const {
-  for (const auto& [labels, samples] : series_) {
-    for (const auto& [time_ms, value] : samples) {
-      if (std::holds_alternative<FloatHistogram>(value)) return true;
+Status LoadedSeries::add_start_times(const tsdb::Labels& labels, std::string_view items,
+                                     Duration step) {
+  static const std::regex kItem(
+      R"(^(?:(_)(?:x(\d+))?|([+-]?)(\d[0-9a-z]*?)(?:([+-])(\d[0-9a-z]*?))?(?:x(\d+))?)$)");
+  std::istringstream words{std::string(items)};
+  std::int64_t slot = 0;
+  for (std::string word; words >> word;) {
+    std::smatch parts;
+    if (!std::regex_match(word, parts, kItem)) return invalid("not a start time: " + word);
+    if (parts[1].matched) {
+      slot += parts[2].matched ? std::stoll(parts[2]) : 1;
+      continue;
+    }
+    const auto signed_duration = [&](int sign, int text) -> Result<std::int64_t> {
+      if (!parts[text].matched) return 0;
+      const std::int64_t ms = parts[text] == "0" ? 0 : TRY(parse_duration(parts[text].str())).ms;
+      return parts[sign] == "-" ? -ms : ms;
+    };
+    std::int64_t offset = TRY(signed_duration(3, 4));
+    const std::int64_t change = TRY(signed_duration(5, 6));
+    const std::int64_t repeat = parts[7].matched ? std::stoll(parts[7]) : 0;
+    for (std::int64_t i = 0; i <= repeat; ++i, ++slot, offset += change) {
+      starts_[labels][slot * step.ms] = slot * step.ms + offset;
     }
   }
-  return false;
+  return {};
 }
 
 void LoadedSeries::store(TableStorage& storage) const {
+  for (const auto& [labels, starts] : starts_) {
+    for (const auto& [time_ms, start_ms] : starts) {
+      storage.set_start_time(labels, Timestamp{time_ms}, Timestamp{start_ms});
+    }
+  }
   for (const auto& [labels, samples] : series_) {
     const FloatHistogram* previous = nullptr;  // Nothing, or a float, or a stale marker.
     for (const auto& [time_ms, value] : samples) {

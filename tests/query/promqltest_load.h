@@ -17,8 +17,14 @@ namespace tarsier::testing {
 /// hint depends on what came before it.
 class LoadedSeries final {
  public:
-  void clear() { series_.clear(); }
-  bool has_histograms() const;
+  void clear() {
+    series_.clear();
+    starts_.clear();
+  }
+  /// The items of a line `series@st`: `_`, `_xN`, `-1m`, `-1mxN`, `-30s-1mxN`, each relative to the
+  /// time of its sample.
+  Status add_start_times(const tsdb::Labels& labels, std::string_view items, Duration step);
+  bool has_start_times() const { return !starts_.empty(); }
   void add(const tsdb::Labels& labels, Timestamp t, double v) { series_[labels][t.ms] = v; }
   void add(const tsdb::Labels& labels, Timestamp t, tsdb::FloatHistogram h) {
     series_[labels][t.ms] = std::move(h);
@@ -31,6 +37,7 @@ class LoadedSeries final {
  private:
   using Value = std::variant<double, tsdb::FloatHistogram>;
   std::map<tsdb::Labels, std::map<std::int64_t, Value>> series_;
+  std::map<tsdb::Labels, std::map<std::int64_t, std::int64_t>> starts_;
 };
 
 }  // namespace tarsier::testing

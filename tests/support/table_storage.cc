@@ -17,7 +17,22 @@ bool matches_all(const tsdb::Labels& labels, const std::vector<tsdb::Matcher>& m
 
 class TableSeriesSet final : public tsdb::SeriesSet {
  public:
-  explicit TableSeriesSet(std::vector<Row> rows) : rows_(std::move(rows)) {}
+  TableSeriesSet(std::vector<Row> rows, std::map<tsdb::Labels, TableStorage::Starts> starts)
+      : rows_(std::move(rows)), starts_(std::move(starts)) {}
+  bool has_start_times() const override { return !starts_.empty(); }
+  Status read_start_times(std::size_t i, TimeRange range, std::vector<std::int64_t>& of_floats,
+                          std::vector<std::int64_t>& of_histograms) const override {
+    const auto starts = starts_.find(rows_[i].first);
+    for (const auto& [time_ms, value] : rows_[i].second) {
+      if (!range.contains(Timestamp{time_ms})) continue;
+      std::int64_t start = 0;
+      if (starts != starts_.end() && starts->second.contains(time_ms)) {
+        start = starts->second.at(time_ms);
+      }
+      (std::holds_alternative<double>(value) ? of_floats : of_histograms).push_back(start);
+    }
+    return {};
+  }
   std::size_t size() const override { return rows_.size(); }
   tsdb::Labels labels(std::size_t i) const override { return rows_[i].first; }
   std::string_view label(std::size_t i, std::string_view name) const override {
@@ -58,11 +73,14 @@ class TableSeriesSet final : public tsdb::SeriesSet {
 
  private:
   std::vector<Row> rows_;
+  std::map<tsdb::Labels, TableStorage::Starts> starts_;
 };
 
 class TableQuerier final : public tsdb::Querier {
  public:
-  explicit TableQuerier(std::map<tsdb::Labels, Samples> series) : series_(std::move(series)) {}
+  TableQuerier(std::map<tsdb::Labels, Samples> series,
+               std::map<tsdb::Labels, TableStorage::Starts> starts)
+      : series_(std::move(series)), starts_(std::move(starts)) {}
 
   Result<std::unique_ptr<tsdb::SeriesSet>> select(const std::vector<tsdb::Matcher>& matchers,
                                                   const tsdb::SelectHints&,
@@ -71,7 +89,7 @@ class TableQuerier final : public tsdb::Querier {
     for (const auto& [labels, samples] : series_) {
       if (matches_all(labels, matchers)) rows.emplace_back(labels, samples);
     }
-    return std::unique_ptr<tsdb::SeriesSet>(new TableSeriesSet(std::move(rows)));
+    return std::unique_ptr<tsdb::SeriesSet>(new TableSeriesSet(std::move(rows), starts_));
   }
 
   Result<std::vector<std::string>> label_names(
@@ -95,12 +113,13 @@ class TableQuerier final : public tsdb::Querier {
 
  private:
   std::map<tsdb::Labels, Samples> series_;
+  std::map<tsdb::Labels, TableStorage::Starts> starts_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<tsdb::Querier>> TableStorage::querier(TimeRange) {
-  return std::unique_ptr<tsdb::Querier>(new TableQuerier(series_));
+  return std::unique_ptr<tsdb::Querier>(new TableQuerier(series_, starts_));
 }
 
 }  // namespace tarsier::testing

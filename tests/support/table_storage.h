@@ -19,7 +19,14 @@ class TableStorage final : public tsdb::Queryable {
   void add_histogram(const tsdb::Labels& labels, Timestamp t, tsdb::FloatHistogram histogram) {
     series_[labels][t.ms] = std::move(histogram);
   }
-  void clear() { series_.clear(); }
+  /// Of the sample at `t`.
+  void set_start_time(const tsdb::Labels& labels, Timestamp t, Timestamp start) {
+    starts_[labels][t.ms] = start.ms;
+  }
+  void clear() {
+    series_.clear();
+    starts_.clear();
+  }
 
   /// What was recorded at one moment.
   using Value = std::variant<double, tsdb::FloatHistogram>;
@@ -27,8 +34,12 @@ class TableStorage final : public tsdb::Queryable {
 
   Result<std::unique_ptr<tsdb::Querier>> querier(TimeRange range) override;
 
+  /// Start timestamps by the time of their sample.
+  using Starts = std::map<std::int64_t, std::int64_t>;
+
  private:
   std::map<tsdb::Labels, Samples> series_;
+  std::map<tsdb::Labels, Starts> starts_;
 };
 
 }  // namespace tarsier::testing
