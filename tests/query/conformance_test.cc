@@ -36,7 +36,8 @@ Result<query::QueryResult> ask_engine(tsdb::Queryable& storage,
 }
 
 const PromqlEvaluator kOracle = {.ask = ask_oracle};
-const PromqlEvaluator kEngine = {.ask = ask_engine, .knows_experimental = true, .knows_start_times = true};
+const PromqlEvaluator kEngine = {
+    .ask = ask_engine, .knows_experimental = true, .knows_start_times = true};
 
 std::string conformance_directory() {
   const char* override_path = std::getenv("TARSIER_CONFORMANCE");
