@@ -152,8 +152,13 @@ void render_storage(Emitter& out, const StorageConfig& storage) {
   const bool has_retention = storage.retention_time || storage.retention_bytes;
   const bool has_limits = storage.metric_series_max != 0 || !storage.label_series_max.empty();
   const bool has_window = storage.out_of_order_time_window != Duration{};
-  if (!has_retention && !has_limits && !has_window) return;
+  const bool has_exemplars = storage.exemplars_max != StorageConfig().exemplars_max;
+  if (!has_retention && !has_limits && !has_window && !has_exemplars) return;
   out.line(0, "storage:");
+  if (has_exemplars) {
+    out.line(1, "exemplars:");
+    out.line(2, fmt::format("max_exemplars: {}", storage.exemplars_max));
+  }
   if (has_limits) {
     out.line(1, "series_limits:");
     out.limit(2, "per_metric", storage.metric_series_max);

@@ -46,6 +46,7 @@ struct GlobalConfig {
 struct StorageConfig {
   std::optional<Duration> retention_time;
   std::optional<std::uint64_t> retention_bytes;
+  std::uint64_t exemplars_max = 100'000;  ///< `exemplars.max_exemplars`.
   std::uint64_t metric_series_max = 0;  ///< `series_limits`.
   std::vector<tsdb::LabelSeriesLimit> label_series_max;
   Duration out_of_order_time_window{0};

@@ -184,7 +184,11 @@ Status read_series_limits(const YamlNode& node, Problems& problems, StorageConfi
 
 Status read_storage(const YamlNode& node, Problems& problems, StorageConfig& storage) {
   MapReader map(node, "storage", problems);
-  map.ignore("exemplars", kNotYet);
+  if (const YamlNode* section = map.find("exemplars")) {
+    MapReader exemplars(*section, "storage.exemplars", problems);
+    exemplars.read("max_exemplars", storage.exemplars_max);
+    exemplars.finish();
+  }
   map.ignore("retention", kNotYet);
   map.ignore("resolutions", kNotYet);
   if (const YamlNode* section = map.find("series_limits")) {

@@ -107,6 +107,7 @@ tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
                                 ? flags.duration("storage.tsdb.max-block-duration")
                                 : std::clamp(tenth, options.block_range, days(31));
   options.head_series_max = flags.number("storage.head-series-max");
+  options.exemplars_max = static_cast<std::size_t>(config.exemplars_max);
   options.metric_series_max = config.metric_series_max;
   options.label_series_max = config.label_series_max;
   options.memory_limit_bytes = flags.is_set("storage.memory-limit")

@@ -375,7 +375,10 @@ Status Tarsier::Impl::reload_now() {
     MutexLock lock(config_mutex);
     config = next;
   }
-  if (scrapes) scrapes->apply(next->scrape_configs, t);
+  if (scrapes) {
+    scrapes->apply(next->scrape_configs, t);
+    db->set_exemplars_max(wanted.exemplars_max);
+  }
   if (alerting_room) alerting_room->apply(*next, std::move(*rules));
   open_query_log(next->global);
   scheduler.wake();
