@@ -142,8 +142,9 @@ AlertingWiring::AlertingWiring(Doors doors) : doors_(std::move(doors)) {
                                           .monotonic_ns = monotonic_ns,
                                           .log = doors_.log,
                                           .wake = [this] { scheduler_.wake(); }});
-  sinks_ =
-      std::make_unique<alerting::AlertFanOut>(std::vector<alerting::AlertSink*>{sender_.get()});
+  std::vector<alerting::AlertSink*> sinks{sender_.get()};
+  if (doors_.notifier != nullptr) sinks.push_back(doors_.notifier);
+  sinks_ = std::make_unique<alerting::AlertFanOut>(std::move(sinks));
   pool_ = std::make_unique<ThreadPool>(ThreadPool::Options{
       .thread_count = std::max<std::size_t>(doors_.flags.number("rules.max-concurrent-evals"), 1),
       .queue_size_max = kRuleQueueMax});

@@ -48,6 +48,8 @@ class AlertingWiring final {
     std::function<void(const std::shared_ptr<CancelToken>&, Timestamp)> expire_at;
     Logger& log;
     std::string external_url;  ///< Without a slash at its end.
+    /// Is told as the Alertmanagers are; may be null.
+    alerting::AlertSink* notifier = nullptr;
   };
   /// A journal that cannot be opened is reported; alerts then go on without one.
   explicit AlertingWiring(Doors doors);

@@ -7,7 +7,7 @@
 
 #include "base/ascii.h"
 #include "base/json_reader.h"
-#include "server/base64.h"
+#include "base/base64.h"
 #include "server/url.h"
 
 namespace tarsier::server {

@@ -13,6 +13,7 @@
 #include "base/api.h"
 #include "base/json_reader.h"
 #include "base/posix_file.h"
+#include "server/cli_alert.h"
 #include "server/cli_backfill.h"
 #include "server/cli_rules.h"
 #include "server/clock.h"
@@ -216,6 +217,8 @@ std::string usage() {
       "tarsier query instant SERVER EXPR        ask a server once\n"
       "tarsier query range SERVER EXPR          ask for a range (--start --end --step)\n"
       "tarsier check config FILE...             check configuration files\n"
+      "tarsier check notifier FILE...           check files in Alertmanager's syntax\n"
+      "tarsier alert list|history|replay SERVER alerts and notifications; send dead letters again\n"
       "tarsier check rules FILE...              check rule files (--lint --lint-fatal)\n"
       "tarsier test rules FILE...               run unit tests of rules (--run --diff --junit)\n"
       "tarsier tsdb create-blocks-from rules FILE...  record the past (--start --end --url)\n"
@@ -236,6 +239,7 @@ int run_command(std::span<const std::string> arguments) {
     return kOk;
   }
   if (command == "query") return run_query(arguments.subspan(1));
+  if (command == "alert") return run_alert_command(arguments.subspan(1));
   const bool is_rules = arguments.size() > 1 && arguments[1] == "rules";
   if (is_rules && command == "check") return check_rules(arguments.subspan(2), kTerminal);
   if (is_rules && command == "test") return test_rules(arguments.subspan(2), kTerminal);
@@ -244,6 +248,9 @@ int run_command(std::span<const std::string> arguments) {
     return create_blocks_from_rules(arguments.subspan(3), now(), ask, kTerminal);
   }
   if (command == "check") {
+    if (arguments.size() > 1 && arguments[1] == "notifier") {
+      return check_notifier_files(arguments.subspan(2));
+    }
     const bool is_config = arguments.size() > 1 && arguments[1] == "config";
     return check_configs(is_config ? arguments.subspan(2) : std::span<const std::string>());
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "alerting/notifier_config.h"
 #include "base/duration.h"
 #include "server/config_emitter.h"
 #include "server/yaml.h"
@@ -201,6 +202,15 @@ std::string render_config(const Config& config) {
   if (!config.scrape_configs.empty()) out.line(0, "scrape_configs:");
   for (const ingest::ScrapeConfig& job : config.scrape_configs) render_job(out, job);
   render_storage(out, config.storage);
+  if (config.notifier) {
+    out.line(0, "notifier:");
+    std::string_view rest = config.notifier->shown;
+    while (!rest.empty()) {
+      const std::size_t end = rest.find('\n');
+      out.line(1, rest.substr(0, end));
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+  }
   return out.take();
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,10 @@
 #include "base/time.h"
 #include "ingest/scrape_config.h"
 #include "tsdb/options.h"
+
+namespace tarsier::alerting {
+struct NotifierConfig;
+}  // namespace tarsier::alerting
 
 namespace tarsier::server {
 
@@ -78,6 +83,8 @@ struct Config {
   std::vector<ingest::ScrapeConfig> scrape_configs;
   std::vector<std::string> rule_files;  ///< Patterns, relative to the working directory.
   AlertingConfig alerting;
+  /// Of the built-in notifier; null: it is off.
+  std::shared_ptr<const alerting::NotifierConfig> notifier;
   /// What is accepted and not acted upon, in words for the log.
   std::vector<std::string> warnings;
 };

@@ -11,6 +11,7 @@
 #include "server/config_job.h"
 #include "server/config_reader.h"
 #include "server/glob.h"
+#include "server/notifier_config.h"
 
 // The schema of prometheus.yml: its top level; config_job.cc has the scrape jobs. Reading has two
 // kinds of failures, as in Prometheus: what does not have the shape of a configuration is collected
@@ -240,8 +241,9 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   if (const YamlNode* node = top.find("alerting")) {
     config.alerting = TRY(read_alerting(*node, config.global.name_validation, sources, problems));
   }
-  for (const char* name : {"remote_write", "remote_read", "tracing", "otlp", "traces", "slo_files",
-                           "notifier", "notifier_config_file", "write_limits"}) {
+  config.notifier = TRY(read_notifier_section(top, sources));
+  for (const char* name :
+       {"remote_write", "remote_read", "tracing", "otlp", "traces", "slo_files", "write_limits"}) {
     top.ignore(name, kNotYet);
   }
   top.find("runtime");  // For a runtime we do not have.

@@ -18,7 +18,7 @@
 #include "base/ascii.h"
 #include "base/compression.h"
 #include "server/authorizing_client.h"
-#include "server/base64.h"
+#include "base/base64.h"
 #include "server/clock.h"
 #include "server/http_link.h"
 #include "server/proxy.h"

@@ -7,7 +7,7 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/beast/http.hpp>
 
-#include "server/base64.h"
+#include "base/base64.h"
 
 namespace tarsier::server {
 namespace {

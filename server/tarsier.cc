@@ -33,6 +33,7 @@
 #include "server/http_server.h"
 #include "server/memory_guard.h"
 #include "server/notifications.h"
+#include "server/notifier_wiring.h"
 #include "server/router.h"
 #include "server/routes.h"
 #include "server/scheduler.h"
@@ -114,6 +115,7 @@ struct Tarsier::Impl {
   std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
   std::unique_ptr<TcpHttpClient> network;
   std::unique_ptr<HttpClient> client;  // For everybody; sends through `network`.
+  std::unique_ptr<NotifierWiring> notifier;
   std::unique_ptr<SystemDnsResolver> dns;
   std::unique_ptr<ingest::DiscoveryManager> discovery;
   std::unique_ptr<ingest::ScrapeManager> scrapes;
@@ -244,6 +246,8 @@ Status Tarsier::Impl::listen() {
             .notifications = &notifications,
             .external = external});
   add_routes(*router, *doors);
+  add_notifier_routes(
+      *router, [this] { return notifier.get(); }, [this] { return query_pool.get(); });
   HttpGuard guard = TRY(make_guard());
   http = TRY(HttpServer::listen(
       http_server_options(flags),
@@ -299,6 +303,18 @@ void Tarsier::Impl::start_rooms() {
                         .files = files.get(),
                         .environment = environment_variable});
   client = std::make_unique<AuthorizingHttpClient>(*network, *files, monotonic_ns);
+  Result<std::unique_ptr<NotifierWiring>> opened = NotifierWiring::start(
+      {.files = *files,
+       .client = *client,
+       .log = log,
+       .directory = join_path(flags.text("storage.tsdb.path"), "tarsier/notifier"),
+       .external_url = external_text,
+       .started = self.start_time()});
+  if (opened.ok()) {
+    notifier = std::move(*opened);
+  } else {
+    log.error("The notifier cannot start", {{"err", opened.status().message()}});
+  }
   dns = std::make_unique<SystemDnsResolver>();
   discovery = std::make_unique<ingest::DiscoveryManager>(ingest::DiscoveryDoor{
       .client = *client,
@@ -328,7 +344,8 @@ void Tarsier::Impl::start_rooms() {
                                                              .dns = *dns,
                                                              .expire_at = api_clock().expire_at,
                                                              .log = log,
-                                                             .external_url = external_text});
+                                                             .external_url = external_text,
+                                                             .notifier = notifier.get()});
 
   doors->db = db.get();
   doors->query = query_api.get();
@@ -340,6 +357,7 @@ void Tarsier::Impl::start_rooms() {
       storage.memory_limit_bytes, [this](bool is_full) { db->set_memory_is_full(is_full); }, log);
   // Before a client can ask for a reload, which does the same on another thread.
   scrapes->apply(current->scrape_configs, now());
+  if (notifier) notifier->apply(current->notifier, now());
   alerting_room->apply(*current, std::move(rules_at_start));
   notifications.remove(kStartingNotification);
   router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
@@ -379,6 +397,7 @@ Status Tarsier::Impl::reload_now() {
     scrapes->apply(next->scrape_configs, t);
     db->set_exemplars_max(wanted.exemplars_max);
   }
+  if (notifier) notifier->apply(next->notifier, t);
   if (alerting_room) alerting_room->apply(*next, std::move(*rules));
   open_query_log(next->global);
   scheduler.wake();
@@ -401,6 +420,7 @@ std::string Tarsier::Impl::metrics() const {
     scrapes->collect(out);
     receiver->collect(out);
     alerting_room->collect(out);
+    if (notifier) notifier->collect(out, now());
   }
   return out.take();
 }
@@ -430,8 +450,10 @@ void Tarsier::Impl::stop() {
   if (scrapes) scrapes->stop();
   if (alerting_room) alerting_room->stop();
   dns.reset();
+  if (notifier) notifier->stop();
   network.reset();  // Tells everybody who still waits.
   alerting_room.reset();
+  notifier.reset();
   client.reset();
   scrapes.reset();
   // Writers that still wait are answered by the last sync; then nobody needs the listener.

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "base/ascii.h"
+#include "base/base64.h"
 #include "server/authorizing_client.h"
-#include "server/base64.h"
 #include "server/http_answer.h"
 
 namespace tarsier::server {

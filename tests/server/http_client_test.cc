@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "server/base64.h"
+#include "base/base64.h"
 #include "server/http_server.h"
 #include "tests/support/capturing_logger.h"
 

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "base/posix_file.h"
-#include "server/base64.h"
 #include "server/http_client.h"
 #include "server/http_server.h"
 #include "tests/server/raw_client.h"

@@ -1,8 +1,8 @@
-#include "server/base64.h"
+#include "base/base64.h"
 
 #include <cstdint>
 
-namespace tarsier::server {
+namespace tarsier {
 namespace {
 
 constexpr std::string_view kAlphabet =
@@ -48,4 +48,4 @@ std::optional<std::string> decode_base64(std::string_view text) {
   return out;
 }
 
-}  // namespace tarsier::server
+}  // namespace tarsier

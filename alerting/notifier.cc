@@ -1,0 +1,440 @@
+#include "alerting/notifier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "alerting/notifier/attempt.h"
+#include "alerting/notifier/core.h"
+#include "alerting/notifier/log.h"
+#include "alerting/notifier/notification.h"
+#include "base/mutex.h"
+
+namespace tarsier::alerting {
+namespace {
+
+/// Ends of attempts, from the client's threads to run_due(). Outlives the notifier as long as an
+/// attempt is under way.
+struct Mailbox {
+  Mutex mutex;
+  std::vector<Completion> completions GUARDED_BY(mutex);
+  std::function<void()> wake GUARDED_BY(mutex);  // Empty once the notifier has ended.
+};
+
+void post(const std::shared_ptr<Mailbox>& mailbox, Completion completion) {
+  std::function<void()> wake;
+  {
+    MutexLock lock(mailbox->mutex);
+    mailbox->completions.push_back(std::move(completion));
+    wake = mailbox->wake;
+  }
+  if (wake) wake();
+}
+
+}  // namespace
+
+struct Notifier::Impl {
+  Impl(NotifierDoor d, NotifierOptions o, NotifierLog::Opened opened)
+      : door(std::move(d)),
+        options(std::move(o)),
+        log(std::move(opened.log)),
+        core(options, std::move(opened.state)) {
+    MutexLock lock(mailbox->mutex);
+    mailbox->wake = door.wake;
+  }
+
+  /// Plans changes under the mutex, writes them without it. Nobody else changes anything meanwhile.
+  template <typename Plan>
+  Status change(const Plan& plan) {
+    MutexLock its_turn(turn);
+    std::string payload;
+    Status planned;
+    {
+      MutexLock lock(mutex);
+      Changes changes(core.state);
+      planned = plan(core, changes);
+      payload = changes.payload();
+    }
+    const Status written = write(payload);
+    return planned.ok() ? written : planned;
+  }
+  Status write(const std::string& payload) REQUIRES_LOCK(turn);
+  void compact_if_due() REQUIRES_LOCK(turn) NO_THREAD_SAFETY_ANALYSIS;
+  Status take_alerts(const std::vector<Alert>& alerts, Timestamp now);
+  std::vector<Completion> take_completions();
+  void start(const Attempt& attempt, Timestamp now);
+
+  const NotifierDoor door;
+  const NotifierOptions options;
+  const std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
+  mutable NotifierMetrics metrics;
+  /// Whose turn it is to change things; held over the write and sync that make a change last. Taken
+  /// before `mutex`, which readers take alone.
+  Mutex turn;
+  mutable Mutex mutex ACQUIRED_AFTER(turn);
+  std::unique_ptr<NotifierLog> log GUARDED_BY(turn);
+  bool failure_told GUARDED_BY(turn) = false;
+  mutable NotifierCore core GUARDED_BY(mutex);
+};
+
+Status Notifier::Impl::write(const std::string& payload) {
+  const Status status = log->commit(payload);
+  if (!status.ok() && !failure_told) {
+    failure_told = true;
+    metrics.log_failures.add();
+    door.log.error("Notifications are no longer stored; they go on from memory",
+                   {{"err", status.message()}});
+  }
+  return status;
+}
+
+// Readers may read while we do, and nobody writes: it is our turn.
+void Notifier::Impl::compact_if_due() {
+  if (!log->wants_compaction()) return;
+  const Status status = log->compact(core.state);
+  if (!status.ok()) door.log.error("Notifier log", {{"err", status.message()}});
+}
+
+std::vector<Completion> Notifier::Impl::take_completions() {
+  MutexLock lock(mailbox->mutex);
+  return std::exchange(mailbox->completions, {});
+}
+
+void Notifier::Impl::start(const Attempt& attempt, Timestamp now) {
+  Result<HttpFetch> request =
+      make_request(door.files, attempt.message, *attempt.integration, options.attempt_timeout, now);
+  if (!request.ok()) {
+    post(mailbox, {attempt.message.id, std::move(request).status(), 0});
+    return;
+  }
+  const std::int64_t begin_ns = door.monotonic_ns();
+  door.client.fetch(std::move(*request), [box = mailbox, id = attempt.message.id,
+                                          begin_ns, clock = door.monotonic_ns](Result<HttpResponse> answer) {
+    const double took = static_cast<double>(clock() - begin_ns) / 1e9;
+    post(box, {id, std::move(answer), took});
+  });
+}
+
+Status Notifier::Impl::take_alerts(const std::vector<Alert>& alerts, Timestamp now) {
+  for (const Alert& alert : alerts) {
+    (alert.is_resolved_at(now) ? metrics.received_resolved : metrics.received_firing).add();
+  }
+  const Status status = change([&](NotifierCore& c, Changes& changes) -> Status {
+    if (!c.config) return unavailable("the notifier has no configuration yet");
+    for (Alert alert : alerts) {
+      if (alert.ends_at.ms == 0) alert.ends_at = now + c.config->resolve_timeout;
+      c.dispatcher.receive(std::move(alert), now, changes);
+    }
+    return {};
+  });
+  door.wake();
+  return status;
+}
+
+Notifier::Notifier(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Notifier::~Notifier() {
+  MutexLock lock(impl_->mailbox->mutex);
+  impl_->mailbox->wake = nullptr;
+}
+
+Result<std::unique_ptr<Notifier>> Notifier::open(NotifierDoor door, NotifierOptions options,
+                                                 Timestamp now) {
+  NotifierLog::Opened opened = TRY(NotifierLog::open(door.files, options.directory));
+  if (opened.torn_bytes > 0) {
+    door.log.warn("The notifier's log ended in the middle of a record",
+                  {{"bytes", std::to_string(opened.torn_bytes)}});
+  }
+  auto notifier = std::unique_ptr<Notifier>(
+      new Notifier(std::make_unique<Impl>(std::move(door), std::move(options), std::move(opened))));
+  TRY(notifier->impl_->change([&](NotifierCore& core, Changes& changes) -> Status {
+    core.extend_alerts(now, changes);
+    return {};
+  }));
+  return notifier;
+}
+
+Status Notifier::configure(std::shared_ptr<const NotifierConfig> config, Timestamp now) {
+  auto templates = std::make_shared<const NotificationTemplates>(
+      TRY(NotificationTemplates::create(config->templates)));
+  const Status status = impl_->change([&](NotifierCore& core, Changes& changes) -> Status {
+    core.configure(config, templates, now, changes);
+    return {};
+  });
+  impl_->door.wake();
+  return status;
+}
+
+std::shared_ptr<const NotifierConfig> Notifier::config() const {
+  MutexLock lock(impl_->mutex);
+  return impl_->core.config;
+}
+
+Status Notifier::deliver(const AlertBatch& batch) {
+  return impl_->take_alerts(batch.alerts, batch.at);
+}
+
+Status Notifier::post_alerts(std::vector<Alert> alerts, Timestamp now) {
+  std::string wrong;
+  std::erase_if(alerts, [&](Alert& alert) {
+    alert.updated_at = now;
+    if (alert.starts_at.ms == 0) alert.starts_at = alert.ends_at.ms == 0 ? now : alert.ends_at;
+    std::string why;
+    if (alert.labels.empty()) why = "at least one label pair required";
+    if (alert.ends_at.ms != 0 && alert.ends_at < alert.starts_at) {
+      why = "start time must be before end time";
+    }
+    if (why.empty()) return false;
+    if (!wrong.empty()) wrong += "; ";
+    wrong += why;
+    impl_->metrics.invalid.add();
+    return true;
+  });
+  TRY(impl_->take_alerts(alerts, now));
+  return wrong.empty() ? Status() : invalid(std::move(wrong));
+}
+
+Timestamp Notifier::run_due(Timestamp now) {
+  Impl& impl = *impl_;
+  MutexLock its_turn(impl.turn);
+  for (;;) {
+    const std::vector<Completion> completions = impl.take_completions();
+    std::vector<std::string> log_lines;
+    std::vector<Attempt> attempts;
+    std::string payload;
+    Timestamp next = kNever;
+    {
+      MutexLock lock(impl.mutex);
+      NotifierCore& core = impl.core;
+      if (!core.config) return kNever;
+      Changes changes(core.state);
+      for (const Completion& completion : completions) {
+        core.complete(completion, impl.metrics, now, changes, log_lines);
+      }
+      core.forget_old(now, changes);
+      next = core.dispatcher.flush_due(now, changes);
+      for (std::string& error : core.dispatcher.take_errors()) {
+        impl.metrics.template_errors.add();
+        log_lines.push_back("template: " + error);
+      }
+      attempts = core.take_attempts(impl.metrics, now, changes, log_lines);
+      next = std::min(next, core.next_attempt());
+      payload = changes.payload();
+    }
+    // On disk before anybody is told. When that fails the page still goes out.
+    (void)impl.write(payload);
+    impl.compact_if_due();
+    for (const std::string& line : log_lines) {
+      impl.door.log.warn("Notification", {{"what", line}});
+    }
+    for (const Attempt& attempt : attempts) impl.start(attempt, now);
+    MutexLock lock(impl.mailbox->mutex);
+    if (impl.mailbox->completions.empty()) return next;
+  }
+}
+
+std::vector<AlertStatus> Notifier::alerts(Timestamp now) const {
+  MutexLock lock(impl_->mutex);
+  std::vector<AlertStatus> out;
+  if (!impl_->core.config) return out;
+  for (const auto& [fingerprint, alert] : impl_->core.state.alerts) {
+    if (!alert.is_resolved_at(now)) out.push_back(impl_->core.status_of(alert, now));
+  }
+  return out;
+}
+
+std::vector<AlertGroup> Notifier::groups(Timestamp now) const {
+  MutexLock lock(impl_->mutex);
+  std::vector<AlertGroup> out;
+  for (const auto& [key, group] : impl_->core.dispatcher.groups()) {
+    AlertGroup shown{group.labels, key.first, {}};
+    for (const Fingerprint fingerprint : group.members) {
+      const Alert& alert = impl_->core.state.alerts.at(fingerprint);
+      if (!alert.is_resolved_at(now)) shown.alerts.push_back(impl_->core.status_of(alert, now));
+    }
+    if (!shown.alerts.empty()) out.push_back(std::move(shown));
+  }
+  return out;
+}
+
+std::vector<Silence> Notifier::silences() const {
+  MutexLock lock(impl_->mutex);
+  std::vector<Silence> out;
+  for (const auto& [id, silence] : impl_->core.state.silences) out.push_back(silence);
+  return out;
+}
+
+std::optional<Silence> Notifier::silence(const std::string& id) const {
+  MutexLock lock(impl_->mutex);
+  const auto found = impl_->core.state.silences.find(id);
+  if (found == impl_->core.state.silences.end()) return std::nullopt;
+  return found->second;
+}
+
+Result<std::string> Notifier::set_silence(Silence silence, Timestamp now) {
+  std::string id;
+  TRY(impl_->change([&](NotifierCore& core, Changes& changes) -> Status {
+    Result<std::string> set = core.set_silence(silence, now, changes);
+    if (!set.ok()) return std::move(set).status();
+    id = *set;
+    return {};
+  }));
+  return id;
+}
+
+Status Notifier::expire_silence(const std::string& id, Timestamp now) {
+  return impl_->change(
+      [&](NotifierCore& core, Changes& changes) { return core.expire_silence(id, now, changes); });
+}
+
+std::vector<NotificationStatus> Notifier::notifications() const {
+  using State = NotificationStatus::State;
+  MutexLock lock(impl_->mutex);
+  const NotifierState& state = impl_->core.state;
+  std::vector<NotificationStatus> out;
+  const auto from_queued = [&](const NotifierState::Queued& q, State where, Timestamp changed) {
+    out.push_back({where, q.message.id, q.message.integration, q.message.group_key,
+                   q.message.created_at, changed, q.attempt_count, q.status, q.message.firing_count,
+                   q.message.resolved_count, q.error});
+  };
+  for (const auto& [key, lane] : state.lanes) {
+    for (const auto& queued : lane) from_queued(queued, State::kQueued, queued.next_at);
+  }
+  for (const auto& [id, letter] : state.dead) {
+    from_queued(letter.queued, State::kDead, letter.at);
+    out.back().error = letter.reason;
+  }
+  for (const HistoryRecord& h : state.history) {
+    out.push_back({State::kDelivered, h.id, h.integration, h.group_key, h.created_at,
+                   h.delivered_at, h.attempt_count, h.status, h.firing_count, h.resolved_count,
+                   ""});
+  }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const auto& a, const auto& b) { return a.created_at > b.created_at; });
+  return out;
+}
+
+Result<std::size_t> Notifier::replay(const std::string& id, Timestamp now) {
+  std::size_t count = 0;
+  TRY(impl_->change([&](NotifierCore& core, Changes& changes) -> Status {
+    std::vector<std::string> ids;
+    for (const auto& [key, letter] : core.state.dead) {
+      if (id.empty() || key == id) ids.push_back(key);
+    }
+    if (ids.empty() && !id.empty()) return not_found("no dead letter " + id);
+    // In the order they were decided, as they should arrive.
+    std::sort(ids.begin(), ids.end(), [&](const std::string& a, const std::string& b) {
+      return core.state.dead.at(a).queued.message.created_at <
+             core.state.dead.at(b).queued.message.created_at;
+    });
+    for (const std::string& one : ids) changes.add(ReplayedRecord{one, now});
+    count = ids.size();
+    return {};
+  }));
+  impl_->door.wake();
+  return count;
+}
+
+void Notifier::collect(MetricWriter& out, Timestamp now) const {
+  const NotifierMetrics& m = impl_->metrics;
+  std::array<double, 3> silence_counts{};
+  double active = 0;
+  double suppressed = 0;
+  double groups = 0;
+  double queued = 0;
+  double dead = 0;
+  SuppressedCounts held;
+  {
+    MutexLock lock(impl_->mutex);
+    NotifierCore& core = impl_->core;
+    for (const auto& [id, silence] : core.state.silences) {
+      ++silence_counts[static_cast<std::size_t>(silence.state_at(now))];
+    }
+    if (core.config) {
+      for (const auto& [fingerprint, alert] : core.state.alerts) {
+        if (alert.is_resolved_at(now)) continue;
+        const bool is_held = !core.dispatcher.silences(alert, now).empty() ||
+                             !core.dispatcher.inhibitors(alert, now).empty();
+        ++(is_held ? suppressed : active);
+      }
+    }
+    groups = static_cast<double>(core.dispatcher.groups().size());
+    queued = static_cast<double>(core.state.queued_count());
+    dead = static_cast<double>(core.state.dead.size());
+    held = core.dispatcher.suppressed();
+  }
+  const auto count = [](const Counter& counter) { return static_cast<double>(counter.value()); };
+  constexpr std::array kKinds = {IntegrationKind::kWebhook, IntegrationKind::kSlack,
+                                 IntegrationKind::kPagerduty};
+  const auto each = [&](const auto& write) {
+    for (const IntegrationKind kind : kKinds) {
+      write(integration_kind_name(kind), m.integrations[static_cast<std::size_t>(kind)]);
+    }
+  };
+  out.gauge("alertmanager_alerts", "How many alerts by state.", active, {{"state", "active"}});
+  out.gauge("alertmanager_alerts", "How many alerts by state.", suppressed,
+            {{"state", "suppressed"}});
+  constexpr std::string_view kReceived = "alertmanager_alerts_received_total";
+  out.counter(kReceived, "The total number of received alerts.", count(m.received_firing),
+              {{"status", "firing"}, {"version", "v2"}});
+  out.counter(kReceived, "The total number of received alerts.", count(m.received_resolved),
+              {{"status", "resolved"}, {"version", "v2"}});
+  out.counter("alertmanager_alerts_invalid_total",
+              "The total number of received alerts that were invalid.", count(m.invalid),
+              {{"version", "v2"}});
+  out.gauge("alertmanager_dispatcher_aggregation_groups", "Number of active aggregation groups",
+            groups);
+  each([&](std::string_view name, const IntegrationMetrics& own) {
+    out.counter("alertmanager_notifications_total", "The total number of attempted notifications.",
+                count(own.notifications), {{"integration", name}});
+  });
+  each([&](std::string_view name, const IntegrationMetrics& own) {
+    constexpr std::string_view kFailed = "alertmanager_notifications_failed_total";
+    constexpr std::string_view kHelp = "The total number of failed notifications.";
+    out.counter(kFailed, kHelp, count(own.failed_client),
+                {{"integration", name}, {"reason", "clientError"}});
+    out.counter(kFailed, kHelp, count(own.failed_server),
+                {{"integration", name}, {"reason", "serverError"}});
+    out.counter(kFailed, kHelp, count(own.failed_other),
+                {{"integration", name}, {"reason", "other"}});
+  });
+  each([&](std::string_view name, const IntegrationMetrics& own) {
+    out.counter("alertmanager_notification_requests_total",
+                "The total number of attempted notification requests.", count(own.requests),
+                {{"integration", name}});
+  });
+  each([&](std::string_view name, const IntegrationMetrics& own) {
+    out.counter("alertmanager_notification_requests_failed_total",
+                "The total number of failed notification requests.", count(own.requests_failed),
+                {{"integration", name}});
+  });
+  each([&](std::string_view name, const IntegrationMetrics& own) {
+    out.histogram("alertmanager_notification_latency_seconds",
+                  "The latency of notifications in seconds.", own.latency_seconds,
+                  {{"integration", name}});
+  });
+  constexpr std::string_view kHeld = "alertmanager_notifications_suppressed_total";
+  constexpr std::string_view kHeldHelp =
+      "The total number of notifications suppressed for being silenced, inhibited, outside of "
+      "active time intervals or within muted time intervals.";
+  out.counter(kHeld, kHeldHelp, static_cast<double>(held.inhibited), {{"reason", "inhibition"}});
+  out.counter(kHeld, kHeldHelp, static_cast<double>(held.silenced), {{"reason", "silence"}});
+  out.counter(kHeld, kHeldHelp, static_cast<double>(held.muted_by_time),
+              {{"reason", "mute_time_interval"}});
+  for (const SilenceState state :
+       {SilenceState::kActive, SilenceState::kExpired, SilenceState::kPending}) {
+    out.gauge("alertmanager_silences", "How many silences by state.",
+              silence_counts[static_cast<std::size_t>(state)],
+              {{"state", silence_state_name(state)}});
+  }
+  out.gauge("tarsier_notifier_queued_messages", "Notifications decided and not yet delivered.",
+            queued);
+  out.gauge("tarsier_notifier_dead_letters",
+            "Notifications that were given up and can be replayed.", dead);
+  out.counter("tarsier_notifier_dead_letters_total", "Notifications given up.", count(m.dead));
+  out.counter("tarsier_notifier_template_errors_total",
+              "Texts of notifications whose template failed.", count(m.template_errors));
+  out.counter("tarsier_notifier_log_failures_total",
+              "Whether storing notifications has failed since the start.", count(m.log_failures));
+}
+
+}  // namespace tarsier::alerting

@@ -1,0 +1,313 @@
+#include "alerting/notifier/dispatcher.h"
+
+#include <algorithm>
+
+#include "base/quote.h"
+#include "base/sha256.h"
+
+namespace tarsier::alerting {
+namespace {
+
+bool is_subset(const std::vector<std::uint64_t>& part, const std::vector<std::uint64_t>& whole) {
+  return std::includes(whole.begin(), whole.end(), part.begin(), part.end());
+}
+
+tsdb::Labels group_labels(const Route& route, const tsdb::Labels& labels) {
+  return route.group_by_all ? labels : labels.keep(route.group_by);
+}
+
+/// `{alertname="X", job="api"}`
+std::string labels_text(const tsdb::Labels& labels) {
+  std::string out = "{";
+  for (const tsdb::LabelView label : labels) {
+    if (out.size() > 1) out += ", ";
+    out += std::string(label.name) + "=" + quote(label.value);
+  }
+  return out + "}";
+}
+
+/// The labels a route asks for by equality: what its notifications have in common by definition.
+tsdb::Labels route_labels(const Route& route) {
+  tsdb::LabelsBuilder builder;
+  for (const tsdb::Matcher& matcher : route.matchers) {
+    if (matcher.op() == tsdb::MatchOp::kEqual) builder.set(matcher.name(), matcher.value());
+  }
+  return builder.build();
+}
+
+std::string message_id(const std::string& integration, const std::string& group_key,
+                       Timestamp flush) {
+  return hex_text(
+      sha256(as_bytes(integration + "\n" + group_key + "\n" + std::to_string(flush.ms))));
+}
+
+}  // namespace
+
+std::string integration_name(const std::string& receiver, const IntegrationConfig& integration,
+                             std::size_t index) {
+  return receiver + "/" + std::string(integration_kind_name(integration.kind)) + "[" +
+         std::to_string(index) + "]";
+}
+
+std::optional<std::string_view> notification_reason(const NotifiedRecord* last,
+                                                    const std::vector<std::uint64_t>& firing,
+                                                    const std::vector<std::uint64_t>& resolved,
+                                                    bool send_resolved, Duration repeat_interval,
+                                                    Timestamp now) {
+  if (last == nullptr) {
+    if (firing.empty()) return std::nullopt;
+    return "first notification";
+  }
+  if (!is_subset(firing, last->firing)) {
+    return last->firing.empty() ? "first notification" : "new alerts added";
+  }
+  if (firing.empty()) {
+    if (last->firing.empty()) return std::nullopt;
+    return "all alerts resolved";
+  }
+  if (send_resolved && !is_subset(resolved, last->resolved)) return "some alerts resolved";
+  if (last->at < now - repeat_interval) return "repeat interval elapsed";
+  return std::nullopt;
+}
+
+Alert merged(const Alert& known, const Alert& update, Timestamp now) {
+  const bool ends_inside = update.ends_at > known.starts_at && update.ends_at < known.ends_at;
+  const bool starts_inside = update.starts_at > known.starts_at && update.starts_at < known.ends_at;
+  if (!ends_inside && !starts_inside) return update;
+  if (update.updated_at < known.updated_at) return merged(update, known, now);
+  Alert out = update;
+  out.starts_at = std::min(known.starts_at, update.starts_at);
+  // Of two ends that have both passed the later one counts.
+  if (update.is_resolved_at(now) && known.is_resolved_at(now)) {
+    out.ends_at = std::max(known.ends_at, update.ends_at);
+  }
+  return out;
+}
+
+void Dispatcher::configure(std::shared_ptr<const NotifierConfig> config,
+                           std::shared_ptr<const NotificationTemplates> templates, Timestamp now,
+                           Changes& changes) {
+  config_ = std::move(config);
+  templates_ = std::move(templates);
+  groups_.clear();
+  group_count_of_.clear();
+  inhibitor_.reset();
+  for (const auto& [fingerprint, alert] : state_.alerts) sort_in(alert, now, changes);
+  std::vector<NotifierState::GroupKey> left;
+  for (const auto& [key, timer] : state_.groups) {
+    if (!groups_.contains(key)) left.push_back(key);
+  }
+  for (const auto& [receiver, key] : left) changes.add(GroupGoneRecord{receiver, key});
+}
+
+void Dispatcher::receive(Alert alert, Timestamp now, Changes& changes) {
+  const auto known = state_.alerts.find(alert.fingerprint());
+  if (known != state_.alerts.end()) alert = merged(known->second, alert, now);
+  changes.add(AlertRecord{alert});
+  inhibitor_.reset();
+  sort_in(alert, now, changes);
+}
+
+void Dispatcher::sort_in(const Alert& alert, Timestamp now, Changes& changes) {
+  const Fingerprint fingerprint = alert.fingerprint();
+  for (const Route* route : matching_routes(config_->root, alert.labels)) {
+    const tsdb::Labels labels = group_labels(*route, alert.labels);
+    const NotifierState::GroupKey key{route->receiver, route->key + ":" + labels_text(labels)};
+    auto [place, is_new] = groups_.try_emplace(key);
+    Group& group = place->second;
+    const bool is_overdue = alert.starts_at + route->group_wait < now;
+    bool timer_changed = false;
+    if (is_new) {
+      group.route = route;
+      group.labels = labels;
+      const auto timer = state_.groups.find(key);
+      timer_changed = timer == state_.groups.end();
+      if (timer_changed) {
+        group.next_flush = is_overdue ? now : now + route->group_wait;
+      } else {
+        group.next_flush = timer->second.next_flush;
+        group.has_flushed = timer->second.has_flushed;
+      }
+    }
+    if (!group.has_flushed && is_overdue && group.next_flush > now) {
+      group.next_flush = now;
+      timer_changed = true;
+    }
+    if (timer_changed) {
+      changes.add(GroupRecord{key.first, key.second, group.next_flush, group.has_flushed});
+    }
+    if (group.members.insert(fingerprint).second) ++group_count_of_[fingerprint];
+  }
+}
+
+Timestamp Dispatcher::next_flush() const {
+  Timestamp next = kNever;
+  for (const auto& [key, group] : groups_) next = std::min(next, group.next_flush);
+  return next;
+}
+
+Timestamp Dispatcher::flush_due(Timestamp now, Changes& changes) {
+  Timestamp next = kNever;
+  for (auto it = groups_.begin(); it != groups_.end();) {
+    auto& [key, group] = *it;
+    if (group.next_flush <= now) flush(key, group, now, changes);
+    if (group.members.empty()) {
+      changes.add(GroupGoneRecord{key.first, key.second});
+      it = groups_.erase(it);
+      continue;
+    }
+    next = std::min(next, group.next_flush);
+    ++it;
+  }
+  return next;
+}
+
+void Dispatcher::flush(const NotifierState::GroupKey& key, Group& group, Timestamp now,
+                       Changes& changes) {
+  std::vector<NotifiedAlert> alerts;
+  for (const Fingerprint fingerprint : group.members) {
+    const Alert& alert = state_.alerts.at(fingerprint);
+    alerts.push_back({alert, alert.is_resolved_at(now)});
+  }
+  const auto hold_back = [&](std::uint64_t& count, const auto& is_held) {
+    count += std::erase_if(alerts, is_held);
+  };
+  hold_back(suppressed_.inhibited,
+            [&](const NotifiedAlert& a) { return !inhibitors(a.alert, now).empty(); });
+  if (!alerts.empty() && mute_interval(*group.route, now)) {
+    suppressed_.muted_by_time += alerts.size();
+    alerts.clear();
+  }
+  hold_back(suppressed_.silenced,
+            [&](const NotifiedAlert& a) { return !silences(a.alert, now).empty(); });
+  if (!alerts.empty()) {
+    sort_alerts(alerts);
+    notify(key, group, alerts, now, changes);
+  }
+  drop_resolved(group, now, changes);
+  group.has_flushed = true;
+  group.next_flush = group.next_flush + group.route->group_interval;
+  // After a pause the rhythm begins anew.
+  if (group.next_flush <= now) group.next_flush = now + group.route->group_interval;
+  if (!group.members.empty()) {
+    changes.add(GroupRecord{key.first, key.second, group.next_flush, true});
+  }
+}
+
+void Dispatcher::notify(const NotifierState::GroupKey& key, const Group& group,
+                        const std::vector<NotifiedAlert>& alerts, Timestamp now, Changes& changes) {
+  const Route& route = *group.route;
+  const ReceiverConfig* receiver = config_->receiver(route.receiver);
+  if (receiver == nullptr) return;
+  std::vector<std::uint64_t> firing;
+  std::vector<std::uint64_t> resolved;
+  for (const NotifiedAlert& a : alerts) {
+    (a.is_resolved ? resolved : firing).push_back(a.alert.fingerprint().value);
+  }
+  std::sort(firing.begin(), firing.end());
+  std::sort(resolved.begin(), resolved.end());
+  for (std::size_t i = 0; i < receiver->integrations.size(); ++i) {
+    const IntegrationConfig& integration = receiver->integrations[i];
+    const NotifierState::LaneKey lane{integration_name(receiver->name, integration, i), key.second};
+    const auto last = state_.notified.find(lane);
+    // As long as the last word is on its way it is remembered.
+    const bool is_under_way = state_.lanes.contains(lane);
+    const bool is_known =
+        last != state_.notified.end() && (is_under_way || now < last->second.expires_at);
+    const auto reason = notification_reason(is_known ? &last->second : nullptr, firing, resolved,
+                                            integration.send_resolved, route.repeat_interval, now);
+    // What is on its way still says it: nobody needs a repetition behind it.
+    if (!reason || (is_under_way && *reason == "repeat interval elapsed")) {
+      continue;
+    }
+    changes.add(NotifiedRecord{
+        .integration = lane.first,
+        .group_key = lane.second,
+        .at = now,
+        .expires_at =
+            now + std::min(route.repeat_interval + route.repeat_interval, options_.retention),
+        .firing = firing,
+        .resolved = resolved});
+    Notification n{.receiver = receiver->name,
+                   .group_key = key.second,
+                   .reason = std::string(*reason),
+                   .group_labels = group.labels,
+                   .route_labels = route_labels(route),
+                   .alerts = alerts,
+                   .external_url = options_.external_url,
+                   .at = now};
+    if (!integration.send_resolved) {
+      std::erase_if(n.alerts, [](const NotifiedAlert& a) { return a.is_resolved; });
+      if (n.alerts.empty()) continue;
+    }
+    Body body = make_body(integration, *templates_, n);
+    if (!body.template_error.ok()) errors_.push_back(body.template_error.message());
+    Message message{.id = message_id(lane.first, lane.second, group.next_flush),
+                    .integration = lane.first,
+                    .receiver = receiver->name,
+                    .group_key = lane.second,
+                    .created_at = now,
+                    .url = "",
+                    .body = std::move(body.text),
+                    .firing_count = static_cast<std::uint32_t>(firing.size()),
+                    .resolved_count = static_cast<std::uint32_t>(resolved.size())};
+    if (integration.url.text.find("{{") != std::string::npos) {
+      Result<std::string> url = templates_->expand(integration.url.text, notification_value(n), n);
+      if (url.ok()) message.url = std::move(*url);
+      if (!url.ok()) errors_.push_back(url.status().message());
+    }
+    changes.add(MessageRecord{std::move(message)});
+  }
+}
+
+void Dispatcher::drop_resolved(Group& group, Timestamp now, Changes& changes) {
+  for (auto it = group.members.begin(); it != group.members.end();) {
+    const Fingerprint fingerprint = *it;
+    if (!state_.alerts.at(fingerprint).is_resolved_at(now)) {
+      ++it;
+      continue;
+    }
+    it = group.members.erase(it);
+    if (--group_count_of_[fingerprint] > 0) continue;
+    group_count_of_.erase(fingerprint);
+    changes.add(AlertGoneRecord{fingerprint});
+    inhibitor_.reset();
+  }
+}
+
+const Inhibitor& Dispatcher::inhibitor() {
+  if (!inhibitor_) inhibitor_ = std::make_unique<Inhibitor>(config_->inhibit_rules, state_.alerts);
+  return *inhibitor_;
+}
+
+std::vector<Fingerprint> Dispatcher::inhibitors(const Alert& alert, Timestamp now) {
+  if (config_->inhibit_rules.empty()) return {};
+  return inhibitor().inhibitors(alert.labels, now);
+}
+
+std::vector<std::string> Dispatcher::silences(const Alert& alert, Timestamp now) const {
+  std::vector<std::string> out;
+  for (const auto& [id, silence] : state_.silences) {
+    if (silence.state_at(now) == SilenceState::kActive && silence.matches(alert.labels)) {
+      out.push_back(id);
+    }
+  }
+  return out;
+}
+
+std::optional<std::string> Dispatcher::mute_interval(const Route& route, Timestamp now) const {
+  const auto holds = [&](const std::string& name) {
+    const auto found = config_->time_intervals.find(name);
+    return found != config_->time_intervals.end() &&
+           std::any_of(found->second.begin(), found->second.end(),
+                       [&](const TimeInterval& interval) { return interval.contains(now); });
+  };
+  const auto& active = route.active_time_intervals;
+  if (!active.empty() && std::none_of(active.begin(), active.end(), holds)) return active.front();
+  for (const std::string& name : route.mute_time_intervals) {
+    if (holds(name)) return name;
+  }
+  return std::nullopt;
+}
+
+}  // namespace tarsier::alerting

@@ -1,0 +1,202 @@
+#include "server/notifier_config.h"
+
+#include <gtest/gtest.h>
+
+#include "server/cli_alert.h"
+#include "tests/support/faulty_file_system.h"
+
+namespace tarsier::server {
+namespace {
+
+constexpr std::string_view kWhole = R"(global:
+  resolve_timeout: 10m
+  slack_api_url: http://slack/secret
+  smtp_smarthost: mail:25
+templates: ['*.tmpl']
+time_intervals:
+- name: nights
+  time_intervals:
+  - times: [{start_time: '22:00', end_time: '24:00'}]
+    weekdays: ['monday:friday', sunday]
+    days_of_month: ['1:5', '-3:-1']
+    months: ['january:march', '12']
+    years: ['2026:2030']
+route:
+  receiver: team
+  group_by: [alertname]
+  group_wait: 10s
+  repeat_interval: 1h
+  routes:
+  - matchers: ['severity="page"', 'team=~"db|net"']
+    receiver: pager
+    group_by: ['...']
+    continue: true
+    mute_time_intervals: [nights]
+    routes:
+    - match: {env: prod}
+      match_re: {zone: 'a.*'}
+receivers:
+- name: team
+  slack_configs:
+  - channel: '#ops'
+    title: '{{ template "my.title" . }}'
+    fields: [{title: Where, value: '{{ .CommonLabels.instance }}', short: true}]
+- name: pager
+  webhook_configs:
+  - {url: 'http://bridge/', max_alerts: 5, signature_secret_files: [secret], send_resolved: false}
+  pagerduty_configs:
+  - {routing_key: topsecret, severity: critical, details: {extra: more}}
+inhibit_rules:
+- source_match: {severity: page}
+  target_match_re: {severity: ticket|info}
+  equal: [slo]
+)";
+
+class NotifierConfigTest : public ::testing::Test {
+ protected:
+  NotifierConfigTest() {
+    EXPECT_TRUE(disk.create_directories("etc").ok());
+    EXPECT_TRUE(write_file_atomically(disk, "etc/my.tmpl",
+                                      "{{ define \"my.title\" }}T{{ .Status }}{{ end }}")
+                    .ok());
+  }
+  Result<alerting::NotifierConfig> parse(std::string_view text) {
+    return parse_notifier_config(text, {.file = "etc/am.yml", .files = &disk, .environment = {}});
+  }
+  std::string error_of(std::string_view text) { return parse(text).status().message(); }
+
+  tarsier::testing::FaultyFileSystem disk;
+};
+
+TEST_F(NotifierConfigTest, ReadsAlertmanagersTree) {
+  const Result<alerting::NotifierConfig> config = parse(kWhole);
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->resolve_timeout, minutes(10));
+  ASSERT_EQ(config->receivers.size(), 2u);
+  const alerting::IntegrationConfig& slack = config->receivers[0].integrations.at(0);
+  EXPECT_EQ(slack.url.text, "http://slack/secret");
+  EXPECT_FALSE(slack.send_resolved);
+  EXPECT_EQ(slack.text("channel"), "#ops");
+  EXPECT_EQ(slack.text("title"), "{{ template \"my.title\" . }}");
+  const alerting::IntegrationConfig& webhook = config->receivers[1].integrations.at(0);
+  EXPECT_EQ(webhook.alerts_max, 5u);
+  EXPECT_EQ(webhook.signing_secret_files, std::vector<std::string>{"etc/secret"});
+  const alerting::IntegrationConfig& duty = config->receivers[1].integrations.at(1);
+  EXPECT_EQ(duty.url.text, "https://events.pagerduty.com/v2/enqueue");
+  EXPECT_EQ(duty.details.size(), 5u);
+  const alerting::Route& page = config->root.children.at(0);
+  EXPECT_EQ(page.key, "{}/{severity=\"page\",team=~\"db|net\"}");
+  EXPECT_TRUE(page.goes_on);
+  EXPECT_TRUE(page.group_by_all);
+  EXPECT_EQ(page.group_wait, seconds(10));
+  EXPECT_EQ(page.group_interval, minutes(5));
+  EXPECT_EQ(page.children.at(0).receiver, "pager");
+  EXPECT_TRUE(page.children.at(0).mute_time_intervals.empty());  // Not inherited.
+  EXPECT_EQ(page.children.at(0).key,
+            "{}/{severity=\"page\",team=~\"db|net\"}/{env=\"prod\",zone=~\"a.*\"}");
+  EXPECT_EQ(config->inhibit_rules.at(0).equal, std::vector<std::string>{"slo"});
+  EXPECT_EQ(config->templates.size(), 1u);
+  EXPECT_EQ(config->time_intervals.at("nights").at(0).weekdays.size(), 2u);
+}
+
+TEST_F(NotifierConfigTest, ShowsItWithoutSecretsAndOwnKeys) {
+  const std::string shown = parse(kWhole)->shown;
+  EXPECT_EQ(shown.find("topsecret"), std::string::npos);
+  EXPECT_EQ(shown.find("slack/secret"), std::string::npos);
+  EXPECT_EQ(shown.find("signature_secret_files"), std::string::npos);
+  EXPECT_NE(shown.find("routing_key: <secret>"), std::string::npos) << shown;
+  // What is shown reads back, as amtool will.
+  const Result<YamlNode> again = parse_yaml(shown);
+  ASSERT_TRUE(again.ok()) << shown;
+  EXPECT_EQ(shown_notifier_yaml(*again), shown);
+}
+
+TEST_F(NotifierConfigTest, SaysWhatIsWrongAndWhere) {
+  const std::string tail = "\nreceivers: [{name: a}]\n";
+  const std::pair<std::string, std::string> cases[] = {
+      {"", "no route provided in config"},
+      {"receivers: []", "no routes provided (line 1, column 1)"},
+      {"route: {group_by: [x]}" + tail,
+       "root route must specify a default receiver (line 1, column 8)"},
+      {"route: {receiver: b}" + tail, "undefined receiver \"b\" used in route (line 1, column 19)"},
+      {"route: {receiver: a, match: {x: y}}" + tail,
+       "root route must not have any matchers (line 1, column 8)"},
+      {"route: {receiver: a, colour: red}" + tail,
+       "yaml: unmarshal errors:\n  line 1: field colour not found in route (column 22)"},
+      {"route: {receiver: a, group_wait: soon}" + tail, "not a valid duration string: \"soon\""},
+      {"route: {receiver: a, group_by: ['...', b]}" + tail,
+       "cannot have wildcard group_by (`...`) and other labels at the same time"},
+      {"route: {receiver: a, group_by: [b, b]}" + tail, "duplicated label \"b\" in group_by"},
+      {"route: {receiver: a, group_interval: 0s}" + tail, "group_interval cannot be zero"},
+      {"route: {receiver: a, routes: [{matchers: [x]}]}" + tail, "bad matcher format: x"},
+      {"route: {receiver: a, routes: [{mute_time_intervals: [n]}]}" + tail,
+       "undefined time interval \"n\" used in route"},
+      {"route: {receiver: a}\nreceivers: [{name: a}, {name: a}]",
+       "notification config name \"a\" is not unique (line 2, column 24)"},
+      {"route: {receiver: a}\nreceivers:\n- name: a\n  email_configs:\n  - to: x",
+       "receiver \"a\": email_configs are not supported: Tarsier tells webhooks, Slack and "
+       "PagerDuty "
+       "(a webhook bridge reaches others) (line 5, column 3)"},
+      {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{}]}]",
+       "missing URL in webhook config"},
+      {"route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{channel: x}]}]",
+       "no global Slack API URL set either inline or in a file"},
+      {"route: {receiver: a}\nreceivers: [{name: a, pagerduty_configs: [{service_key: x}]}]",
+       "pagerduty_configs.service_key is not supported"},
+      {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: '{{ nope }}'}]}]",
+       "function \"nope\" not defined"},
+      {"time_intervals: [{name: n, time_intervals: [{times: [{start_time: '9:00', end_time: "
+       "'10:00'}]}]}]\nroute: {receiver: a}" +
+           tail,
+       "couldn't parse timestamp 9:00, invalid format"},
+      {"time_intervals: [{name: n, time_intervals: [{location: Nowhere/City}]}]\nroute: "
+       "{receiver: a}" +
+           tail,
+       "unknown time zone Nowhere/City"},
+  };
+  for (const auto& [text, want] : cases) {
+    const std::string error = error_of(text);
+    EXPECT_TRUE(error.starts_with("parsing YAML file etc/am.yml: ")) << error;
+    EXPECT_NE(error.find(want), std::string::npos) << text << "\n" << error;
+  }
+}
+
+TEST_F(NotifierConfigTest, ASectionOfTheMainFileOrAFileOfItsOwn) {
+  const std::string tree = "route: {receiver: a}\nreceivers: [{name: a}]\n";
+  ASSERT_TRUE(write_file_atomically(disk, "etc/am.yml", tree).ok());
+  const ConfigSources sources{.file = "etc/prometheus.yml", .files = &disk, .environment = {}};
+  const Result<Config> inline_config =
+      parse_config("notifier:\n  route: {receiver: a}\n  receivers: [{name: a}]\n", sources);
+  ASSERT_TRUE(inline_config.ok()) << inline_config.status().message();
+  EXPECT_TRUE(inline_config->notifier != nullptr);
+  EXPECT_NE(render_config(*inline_config).find("notifier:\n  route:\n    receiver: a\n"),
+            std::string::npos)
+      << render_config(*inline_config);
+  const Result<Config> other = parse_config("notifier_config_file: am.yml\n", sources);
+  ASSERT_TRUE(other.ok()) << other.status().message();
+  EXPECT_TRUE(other->notifier != nullptr);
+  EXPECT_TRUE(parse_config("", sources)->notifier == nullptr);
+  EXPECT_NE(
+      parse_config("notifier_config_file: none.yml\n", sources).status().message().find("none.yml"),
+      std::string::npos);
+  EXPECT_NE(parse_config("notifier_config_file: am.yml\nnotifier: {}\n", sources)
+                .status()
+                .message()
+                .find("at most one of notifier and notifier_config_file"),
+            std::string::npos);
+}
+
+TEST(CliAlert, PrintsAlertsAndNotifications) {
+  EXPECT_EQ(*format_alerts(R"([{"fingerprint":"f","startsAt":"t","labels":{"alertname":"X","a":"b"},
+                               "status":{"state":"active"}}])"),
+            "f active since t {a=\"b\", alertname=\"X\"}\n");
+  EXPECT_EQ(*format_notifications(R"({"data":{"notifications":[
+      {"id":"i","state":"dead","integration":"r/webhook[0]","groupKey":"{}:{}","createdAt":"t",
+       "attempts":3,"firing":1,"resolved":0,"error":"no"}]}})"),
+            "t dead to r/webhook[0] {}:{} firing=1 resolved=0 attempts=3 id=i error=no\n");
+  EXPECT_FALSE(format_alerts("{}").ok());
+  EXPECT_FALSE(format_notifications("[]").ok());
+}
+
+}  // namespace
+}  // namespace tarsier::server
