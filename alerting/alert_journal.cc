@@ -185,8 +185,19 @@ JournalPosition AlertJournal::forget(std::string_view group) {
   return append(payload);
 }
 
+Status AlertJournal::recover() {
+  while (!failure_.ok() && is_flushing_) flushed_.wait(mutex_);
+  if (failure_.ok()) return {};
+  // The old file is never asked again; everything it should say is in memory.
+  TRY(rewrite());
+  failure_ = {};
+  log_.info("The journal of alerts is written again");
+  return {};
+}
+
 Status AlertJournal::sync(JournalPosition position) {
   MutexLock lock(mutex_);
+  TRY(recover());
   while (failure_.ok() && synced_ < position) {
     if (is_flushing_) {
       flushed_.wait(mutex_);
@@ -199,6 +210,7 @@ Status AlertJournal::sync(JournalPosition position) {
 
 Status AlertJournal::write() {
   MutexLock lock(mutex_);
+  TRY(recover());
   while (failure_.ok() && is_flushing_) flushed_.wait(mutex_);
   return failure_.ok() && !pending_.empty() ? flush(false) : failure_;
 }
@@ -223,7 +235,7 @@ Status AlertJournal::flush(bool is_synced) NO_THREAD_SAFETY_ANALYSIS {
   }
   if (!outcome.ok()) {
     failure_ = outcome;
-    log_.error("The journal of alerts failed; a restart will not remember what comes now",
+    log_.error("The journal of alerts failed; until it works again a restart remembers nothing new",
                {{"err", outcome.message()}});
   }
   is_flushing_ = false;

@@ -40,9 +40,9 @@ JournalReading read_journal(Bytes file);
 /// The log of alert states below `<data>/tarsier/alerts`: every transition is appended and synced
 /// before anybody is told of it, so that a restart goes on where the process stood. Records are
 /// collected by any number of threads and written by whoever asks for a sync; others who ask
-/// meanwhile wait for the same one. When the log outgrows what it says, it is written anew. After a
-/// failed write or sync the journal takes no more (it says so once, and `sync` says why): rules go
-/// on without it.
+/// meanwhile wait for the same one. When the log outgrows what it says, it is written anew. So it
+/// is after a failed write or sync, by the next who asks, until the disk takes it: rules go on
+/// meanwhile, and nothing is lost unless the process ends first.
 class AlertJournal final {
  public:
   /// Creates the directory. A damaged tail is reported, set aside and left behind; only the disk's
@@ -76,6 +76,8 @@ class AlertJournal final {
   AlertJournal(FileSystem& files, std::string directory, Logger& log);
   JournalPosition append(std::string_view payload) REQUIRES_LOCK(mutex_);
   Status flush(bool is_synced) REQUIRES_LOCK(mutex_);
+  /// After a failure: begins a new file.
+  Status recover() REQUIRES_LOCK(mutex_);
   /// Writes the image into a file of its own and goes on there.
   Status rewrite() REQUIRES_LOCK(mutex_);
 

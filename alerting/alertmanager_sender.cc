@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -15,6 +16,7 @@
 namespace tarsier::alerting {
 namespace {
 
+constexpr std::string_view kQueueSuffix = ".queue";
 constexpr std::uint64_t kFileBytesMax = std::uint64_t{1} << 30;
 /// A queue that grows during an outage is written anew at most this often: what is younger is told
 /// again by the rules after a restart.
@@ -55,7 +57,10 @@ std::string alertmanager_body(const std::vector<Alert>& alerts) {
 }
 
 struct AlertmanagerSender::Queue {
-  AlertmanagerTarget target;
+  explicit Queue(std::string u) : url(std::move(u)) {}
+
+  const std::string url;
+  AlertmanagerTarget target;  ///< Under the sender's lock: a reload may change all but the URL.
   // All of these: under the sender's lock.
   struct Entry {
     std::uint64_t number;
@@ -87,7 +92,15 @@ struct AlertmanagerSender::Queue {
 AlertmanagerSender::AlertmanagerSender(AlertmanagerOptions options, Doors doors)
     : options_(options),
       doors_(std::move(doors)),
-      settings_(std::make_shared<const AlertmanagerSettings>()) {}
+      settings_(std::make_shared<const AlertmanagerSettings>()) {
+  // What a crash left of a file that was being written.
+  const Result<std::vector<DirectoryEntry>> entries = doors_.files.list(doors_.directory);
+  if (!entries.ok()) return;
+  for (const DirectoryEntry& entry : *entries) {
+    if (entry.is_directory || entry.name.ends_with(kQueueSuffix)) continue;
+    static_cast<void>(doors_.files.remove_file(join_path(doors_.directory, entry.name)));
+  }
+}
 
 AlertmanagerSender::~AlertmanagerSender() {
   MutexLock lock(mutex_);
@@ -96,7 +109,7 @@ AlertmanagerSender::~AlertmanagerSender() {
 
 std::string AlertmanagerSender::path_of(const std::string& url) const {
   const Fingerprint name = fingerprint_of({{"url", url}});
-  return join_path(doors_.directory, name.to_string() + ".queue");
+  return join_path(doors_.directory, name.to_string() + std::string(kQueueSuffix));
 }
 
 void AlertmanagerSender::apply(AlertmanagerSettings settings) {
@@ -113,7 +126,7 @@ void AlertmanagerSender::apply(AlertmanagerSettings settings) {
       next.insert(*known);
       continue;
     }
-    auto queue = std::make_shared<Queue>();
+    auto queue = std::make_shared<Queue>(target.url);
     const Result<std::string> text = read_file(doors_.files, path_of(target.url), kFileBytesMax);
     if (text.ok()) {
       Result<std::vector<Alert>> left = decode_queue(as_bytes(*text));
@@ -129,9 +142,9 @@ void AlertmanagerSender::apply(AlertmanagerSettings settings) {
     next.emplace(target.url, std::move(queue));
   }
   MutexLock lock(mutex_);
+  std::set<std::string> seen;
   for (const AlertmanagerTarget& target : settings.targets) {
-    Queue& queue = *next.at(target.url);
-    if (queue.target.url.empty() || queue.target.url == target.url) queue.target = target;
+    if (seen.insert(target.url).second) next.at(target.url)->target = target;
   }
   queues_ = std::move(next);
   settings_ = std::make_shared<const AlertmanagerSettings>(std::move(settings));
@@ -195,7 +208,7 @@ Status AlertmanagerSender::deliver(const AlertBatch& batch) {
     }
     if (dropped > 0) {
       doors_.log.error("The queue of an Alertmanager is full; its oldest alerts were dropped",
-                       {{"alertmanager", queue->target.url}, {"count", std::to_string(dropped)}});
+                       {{"alertmanager", queue->url}, {"count", std::to_string(dropped)}});
     }
   }
   if (doors_.wake) doors_.wake();
@@ -283,11 +296,10 @@ void AlertmanagerSender::finish_request(const QueuePtr& queue, std::vector<std::
     problem = fmt::format("bad response status {} {}: {}", answer->status,
                           http_reason_phrase(answer->status), answer->body.substr(0, 500));
   }
-  std::string url;
+  const std::string& url = queue->url;
   bool is_news = false;
   {
     MutexLock lock(mutex_);
-    url = queue->target.url;
     queue->latencies.push_back(seconds);
     if (is_taken || is_refused) {
       for (const std::uint64_t number : numbers) {

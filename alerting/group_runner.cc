@@ -285,7 +285,9 @@ void GroupRunner::evaluate_rule(State& state, Timestamp ts, const RuleSettings& 
 }
 
 Status GroupRunner::write(State& state, const std::vector<OutputSample>& samples, Timestamp at) {
+  if (samples.empty() && state.output->size() == 0) return {};
   const std::unique_ptr<tsdb::Appender> appender = doors_.make_appender();
+  appender->refuse_out_of_order();  // Computed again, history would contradict itself.
   const SeriesOutput::Report report = state.output->write(*appender, samples, at);
   if (state.rule->is_alerting()) {
     if (!samples.empty() || report.has_ended) {

@@ -152,7 +152,8 @@ std::string_view health_name(RuleHealth health) {
 }
 
 std::string_view state_name(const RuleStatus& status) {
-  if (status.last_evaluation == kNotYet) return "unknown";
+  // After a restart alerts are known before the first evaluation.
+  if (status.last_evaluation == kNotYet && status.alerts.empty()) return "unknown";
   AlertState highest = AlertState::kInactive;
   for (const AlertRecord& alert : status.alerts) highest = std::max(highest, alert.state);
   return alert_state_name(highest);

@@ -123,14 +123,40 @@ TEST(AlertJournal, SetsADamagedTailAsideAndGoesOn) {
   EXPECT_TRUE(lab.files->exists("alerts/damaged"));
 }
 
-TEST(AlertJournal, AfterAFailedSyncItSaysSoAndKeepsAnswering) {
+TEST(AlertJournal, AfterAFailureEverythingIsWrittenAnewOnceTheDiskWorks) {
+  for (const bool is_append : {false, true}) {
+    Lab lab;
+    auto journal = lab.open();
+    if (is_append) {
+      lab.files->fail_append(1);
+    } else {
+      lab.files->fail_sync(1);
+    }
+    EXPECT_FALSE(journal->sync(journal->put("o", record("A"))).ok());
+    EXPECT_TRUE(lab.log.contains("journal of alerts failed"));
+    EXPECT_TRUE(journal->sync(journal->put("o", record("B"))).ok());
+    EXPECT_TRUE(lab.log.contains("written again"));
+    EXPECT_TRUE(journal->sync(journal->put("o", record("C"))).ok());
+    journal.reset();
+    lab.cut_power(7);
+    EXPECT_EQ(lab.open()->alerts_of("o"),
+              (std::vector<AlertRecord>{record("A"), record("B"), record("C")}));
+  }
+}
+
+TEST(AlertJournal, GoesOnWhileTheDiskIsFull) {
   Lab lab;
   auto journal = lab.open();
-  lab.files->fail_sync(1);
-  EXPECT_FALSE(journal->sync(journal->put("o", record("A"))).ok());
-  EXPECT_FALSE(journal->sync(journal->put("o", record("B"))).ok());
-  EXPECT_EQ(journal->alerts_of("o").size(), 2u);
-  EXPECT_TRUE(lab.log.contains("journal of alerts failed"));
+  lab.files->fill_disk_after(0);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_FALSE(journal->sync(journal->put("o", record(fmt::format("A{}", i)))).ok());
+  }
+  EXPECT_EQ(journal->alerts_of("o").size(), 5u);
+  lab.files->fill_disk_after(1 << 20);
+  EXPECT_TRUE(journal->sync(journal->position()).ok());
+  journal.reset();
+  lab.cut_power(3);
+  EXPECT_EQ(lab.open()->alerts_of("o").size(), 5u);
 }
 
 TEST(AlertJournal, ReadsTheExampleOfItsFormat) {

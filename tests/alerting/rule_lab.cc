@@ -33,6 +33,7 @@ tsdb::Labels labels_of(std::string_view selector) {
 }
 
 Status CapturingSink::deliver(const alerting::AlertBatch& batch) {
+  MutexLock lock(mutex_);
   if (refuses) return unavailable("the test refuses");
   batches.push_back(batch);
   return {};
@@ -58,6 +59,9 @@ RuleLab::RuleLab(Setup setup) : setup_(std::move(setup)), engine_({}, nullptr) {
   auto opened = tsdb::Db::open(*posix_, directory_.path() + "/data", options, log, nullptr);
   CHECK(opened.ok(), opened.status().message());
   db_ = std::move(*opened);
+  if (setup_.thread_count > 0) {
+    pool_ = std::make_unique<ThreadPool>(ThreadPool::Options{.thread_count = setup_.thread_count});
+  }
   start_runner();
 }
 
@@ -79,7 +83,8 @@ void RuleLab::start_runner() {
                                           .monotonic_ns = [] { return std::int64_t{0}; },
                                           .log = log,
                                           .sink = &sink,
-                                          .journal = journal_.get()});
+                                          .journal = journal_.get(),
+                                          .pool = pool_.get()});
 }
 
 void RuleLab::feed(std::string_view selector, std::int64_t begin_s, std::int64_t step_s,
@@ -126,6 +131,12 @@ void RuleLab::run_to(std::int64_t until_s) {
   }
   now_s = until_s;
   feed_to(now_s);
+}
+
+void RuleLab::kick(std::int64_t t_s) {
+  now_s = t_s;
+  feed_to(now_s);
+  runner_->run_due({now_s * 1000});
 }
 
 void RuleLab::restart(std::int64_t down_s) {

@@ -11,7 +11,9 @@
 #include "alerting/alert_journal.h"
 #include "alerting/alert_sink.h"
 #include "alerting/rule_runner.h"
+#include "base/mutex.h"
 #include "base/posix_file.h"
+#include "base/thread_pool.h"
 #include "query/engine.h"
 #include "tests/support/capturing_logger.h"
 #include "tests/support/faulty_file_system.h"
@@ -27,10 +29,12 @@ class CapturingSink final : public alerting::AlertSink {
   /// `firing A{l="v"} since 60 until 300`, one line per alert, seconds, since the last call.
   std::vector<std::string> take();
 
+  /// Only while nothing is evaluated.
   std::vector<alerting::AlertBatch> batches;
   bool refuses = false;
 
  private:
+  Mutex mutex_;
   std::size_t taken_ = 0;
 };
 
@@ -43,6 +47,7 @@ class RuleLab {
     alerting::RuleSettings settings{.evaluation_interval = seconds(60),
                                     .external_url = "http://tarsier"};
     bool has_journal = false;
+    std::size_t thread_count = 0;  ///< 0: everything on the caller's thread.
   };
   RuleLab() : RuleLab(Setup{}) {}
   explicit RuleLab(Setup setup);
@@ -55,6 +60,10 @@ class RuleLab {
   void apply(std::vector<alerting::RuleGroupDefinition> groups);
   /// Lets time pass up to and including `until_s`.
   void run_to(std::int64_t until_s);
+  /// Has due groups evaluated at that moment, without waiting for them where there are threads.
+  void kick(std::int64_t t_s);
+  /// Ends all evaluations.
+  void stop() { runner_->stop(); }
   /// A process that ends here and comes up again `down_s` later, with the rules last applied. The
   /// journal loses what was not synced.
   void restart(std::int64_t down_s = 0);
@@ -83,6 +92,7 @@ class RuleLab {
   std::unique_ptr<FaultyFileSystem> journal_files_ = std::make_unique<FaultyFileSystem>();
   std::unique_ptr<alerting::AlertJournal> journal_;
   query::Engine engine_;
+  std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<alerting::RuleRunner> runner_;
   std::multimap<std::int64_t, std::pair<tsdb::Labels, double>> fed_;
   std::vector<alerting::RuleGroupDefinition> groups_;

@@ -85,6 +85,10 @@ scrape_configs:
                 return float(line.split()[-1])
         return 0
 
+    def kept_queues(self):
+        path = self.path("data/tarsier/alertmanager")
+        return [f for f in os.listdir(path) if f.endswith(".queue")] if os.path.exists(path) else []
+
     def test_alertmanager_hears_of_the_begin_and_the_end(self):
         self.alertmanager.start()
         self.tarsier_server.start()
@@ -122,13 +126,12 @@ scrape_configs:
         self.alertmanager.kill()
         self.exporter.burning = 0
         wait_until(lambda: not self.tarsier_server.get("/api/v1/alerts")["alerts"], "the end")
-        wait_until(lambda: os.listdir(self.path("data/tarsier/alertmanager")), "a kept queue")
+        wait_until(self.kept_queues, "a kept queue")
         self.tarsier_server.kill()
         self.tarsier_server.start()
         self.alertmanager.start()
         wait_until(lambda: self.received("resolved") > 0, "the end after both restarted", 90)
-        wait_until(lambda: not os.listdir(self.path("data/tarsier/alertmanager")),
-                   "an empty queue")
+        wait_until(lambda: not self.kept_queues(), "an empty queue")
 
 
 class ToolTest(EndToEndTest):
@@ -228,6 +231,24 @@ class ApiTest(EndToEndTest):
         if isinstance(value, dict):
             return {k: self.still(v) for k, v in value.items() if k not in self.MOVING}
         return [self.still(v) for v in value] if isinstance(value, list) else value
+
+    def test_a_reload_takes_all_rules_or_none(self):
+        rules = self.write("rules.yml", "groups: [{name: a, rules: [{record: x, expr: '1'}]}]\n")
+        server = self.tarsier(f"rule_files: [{rules}]\n",
+                              arguments=["--web.enable-lifecycle"]).start()
+
+        def names():
+            return [g["name"] for g in server.get("/api/v1/rules")["groups"]]
+
+        wait_until(lambda: names() == ["a"], "the first rules")
+        self.write("rules.yml", "groups: [{name: b, rules: [{record: x, expr: 'sum('}]}]\n")
+        status, text = fetch(server.url + "/-/reload", body=b"")
+        self.assertEqual(status, 500)
+        self.assertIn("rules.yml: 1:", text)
+        self.assertEqual(names(), ["a"])
+        self.write("rules.yml", "groups: [{name: b, rules: [{record: x, expr: '1'}]}]\n")
+        self.assertEqual(fetch(server.url + "/-/reload", body=b"")[0], 200)
+        self.assertEqual(names(), ["b"])
 
     def test_rules_look_as_from_prometheus(self):
         rules = self.write("rules.yml", """
