@@ -125,9 +125,15 @@ class InstantStream final : public VectorStream {
     std::uint64_t samples = 0;
     for (std::size_t i = 0; i < series.size(); ++i) {
       double* const row = rows + i * grid().count;
+      const bool may_have_histograms_here = set_.may_have_histograms(series[i]);
+      if (!may_have_histograms_here && grid().count == 1) {
+        TRY(read_newest(series.subspan(i, 1), row));
+        *row = as_float(*row);
+        continue;
+      }
       columns->clear();
       histograms->clear();
-      if (set_.may_have_histograms(series[i])) {
+      if (may_have_histograms_here) {
         TRY(set_.read_mixed(series[i], range, *columns, *histograms));
         if (detail_ == HistogramDetail::kStatistics) keep_statistics(*histograms);
       } else {

@@ -54,6 +54,7 @@ class BlockSeriesSet final : public SeriesSet {
     // Older writers did not count floats apart: then only the chunks tell.
     return block_->meta().float_sample_count != block_->meta().sample_count;
   }
+  bool has_histogram_series() const override { return size() > 0 && may_have_histograms(0); }
 
   Status read_mixed(std::size_t i, TimeRange range, SampleColumns& floats,
                     HistogramColumns& histograms) const override {

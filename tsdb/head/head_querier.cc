@@ -98,6 +98,7 @@ class HeadSeriesSet final : public SeriesSet {
   bool may_have_histograms(std::size_t i) const override {
     return std::binary_search(mixed_.begin(), mixed_.end(), i);
   }
+  bool has_histogram_series() const override { return !mixed_.empty(); }
 
   Status read_mixed(std::size_t i, TimeRange range, SampleColumns& floats,
                     HistogramColumns& histograms) const override {
