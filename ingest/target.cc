@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/duration.h"
+#include "base/percent_encoding.h"
 #include "base/quote.h"
 #include "base/utf8.h"
 
@@ -51,25 +52,9 @@ Result<Duration> label_duration(const tsdb::LabelsBuilder& labels, std::string_v
   return duration;
 }
 
-bool is_hex_escaped(char c, std::string_view also_plain) {
-  const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                        (c >= '0' && c <= '9') || also_plain.find(c) != std::string_view::npos;
-  return !is_plain;
-}
-
-void append_escaped(std::string& out, std::string_view text, std::string_view also_plain) {
-  for (const char c : text) {
-    if (is_hex_escaped(c, also_plain)) {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    } else {
-      out += c;
-    }
-  }
-}
-
 void append_query_text(std::string& out, std::string_view text) {
   const std::size_t start = out.size();
-  append_escaped(out, text, "-_.~ ");
+  append_percent_encoded(out, text, "-_.~ ");
   std::replace(out.begin() + static_cast<std::ptrdiff_t>(start), out.end(), ' ', '+');
 }
 
@@ -101,7 +86,7 @@ std::string scrape_url(const ScrapeConfig& config, const tsdb::LabelsBuilder& la
   url += labels.get(kAddress);
   const std::string_view path = labels.get(kPath);
   if (!path.starts_with('/')) url += '/';
-  append_escaped(url, path, "-_.~$&+,/:;=@");
+  append_percent_encoded(url, path, "-_.~$&+,/:;=@");
   return url + query_string(config, labels);
 }
 

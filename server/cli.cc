@@ -12,10 +12,13 @@
 
 #include "base/api.h"
 #include "base/json_reader.h"
+#include "base/percent_encoding.h"
 #include "base/posix_file.h"
+#include "base/quote.h"
 #include "server/cli_alert.h"
 #include "server/cli_backfill.h"
 #include "server/cli_rules.h"
+#include "server/cli_tsdb.h"
 #include "server/clock.h"
 #include "server/config.h"
 #include "server/flags.h"
@@ -29,7 +32,7 @@ namespace {
 
 constexpr int kOk = 0;
 constexpr int kFailed = 1;
-constexpr int kUsage = 3;  // As promtool.
+constexpr int kUsage = 2;
 // Answers come from a server the user chose, but it may be any server.
 constexpr JsonLimits kAnswerLimits{.value_count_max = 50'000'000};
 
@@ -44,20 +47,6 @@ const CommandOutput kTerminal{.out = print, .err = [](std::string_view text) {
                                 std::fflush(stdout);
                                 std::fwrite(text.data(), 1, text.size(), stderr);
                               }};
-
-std::string percent_encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                          (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
-    if (is_plain) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
 
 Result<std::string> text_of(const JsonValue* value) {
   if (!value) return invalid("the answer is not Prometheus'");
@@ -222,10 +211,11 @@ std::string usage() {
       "tarsier check rules FILE...              check rule files (--lint --lint-fatal)\n"
       "tarsier test rules FILE...               run unit tests of rules (--run --diff --junit)\n"
       "tarsier tsdb create-blocks-from rules FILE...  record the past (--start --end --url)\n"
+      "{}"
       "tarsier version                          print this version\n\n"
       "Flags of the server, as --flag=value or --flag value, switches also as --no-flag:\n{}\n"
       "Every other flag of Prometheus is taken too and has no effect.\n",
-      version_text(), Flags::help());
+      version_text(), tsdb_usage(), Flags::help());
 }
 
 int run_command(std::span<const std::string> arguments) {
@@ -254,7 +244,11 @@ int run_command(std::span<const std::string> arguments) {
     const bool is_config = arguments.size() > 1 && arguments[1] == "config";
     return check_configs(is_config ? arguments.subspan(2) : std::span<const std::string>());
   }
-  return complain(fmt::format("tarsier: error: unknown command {}, try --help", command), kUsage);
+  if (command == "tsdb") return run_tsdb(arguments.subspan(1));
+  return complain(fmt::format("tarsier: error: unknown command {}; there are query, check, test, "
+                              "tsdb, alert, version and help, and flags for the server: try --help",
+                              quote(command)),
+                  kUsage);
 }
 
 Result<std::string> format_query_answer(std::string_view body) {

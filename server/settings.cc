@@ -102,10 +102,12 @@ tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
   } else if (flags.text("storage.tsdb.wal-compression-type") == "zstd") {
     options.wal_compression = tsdb::WalCompression::kZstd;
   }
+  options.block_range = std::max(flags.duration("storage.tsdb.min-block-duration"), seconds(1));
   const Duration tenth{options.retention.ms > 0 ? options.retention.ms / 10 : days(31).ms};
-  options.block_range_max = flags.is_set("storage.tsdb.max-block-duration")
-                                ? flags.duration("storage.tsdb.max-block-duration")
-                                : std::clamp(tenth, options.block_range, days(31));
+  options.block_range_max =
+      flags.is_set("storage.tsdb.max-block-duration")
+          ? flags.duration("storage.tsdb.max-block-duration")
+          : std::clamp(tenth, std::min(options.block_range, days(31)), days(31));
   options.head_series_max = flags.number("storage.head-series-max");
   options.exemplars_max = static_cast<std::size_t>(config.exemplars_max);
   options.metric_series_max = config.metric_series_max;

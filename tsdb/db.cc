@@ -13,6 +13,7 @@
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/snapshot.h"
 #include "tsdb/compaction/block_compaction.h"
+#include "tsdb/db_metrics.h"
 #include "tsdb/head/chunk_spiller.h"
 #include "tsdb/head/head.h"
 #include "tsdb/head/head_chunk_files.h"
@@ -40,14 +41,6 @@ constexpr std::string_view kSeriesStateName = "series_state.json";
 
 /// How often maintenance looks around.
 constexpr Duration kMaintenanceInterval = minutes(1);
-
-struct DbMetrics {
-  Counter checkpoints;
-  Counter checkpoints_failed;
-  Counter reloads;
-  Counter reloads_failed;
-  Counter blocks_expired;
-};
 
 Status remove_shortcuts(FileSystem& files, const std::string& directory) {
   for (const DirectoryEntry& entry : TRY(files.list(directory))) {
@@ -182,7 +175,9 @@ Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
     // A querier takes the head first and then the blocks, so at every moment it finds the samples
     // in one of them, or in both.
     head_chunks->finish_file();
+    const double gc_start = monotonic_seconds();
     head->truncate_before(end);
+    metrics.head_gc_seconds.observe(monotonic_seconds() - gc_start, now);
     head->forget_deletions_before(end);
     begun_cut.reset();
     cut_backoff.succeed();
@@ -306,12 +301,16 @@ Status Db::Impl::checkpoint() {
   plan.min_time = Timestamp{head->generation()->min_time};
   plan.compression = options.wal_compression;
   plan.segment_bytes = options.wal_segment_bytes;
-  const CheckpointStatistics written = TRY(create_checkpoint(
-      files, wal_directory, plan, [this](SeriesRef ref) { return head->has_series(ref); }));
-  wal->metrics().storage_bytes.add(number(written.bytes));
-  const std::uint64_t freed = TRY(remove_superseded(files, wal_directory));
+  const Result<CheckpointStatistics> written = create_checkpoint(
+      files, wal_directory, plan, [this](SeriesRef ref) { return head->has_series(ref); });
+  (written.ok() ? metrics.checkpoints : metrics.checkpoints_failed).add();
+  if (!written.ok()) return written.status();
+  wal->metrics().storage_bytes.add(number(written->bytes));
+  const Result<std::uint64_t> removed = remove_superseded(files, wal_directory);
+  (removed.ok() ? metrics.checkpoint_deletions : metrics.checkpoint_deletions_failed).add();
+  if (!removed.ok()) return removed.status();
+  const std::uint64_t freed = *removed;
   wal->metrics().storage_bytes.add(-number(freed));
-  metrics.checkpoints.add();
   wal->metrics().truncations.add();
   log.info("Log truncated",
            {{"last_segment", std::to_string(*last)}, {"bytes_freed", std::to_string(freed)}});
@@ -329,6 +328,7 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   if (options.block_range.ms <= 0) return invalid("block_range must be positive");
   auto impl = std::make_unique<Impl>(files, directory, options, log);
   TRY(make_directory(files, directory));
+  impl->metrics.was_clean = !files.exists(join_path(directory, kLockName));
   impl->lock = TRY(files.lock(join_path(directory, kLockName)));
   TRY(remove_shortcuts(files, directory));
   impl->blocks = TRY(BlockSet::open(files, directory, log));
@@ -345,8 +345,8 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->head_chunks = TRY(HeadChunkFiles::open(files, join_path(directory, kHeadChunksName),
                                                sources.lost_directory, log));
   sources.chunk_files = impl->head_chunks.get();
-  impl->head = TRY(
-      replay_head(files, sources, options, served_until, log, pool, *opening, impl->replay));
+  impl->head =
+      TRY(replay_head(files, sources, options, served_until, log, pool, *opening, impl->replay));
   impl->head_chunks->forget_found();
   impl->spiller = std::make_unique<ChunkSpiller>(*impl->head, *impl->head_chunks, log);
   impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
@@ -421,6 +421,7 @@ void Db::interrupt_sync() { impl_->wal->interrupt(); }
 Timestamp Db::run_due(Timestamp now) {
   impl_->head->note_growth(now);
   impl_->head->close_finished_chunks();
+  impl_->metrics.maintenance_rounds.add();
   const Result<Impl::Cut> cut =
       impl_->cut_backoff.is_due(now) ? impl_->cut_due(now) : Result<Impl::Cut>(Impl::Cut::kNothing);
   if (!cut.ok()) {
@@ -430,8 +431,10 @@ Timestamp Db::run_due(Timestamp now) {
   } else if (*cut == Impl::Cut::kWaitsForLog) {
     return now + impl_->options.wal_sync_interval;
   } else if (*cut == Impl::Cut::kTruncated) {
-    if (const Status status = impl_->checkpoint(); !status.ok()) {
-      impl_->metrics.checkpoints_failed.add();
+    const double start = monotonic_seconds();
+    const Status status = impl_->checkpoint();
+    impl_->metrics.log_truncate_seconds.observe(monotonic_seconds() - start, now);
+    if (!status.ok()) {
       impl_->wal->metrics().truncations_failed.add();
       impl_->log.error("Truncating the log failed", {{"error", status.message()}});
     }
@@ -455,7 +458,9 @@ Timestamp Db::run_due(Timestamp now) {
   const auto expired =
       impl_->blocks->apply_retention({impl_->options.retention, impl_->options.retention_bytes});
   if (expired.ok()) {
-    impl_->metrics.blocks_expired.add(*expired);
+    impl_->metrics.blocks_expired.add(expired->for_age + expired->for_size);
+    if (expired->for_age > 0) impl_->metrics.time_retentions.add();
+    if (expired->for_size > 0) impl_->metrics.size_retentions.add();
   } else {
     impl_->log.error("Deleting expired blocks failed", {{"error", expired.status().message()}});
   }
@@ -599,21 +604,11 @@ void Db::collect(MetricWriter& out) const {
   const Timestamp oldest = oldest_time();
   out.gauge("prometheus_tsdb_lowest_timestamp", "Lowest timestamp value stored in the database.",
             oldest == kMaxTimestamp ? 0 : static_cast<double>(oldest.ms));
+  out.gauge("prometheus_tsdb_lowest_timestamp_seconds",
+            "Lowest timestamp value stored in the database.",
+            oldest == kMaxTimestamp ? 0 : static_cast<double>(oldest.ms) / 1000);
   impl_->compaction->collect(out);
-  out.counter("prometheus_tsdb_checkpoint_creations_total",
-              "Total number of checkpoint creations attempted.",
-              number(metrics.checkpoints.value() + metrics.checkpoints_failed.value()));
-  out.counter("prometheus_tsdb_checkpoint_creations_failed_total",
-              "Total number of checkpoint creations that failed.",
-              number(metrics.checkpoints_failed.value()));
-  out.counter("prometheus_tsdb_reloads_total",
-              "Number of times the database reloaded block data from disk.",
-              number(metrics.reloads.value()));
-  out.counter("prometheus_tsdb_reloads_failures_total",
-              "Number of times the database failed to reloadBlocks block data from disk.",
-              number(metrics.reloads_failed.value()));
-  out.counter("tarsier_tsdb_blocks_expired_total", "Blocks deleted by retention.",
-              number(metrics.blocks_expired.value()));
+  metrics.collect(impl_->options, out);
   out.gauge("prometheus_tsdb_data_replay_duration_seconds",
             "Time taken to replay the data on disk.", impl_->replay.seconds);
   out.counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions.",

@@ -379,7 +379,7 @@ TEST(BlockSet, RetentionTakesWholeBlocksByAgeAndBySize) {
   const std::uint64_t size = blocks[3]->size_bytes();
   EXPECT_EQ(expired({.bytes = size}), 3u);
   EXPECT_EQ(expired({.bytes = size - 1}), 4u);
-  EXPECT_EQ(set->apply_retention({.time = milliseconds(2000)}).value(), 2u);
+  EXPECT_EQ(set->apply_retention({.time = milliseconds(2000)}).value().for_age, 2u);
   EXPECT_EQ(names_of(*set), (std::vector{test_ulid(3).to_string(), test_ulid(4).to_string()}));
 }
 
@@ -412,6 +412,36 @@ TEST(BlockSet, APowerCutLeavesAWholeBlockOrNone) {
     }
   }
   EXPECT_GT(whole_count, 0u);
+}
+
+/// As Prometheus: 2 was a mistake of one release, what else is unknown may be sound.
+TEST(BlockSet, PutsVersionTwoRightAndLeavesOthersAlone) {
+  testing::FaultyFileSystem files;
+  const Model model = {{{{"__name__", "m"}}, samples_between(0, 1000, 100)}};
+  for (const int number : {1, 2}) write_block(files, "data", test_ulid(number), model);
+  const auto directory = [](int number) { return "data/" + test_ulid(number).to_string(); };
+  const auto set_version = [&](int number, const char* version) {
+    const std::string path = directory(number) + "/meta.json";
+    std::string meta = read_file(files, path, 1 << 20).value();
+    const std::size_t at = meta.find("\"version\": 1");
+    ASSERT_NE(at, std::string::npos);
+    meta.replace(at, 12, std::string("\"version\": ") + version);
+    ASSERT_TRUE(write_file_atomically(files, path, meta).ok());
+  };
+  set_version(1, "2");
+  set_version(2, "3");
+  std::string index = read_file(files, directory(1) + "/index", 1 << 20).value();
+  index[4] = 1;
+  ASSERT_TRUE(write_file_atomically(files, directory(1) + "/index", index).ok());
+
+  testing::CapturingLogger log;
+  const auto set = BlockSet::open(files, "data", log).value();
+  ASSERT_EQ(set->blocks()->size(), 1u);
+  EXPECT_EQ(set->blocks()->front()->meta().ulid, test_ulid(1));
+  EXPECT_EQ(testing::read_block(set->blocks()->front()), model);
+  EXPECT_EQ(read_file(files, directory(1) + "/index", 1 << 20).value()[4], 2);
+  EXPECT_TRUE(files.exists(directory(2) + "/meta.json"));
+  EXPECT_TRUE(log.contains("unknown version"));
 }
 
 }  // namespace

@@ -176,7 +176,7 @@ bool BlockMeta::is_complete() const {
          !has_hint(kHintSelectedSeries);
 }
 
-Result<BlockMeta> parse_block_meta(std::string_view json) {
+Result<BlockMeta> parse_block_meta(std::string_view json, std::int64_t wanted_version) {
   const JsonValue document = TRY(parse_json(json));
   BlockMeta meta;
   Status error;
@@ -186,7 +186,9 @@ Result<BlockMeta> parse_block_meta(std::string_view json) {
   }
   std::int64_t version = 0;
   fields.read("version", version);
-  if (version != kVersion) fields.fail("version", invalid(fmt::format("{}, want 1", version)));
+  if (version != wanted_version) {
+    fields.fail("version", invalid(fmt::format("{}, want {}", version, wanted_version)));
+  }
   fields.read("ulid", meta.ulid);
   fields.read("minTime", meta.min_time);
   fields.read("maxTime", meta.max_time);

@@ -56,7 +56,8 @@ struct BlockMeta {
 };
 
 /// Strict about the types of the fields it knows, blind to the others. kInvalid says which field.
-Result<BlockMeta> parse_block_meta(std::string_view json);
+/// `version` is the one it must have.
+Result<BlockMeta> parse_block_meta(std::string_view json, std::int64_t version = 1);
 /// Tab-indented, with a final newline absent, like Prometheus' own.
 std::string format_block_meta(const BlockMeta& meta);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "tsdb/block/block_upgrade.h"
 #include "tsdb/block/block_writer.h"
 
 namespace tarsier::tsdb {
@@ -104,6 +105,7 @@ Status BlockSet::reload() {
       }
       continue;
     }
+    if (!TRY(has_known_version(entry.name))) continue;
     auto block = Block::open(files_, directory);
     if (block.ok()) {
       opened.push_back(std::move(*block));
@@ -127,6 +129,22 @@ Status BlockSet::reload() {
     TRY(delete_directory(ulid.to_string()));
   }
   return {};
+}
+
+/// Turns a mislabeled block into one of our version first.
+Result<bool> BlockSet::has_known_version(const std::string& name) {
+  const std::string directory = join_path(data_directory_, name);
+  const MetaVersion version = TRY(look_at_meta_version(files_, directory));
+  if (version == MetaVersion::kUnknown && reported_remnants_.insert(name).second) {
+    log_.error("Block has a meta.json of an unknown version; left alone", {{"ulid", name}});
+  }
+  if (version == MetaVersion::kMislabeled) {
+    log_.info("Block of Prometheus 2.1 has its version set right", {{"ulid", name}});
+    const Status fixed = fix_mislabeled_block(files_, directory);
+    // Damage is for whoever opens it to find.
+    if (!fixed.ok() && !is_damage(fixed)) return fixed;
+  }
+  return version != MetaVersion::kUnknown;
 }
 
 Status BlockSet::set_aside(const std::string& name, const Status& why) {
@@ -195,13 +213,19 @@ Status BlockSet::remove(const Ulid& ulid) {
   return delete_directory(ulid.to_string());
 }
 
-Result<std::size_t> BlockSet::apply_retention(const RetentionLimits& limits) {
-  const std::vector<Ulid> expired = blocks_to_expire(*blocks(), limits);
-  for (const Ulid& ulid : expired) {
+Result<BlockSet::Expired> BlockSet::apply_retention(const RetentionLimits& limits) {
+  Expired expired;
+  for (const Ulid& ulid : blocks_to_expire(*blocks(), {.time = limits.time, .bytes = 0})) {
     TRY(remove(ulid));
-    log_.info("Block deleted by retention", {{"ulid", ulid.to_string()}});
+    ++expired.for_age;
+    log_.info("Block deleted by retention", {{"ulid", ulid.to_string()}, {"limit", "time"}});
   }
-  return expired.size();
+  for (const Ulid& ulid : blocks_to_expire(*blocks(), {.time = {}, .bytes = limits.bytes})) {
+    TRY(remove(ulid));
+    ++expired.for_size;
+    log_.info("Block deleted by retention", {{"ulid", ulid.to_string()}, {"limit", "size"}});
+  }
+  return expired;
 }
 
 Timestamp BlockSet::complete_until() const {

@@ -37,6 +37,8 @@ class BlockSet final {
  public:
   /// Removes temporary directories, opens every block, and puts the directory in order:
   ///  - a directory without meta.json is an unfinished remnant, left alone and reported;
+  ///  - a block whose meta.json has a version nobody knows is left alone and reported; version 2 is
+  ///    an error of Prometheus 2.1 and put right, as Prometheus does;
   ///  - a block that is damaged is moved to kDamagedDirectory and reported, the rest serves;
   ///  - blocks that were folded into an opened one (its parents), or are marked deletable, are
   ///    deleted.
@@ -50,8 +52,12 @@ class BlockSet final {
   /// Looks at the directory again: opens what is new, drops what is gone, and puts it in order as
   /// open does.
   Status reload();
+  struct Expired {
+    std::size_t for_age = 0;
+    std::size_t for_size = 0;
+  };
   /// Deletes what is too old or too much. Returns how many went.
-  Result<std::size_t> apply_retention(const RetentionLimits& limits);
+  Result<Expired> apply_retention(const RetentionLimits& limits);
   enum class Mark : unsigned char { kDeletable, kCompactionFailed };
   /// Writes a mark into the block's meta.json and publishes the block with it. Fields of meta.json
   /// that we do not know are lost, as when Prometheus marks.
@@ -70,6 +76,7 @@ class BlockSet final {
   BlockSet(FileSystem& files, std::string data_directory, Logger& log)
       : files_(files), data_directory_(std::move(data_directory)), log_(log) {}
   Status remove_temporary_directories();
+  Result<bool> has_known_version(const std::string& name);
   Status set_aside(const std::string& name, const Status& why);
   Status delete_directory(const std::string& name);
   Status write_meta(const BlockMeta& meta);

@@ -28,6 +28,15 @@ bool is_fault_of_inputs(const Status& status) {
   return status.code() == Code::kCorruption || status.code() == Code::kInvalid;
 }
 
+bool overlap(const BlockList& blocks) {
+  Timestamp end = kMinTimestamp;
+  for (const auto& block : blocks) {
+    if (block->meta().min_time < end) return true;
+    end = std::max(end, block->meta().max_time);
+  }
+  return false;
+}
+
 std::string names_of(const BlockList& blocks) {
   std::string names;
   for (const auto& block : blocks) {
@@ -138,6 +147,7 @@ BlockCompaction::Outcome BlockCompaction::run_due(Timestamp now, const Ulid& uli
   if (status.ok()) {
     backoff_.succeed();
     metrics_.compactions.add();
+    if (overlap(inputs)) metrics_.vertical.add();
     metrics_.seconds.observe(seconds_now() - start);
     return Outcome::kDone;
   }
@@ -161,6 +171,9 @@ void BlockCompaction::collect(MetricWriter& out) const {
   out.counter("prometheus_tsdb_compactions_failed_total",
               "Total number of compactions that failed for the partition.",
               static_cast<double>(metrics_.failed.value()));
+  out.counter("prometheus_tsdb_vertical_compactions_total",
+              "Total number of compactions done on overlapping blocks.",
+              static_cast<double>(metrics_.vertical.value()));
   out.histogram("prometheus_tsdb_compaction_duration_seconds", "Duration of compaction runs",
                 metrics_.seconds);
   out.histogram("prometheus_tsdb_tombstone_cleanup_seconds",

@@ -47,6 +47,7 @@ class BlockCompaction final {
   /// Compactions of every kind; the database counts the cutting of the head here too.
   struct Metrics {
     Counter compactions;
+    Counter vertical;  ///< Of blocks that overlapped.
     Counter failed;
     HistogramMetric seconds{{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192}};
     HistogramMetric cleanup_seconds{{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};

@@ -115,6 +115,7 @@ struct HeadMetrics {
   Counter chunks_removed;
   Counter chunks_closed;  ///< Before a sample asked for the next one.
   Counter truncations;
+  std::atomic<std::int64_t> active_appenders{0};
 };
 
 /// The newest hours of all series in memory. Made by the database, which also drives cutting and

@@ -49,7 +49,13 @@ HeadAppender::HeadAppender(Head& head)
       removal_count_(head.removal_count()),
       generation_(head.generation()),
       bound_(head.append_bound()),
-      late_bound_(head.late_bound()) {}
+      late_bound_(head.late_bound()) {
+  head_.metrics().active_appenders.fetch_add(1, std::memory_order_relaxed);
+}
+
+HeadAppender::~HeadAppender() {
+  head_.metrics().active_appenders.fetch_sub(1, std::memory_order_relaxed);
+}
 
 Result<SeriesRef> HeadAppender::resolve(const Labels& labels) {
   const Slot slot = TRY(head_.table().resolve(labels));

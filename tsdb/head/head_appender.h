@@ -16,6 +16,7 @@ namespace tarsier::tsdb {
 class HeadAppender final : public Appender {
  public:
   explicit HeadAppender(Head& head);
+  ~HeadAppender() override;
 
   Result<SeriesRef> resolve(const Labels& labels) override;
   AppendOutcome append(SeriesRef series, Sample sample) override;

@@ -124,4 +124,19 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const ReplaySources
   }
 }
 
+Result<std::unique_ptr<Head>> read_head(FileSystem& files, const std::string& wal_directory,
+                                        const Options& options, Timestamp min_valid_time,
+                                        Logger& log) {
+  auto head = std::make_unique<Head>(options);
+  head->set_min_valid_time(min_valid_time);
+  Opening opening;
+  ReplayStatistics statistics;
+  NullLogger quiet;
+  const auto damage =
+      TRY(replay_once(files, wal_directory, nullptr, *head, quiet, opening, statistics));
+  if (damage) log.warn("The log is read up to its damage", {{"damage", damage->to_string()}});
+  head->finish_replay();
+  return head;
+}
+
 }  // namespace tarsier::tsdb

@@ -153,6 +153,9 @@ void Head::collect(MetricWriter& out) const {
   out.counter("prometheus_tsdb_head_series_created_total",
               "Total number of series created in the head", number(table_.created_count()));
   table_.admission().collect(out);
+  out.gauge("prometheus_tsdb_head_active_appenders",
+            "Number of currently active appender transactions",
+            static_cast<double>(metrics_.active_appenders.load(std::memory_order_relaxed)));
   out.counter("prometheus_tsdb_head_series_removed_total",
               "Total number of series removed in the head",
               number(metrics_.series_removed.value()));
@@ -195,6 +198,10 @@ void Head::collect(MetricWriter& out) const {
             is_empty() ? 0 : static_cast<double>(min_time()));
   out.gauge("prometheus_tsdb_head_max_time", "Maximum timestamp of the head block.",
             is_empty() ? 0 : static_cast<double>(max_time()));
+  out.gauge("prometheus_tsdb_head_min_time_seconds", "Minimum time bound of the head block.",
+            is_empty() ? 0 : static_cast<double>(min_time()) / 1000);
+  out.gauge("prometheus_tsdb_head_max_time_seconds", "Maximum timestamp of the head block.",
+            is_empty() ? 0 : static_cast<double>(max_time()) / 1000);
   out.counter("prometheus_tsdb_head_truncations_total",
               "Total number of head truncations attempted.", number(metrics_.truncations.value()));
   exemplars_.collect(out);

@@ -1,0 +1,95 @@
+#include "tsdb/offline.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "tsdb/block/block.h"
+#include "tsdb/block/block_querier.h"
+#include "tsdb/head/head_querier.h"
+#include "tsdb/head/head_replay.h"
+#include "tsdb/merge_querier.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+Result<BlockList> open_blocks(FileSystem& files, const std::string& directory, Logger& log) {
+  BlockList blocks;
+  std::set<Ulid> parents;
+  for (const DirectoryEntry& entry : TRY(files.list(directory))) {
+    if (!entry.is_directory || !parse_ulid(entry.name)) continue;
+    Result<std::shared_ptr<const Block>> block =
+        Block::open(files, join_path(directory, entry.name));
+    if (!block.ok()) {
+      log.warn("A block cannot be read",
+               {{"ulid", entry.name}, {"error", block.status().message()}});
+      continue;
+    }
+    for (const BlockParent& parent : (*block)->meta().parents) parents.insert(parent.ulid);
+    blocks.push_back(std::move(*block));
+  }
+  std::erase_if(blocks, [&](const auto& block) { return parents.contains(block->meta().ulid); });
+  std::sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) {
+    return std::pair(a->meta().min_time, a->meta().ulid) <
+           std::pair(b->meta().min_time, b->meta().ulid);
+  });
+  return blocks;
+}
+
+}  // namespace
+
+struct OfflineDb::Impl {
+  BlockList blocks;
+  std::unique_ptr<Head> head;  // Null: only blocks were asked for.
+};
+
+OfflineDb::OfflineDb(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+OfflineDb::~OfflineDb() = default;
+
+Result<std::unique_ptr<OfflineDb>> OfflineDb::open(FileSystem& files, const std::string& directory,
+                                                   Scope scope, Logger& log) {
+  auto impl = std::make_unique<Impl>();
+  impl->blocks = TRY(open_blocks(files, directory, log));
+  const std::string wal = join_path(directory, "wal");
+  if (scope == Scope::kBlocksAndLog && files.exists(wal)) {
+    Timestamp complete_until = kMinTimestamp;
+    for (const auto& block : impl->blocks) {
+      if (!block->meta().is_complete()) continue;
+      complete_until = std::max(complete_until, block->meta().max_time);
+    }
+    impl->head = TRY(read_head(files, wal, Options(), complete_until, log));
+  }
+  return std::unique_ptr<OfflineDb>(new OfflineDb(std::move(impl)));
+}
+
+std::vector<BlockSummary> OfflineDb::blocks() const {
+  std::vector<BlockSummary> out;
+  for (const auto& block : impl_->blocks) {
+    const BlockMeta& meta = block->meta();
+    BlockSummary& summary = out.emplace_back();
+    summary.ulid = meta.ulid.to_string();
+    summary.min_time = meta.min_time;
+    summary.max_time = meta.max_time;
+    summary.sample_count = meta.sample_count;
+    summary.series_count = meta.series_count;
+    summary.chunk_count = meta.chunk_count;
+    summary.bytes = block->size_bytes();
+    summary.compaction_level = meta.compaction_level;
+  }
+  return out;
+}
+
+Result<std::unique_ptr<Querier>> OfflineDb::querier(TimeRange range) {
+  std::vector<MergeSource> sources;
+  for (const auto& block : impl_->blocks) {
+    if (!block->range().overlaps(range)) continue;
+    sources.push_back({make_block_querier(block, range), block->range()});
+  }
+  if (impl_->head) {
+    const TimeRange head_range{Timestamp{impl_->head->generation()->min_time}, kMaxTimestamp};
+    sources.push_back({make_head_querier(*impl_->head, range), head_range});
+  }
+  return make_merge_querier(std::move(sources));
+}
+
+}  // namespace tarsier::tsdb
