@@ -148,7 +148,9 @@ class Life final {
         continue;
       }
       if (present == 0) {
-        ASSERT_FALSE(commit.is_acknowledged) << "commit " << i << " was acknowledged and is lost";
+        ASSERT_FALSE(commit.is_acknowledged) << "commit " << i << " was acknowledged and is lost, "
+                                             << commit.samples.begin()->first << " at "
+                                             << commit.samples.begin()->second.t.ms;
         is_lost = true;
         continue;
       }

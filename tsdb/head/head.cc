@@ -337,8 +337,10 @@ std::size_t Head::replay_series(std::span<const RefSeries> series) {
     const Result<Slot> slot = table_.restore(one.ref.value, one.labels);
     if (!slot.ok()) {
       ++refused_count;
-    } else if (found_ != nullptr) {
+    } else if (has_found_chunks() && table_.info(*slot).ref == one.ref.value) {
       adopt_found(*slot, one.ref.value);
+    } else if (has_found_chunks()) {
+      forget_adopted(*slot);
     }
   }
   return refused_count;
@@ -374,6 +376,7 @@ void Head::replay_metadata(std::span<const RefMetadata> metadata) {
 
 void Head::finish_replay() {
   found_ = nullptr;
+  std::unordered_set<Slot>().swap(not_adopted_);
   std::unordered_map<Slot, std::vector<std::int64_t>>().swap(found_late_times_);
   table_.finish_restore(newest_replayed_ref_);
   publish(std::exchange(replayed_tombstones_, {}));

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -198,6 +199,7 @@ class Head final {
   /// Before any series: the chunks that files have. They are taken over with their series, and
   /// samples they hold are passed over.
   void set_found_chunks(const HeadChunkFiles* found) { found_ = found; }
+  bool has_found_chunks() const { return found_ != nullptr && !found_->found().empty(); }
   /// After all series, in this order: out-of-order chunks of files, then the write-behind log,
   /// without what the chunks hold. So its markers, which say that some samples are in chunks, say
   /// nothing new, and one that hides too much does no harm.
@@ -379,6 +381,7 @@ class Head final {
       REQUIRES_LOCK(commit_mutex_);
   void update_late_min_time() REQUIRES_LOCK(commit_mutex_);
   void adopt_found(Slot slot, std::uint64_t ref) EXCLUDES_LOCK(commit_mutex_);
+  void forget_adopted(Slot slot) EXCLUDES_LOCK(commit_mutex_);
   void apply_metadata(const RefMetadata& metadata) EXCLUDES_LOCK(metadata_mutex_);
   void capture(Capture& capture) const REQUIRES_LOCK(commit_mutex_);
 
@@ -412,6 +415,7 @@ class Head final {
 
   const HeadChunkFiles* found_ = nullptr;  // While the log is replayed.
   std::size_t found_at_ = 0;
+  std::unordered_set<Slot> not_adopted_;  // Series with several numbers.
   std::unordered_map<Slot, std::vector<std::int64_t>> found_late_times_;  // Sorted.
   std::uint64_t newest_replayed_ref_ = 0;
 

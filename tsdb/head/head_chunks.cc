@@ -88,6 +88,7 @@ void Head::adopt_found(Slot slot, std::uint64_t ref) {
         [](const HeadChunkFiles::Found& one, std::uint64_t r) { return one.series_ref < r; });
     found_at_ = static_cast<std::size_t>(first - found.begin());
   }
+  if (not_adopted_.contains(slot)) return;
   SeriesRecord& record = table_.record(slot);
   const std::int64_t min_valid = min_valid_time_.load(std::memory_order_relaxed);
   std::vector<HeadChunkEntry> entries;
@@ -126,6 +127,20 @@ void Head::adopt_found(Slot slot, std::uint64_t ref) {
   min_time_.store(std::min(min_time(), entries.front().header.min_time.ms),
                   std::memory_order_relaxed);
   max_time_.store(std::max(max_time(), newest->t.ms), std::memory_order_relaxed);
+}
+
+void Head::forget_adopted(Slot slot) {
+  // The series left the head and came back under another number. What came under the first is
+  // before the head; but chunks may have been filed under either, in an order that files do not
+  // tell. The log tells it.
+  not_adopted_.insert(slot);
+  MutexLock lock(commit_mutex_);
+  SeriesRecord& record = table_.record(slot);
+  if (record.has_open_chunk() || record.has_open_histogram()) return;
+  SeriesInfo& info = table_.info(slot);
+  info.newest_sealed = nullptr;
+  info.newest_sealed_max_t = INT64_MIN;
+  record.chunk.t = kNoSample;
 }
 
 void Head::replay_late_chunks() {

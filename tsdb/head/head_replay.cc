@@ -21,6 +21,8 @@ void replay_record(const DecodedRecord& record, Head& head, ReplayRouter& router
   ++statistics.record_count;
   switch (record.type) {
     case RecordType::kSeries:
+      // Chunks of files are taken over, or given up, with their series.
+      if (head.has_found_chunks()) router.drain();
       statistics.refused_series_count += head.replay_series(record.series);
       return;
     case RecordType::kSamples:
