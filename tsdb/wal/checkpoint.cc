@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "tsdb/wal/histogram_record.h"
 #include "tsdb/wal/log_format.h"
 #include "tsdb/wal/log_reader.h"
 #include "tsdb/wal/log_writer.h"
@@ -171,15 +172,30 @@ class Condenser final {
     return sink_.add(as_bytes(encoded_));
   }
 
-  /// A record of histograms is one commit's; it stays whole while its newest stays.
+  /// A record of which all stays is kept as it is, start timestamps too. Nothing older than
+  /// `min_time_` may stay: the deletion that took it does not.
   Status add_histograms(Bytes record) {
-    const auto newest = TRY(newest_histogram_time(record));
-    if (!newest || *newest < min_time_) {
+    TRY(decode_histograms(record, histograms_));
+    const std::size_t before = histograms_.size();
+    std::erase_if(histograms_, [&](const RefHistogram& h) { return h.t < min_time_; });
+    if (histograms_.empty()) {
       ++statistics.histogram_records.dropped;
       return {};
     }
     ++statistics.histogram_records.kept;
-    return sink_.add(record);
+    if (histograms_.size() == before) return sink_.add(record);
+    for (const RecordType type :
+         {RecordType::kHistograms, RecordType::kCustomHistograms, RecordType::kFloatHistograms,
+          RecordType::kCustomFloatHistograms}) {
+      const bool has_any =
+          std::any_of(histograms_.begin(), histograms_.end(),
+                      [&](const RefHistogram& h) { return record_type_of(h.histogram) == type; });
+      if (!has_any) continue;
+      encoded_.clear();
+      encode_histograms(histograms_, type, encoded_);
+      TRY(sink_.add(as_bytes(encoded_)));
+    }
+    return {};
   }
 
   const Timestamp min_time_;
@@ -191,6 +207,7 @@ class Condenser final {
   std::vector<RefTombstone> tombstones_;
   std::vector<RefExemplar> exemplars_;
   std::vector<RefMetadata> metadata_;
+  std::vector<RefHistogram> histograms_;
   std::string encoded_;
 };
 
