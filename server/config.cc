@@ -149,6 +149,25 @@ void render_alerting(Emitter& out, const AlertingConfig& alerting) {
   out.indented(1, list.take());
 }
 
+void render_otlp(Emitter& out, const ingest::OtlpOptions& otlp) {
+  if (otlp == ingest::OtlpOptions()) return;
+  out.line(0, "otlp:");
+  out.field(1, "translation_strategy", otlp.translation_strategy);
+  if (!otlp.promote_resource_attributes.empty()) {
+    out.list(1, "promote_resource_attributes", otlp.promote_resource_attributes);
+  }
+  out.field(1, "promote_all_resource_attributes", otlp.promote_all_resource_attributes);
+  if (!otlp.ignore_resource_attributes.empty()) {
+    out.list(1, "ignore_resource_attributes", otlp.ignore_resource_attributes);
+  }
+  out.field(1, "keep_identifying_resource_attributes", otlp.keep_identifying_resource_attributes);
+  out.field(1, "convert_histograms_to_nhcb", otlp.convert_histograms_to_nhcb);
+  out.field(1, "promote_scope_metadata", otlp.promote_scope_metadata);
+  out.field(1, "label_name_underscore_sanitization", otlp.label_name_underscore_sanitization);
+  out.field(1, "label_name_preserve_multiple_underscores",
+            otlp.label_name_preserve_multiple_underscores);
+}
+
 void render_storage(Emitter& out, const StorageConfig& storage) {
   const bool has_retention = storage.retention_time || storage.retention_bytes;
   const bool has_limits = storage.metric_series_max != 0 || !storage.label_series_max.empty();
@@ -211,6 +230,7 @@ std::string render_config(const Config& config) {
       rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     }
   }
+  render_otlp(out, config.otlp);
   return out.take();
 }
 

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "ingest/otlp_metrics.h"
 #include "ingest/scrape_config.h"
 #include "tsdb/options.h"
 
@@ -80,6 +81,7 @@ struct AlertingConfig {
 struct Config {
   GlobalConfig global;
   StorageConfig storage;
+  ingest::OtlpOptions otlp;
   std::vector<ingest::ScrapeConfig> scrape_configs;
   std::vector<std::string> rule_files;  ///< Patterns, relative to the working directory.
   AlertingConfig alerting;

@@ -57,6 +57,33 @@ std::string expand_variables(const YamlNode& node, const ConfigSources& sources,
   return out;
 }
 
+Result<ingest::OtlpOptions> read_otlp(const YamlNode& node, Problems& problems) {
+  MapReader map(node, "otlp", problems);
+  ingest::OtlpOptions out;
+  map.read("translation_strategy", out.translation_strategy);
+  if (!ingest::otlp_translation_exists(out.translation_strategy)) {
+    return invalid_at(
+        *map.find("translation_strategy"),
+        fmt::format("unsupported OTLP translation strategy {}", quote(out.translation_strategy)));
+  }
+  map.read("promote_resource_attributes", out.promote_resource_attributes);
+  map.read("promote_all_resource_attributes", out.promote_all_resource_attributes);
+  map.read("ignore_resource_attributes", out.ignore_resource_attributes);
+  if (out.promote_all_resource_attributes && !out.promote_resource_attributes.empty()) {
+    return invalid_at(node,
+                      "'promote_all_resource_attributes' and 'promote_resource_attributes' cannot "
+                      "be configured simultaneously");
+  }
+  map.read("keep_identifying_resource_attributes", out.keep_identifying_resource_attributes);
+  map.read("convert_histograms_to_nhcb", out.convert_histograms_to_nhcb);
+  map.read("promote_scope_metadata", out.promote_scope_metadata);
+  map.read("label_name_underscore_sanitization", out.label_name_underscore_sanitization);
+  map.read("label_name_preserve_multiple_underscores",
+           out.label_name_preserve_multiple_underscores);
+  map.finish();
+  return out;
+}
+
 Result<GlobalConfig> read_global(const YamlNode& node, const ConfigSources& sources,
                                  Problems& problems) {
   MapReader map(node, "global", problems);
@@ -238,12 +265,13 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   TRY(read_job_files(top, sources, names, config));
   if (const YamlNode* node = top.find("storage"))
     TRY(read_storage(*node, problems, config.storage));
+  if (const YamlNode* node = top.find("otlp")) config.otlp = TRY(read_otlp(*node, problems));
   if (const YamlNode* node = top.find("alerting")) {
     config.alerting = TRY(read_alerting(*node, config.global.name_validation, sources, problems));
   }
   config.notifier = TRY(read_notifier_section(top, sources));
   for (const char* name :
-       {"remote_write", "remote_read", "tracing", "otlp", "traces", "slo_files", "write_limits"}) {
+       {"remote_write", "remote_read", "tracing", "traces", "slo_files", "write_limits"}) {
     top.ignore(name, kNotYet);
   }
   top.find("runtime");  // For a runtime we do not have.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/api.h"
+#include "ingest/otlp_metrics.h"
 #include "ingest/remote_write.h"
 #include "query/api.h"
 #include "query/parse.h"
@@ -194,6 +195,20 @@ void add_write(Router& router, const Doors& doors) {
                     respond(text_response(404,
                                           "remote write receiver needs to be enabled with "
                                           "--web.enable-remote-write-receiver\n"));
+                  },
+              .body_size_max = kWriteBodyBytesMax,
+              .compress = false});
+  const bool has_otlp = doors.flags.is_on("web.enable-otlp-receiver");
+  router.add({.path = "/api/v1/otlp/v1/metrics",
+              .methods = {"POST"},
+              .handler =
+                  [&doors, has_otlp](HttpRequest request, HttpResponder respond) {
+                    if (has_otlp) {
+                      return doors.otlp_metrics->handle(std::move(request), std::move(respond));
+                    }
+                    respond(text_response(404,
+                                          "otlp write receiver needs to be enabled with "
+                                          "--web.enable-otlp-receiver\n"));
                   },
               .body_size_max = kWriteBodyBytesMax,
               .compress = false});

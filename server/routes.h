@@ -18,6 +18,7 @@ class Api;
 class QueryMonitor;
 }  // namespace tarsier::query
 namespace tarsier::ingest {
+class OtlpMetricsReceiver;
 class RemoteWriteReceiver;
 }  // namespace tarsier::ingest
 
@@ -60,6 +61,7 @@ struct Doors {
   const query::Api* query = nullptr;
   ingest::ScrapeManager* scrapes = nullptr;
   ingest::RemoteWriteReceiver* receiver = nullptr;
+  ingest::OtlpMetricsReceiver* otlp_metrics = nullptr;
   const AlertingWiring* alerting = nullptr;
   ingest::ExternalAddress external;
   std::string storage_retention;

@@ -113,6 +113,7 @@ struct Tarsier::Impl {
   std::unique_ptr<MemoryGuard> memory;
   std::thread sync_thread;
   std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
+  std::unique_ptr<ingest::OtlpMetricsReceiver> otlp_metrics;
   std::unique_ptr<TcpHttpClient> network;
   std::unique_ptr<HttpClient> client;  // For everybody; sends through `network`.
   std::unique_ptr<NotifierWiring> notifier;
@@ -298,6 +299,17 @@ void Tarsier::Impl::start_rooms() {
                             }},
       ingest::RemoteWriteOptions{.name_validation = current->global.name_validation},
       draw_hash_key(), log);
+  otlp_metrics = std::make_unique<ingest::OtlpMetricsReceiver>(
+      ingest::WriteDoor{.appender = [this] { return db->appender(); },
+                        .when_synced =
+                            [this](tsdb::LogPosition position, std::function<void(Status)> done) {
+                              db->when_synced(position, std::move(done));
+                            }},
+      [this] {
+        const MutexLock lock(config_mutex);
+        return std::shared_ptr<const ingest::OtlpOptions>(config, &config->otlp);
+      },
+      flags.duration("query.lookback-delta"), log);
   network = std::make_unique<TcpHttpClient>(
       HttpClientOptions{.user_agent = fmt::format("Tarsier/{}", version()),
                         .files = files.get(),
@@ -351,6 +363,7 @@ void Tarsier::Impl::start_rooms() {
   doors->query = query_api.get();
   doors->scrapes = scrapes.get();
   doors->receiver = receiver.get();
+  doors->otlp_metrics = otlp_metrics.get();
   doors->alerting = alerting_room.get();
   doors->storage_retention = describe_retention(storage.retention, storage.retention_bytes);
   memory = std::make_unique<MemoryGuard>(
@@ -419,6 +432,7 @@ std::string Tarsier::Impl::metrics() const {
     memory->collect(out);
     scrapes->collect(out);
     receiver->collect(out);
+    otlp_metrics->collect(out);
     alerting_room->collect(out);
     if (notifier) notifier->collect(out, now());
   }
@@ -465,6 +479,7 @@ void Tarsier::Impl::stop() {
   engine.reset();
   monitor.reset();
   receiver.reset();
+  otlp_metrics.reset();
   if (!db) return;
   const Status closed = db->close();
   db.reset();

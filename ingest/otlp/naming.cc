@@ -1,0 +1,174 @@
+#include "ingest/otlp/naming.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "base/ascii.h"
+
+namespace tarsier::ingest {
+namespace {
+
+using Words = std::pair<std::string_view, std::string_view>;
+
+constexpr std::array<Words, 29> kMainUnits = {{{"d", "days"},
+                                               {"h", "hours"},
+                                               {"min", "minutes"},
+                                               {"s", "seconds"},
+                                               {"ms", "milliseconds"},
+                                               {"us", "microseconds"},
+                                               {"ns", "nanoseconds"},
+                                               {"By", "bytes"},
+                                               {"KiBy", "kibibytes"},
+                                               {"MiBy", "mebibytes"},
+                                               {"GiBy", "gibibytes"},
+                                               {"TiBy", "tibibytes"},
+                                               {"KBy", "kilobytes"},
+                                               {"MBy", "megabytes"},
+                                               {"GBy", "gigabytes"},
+                                               {"TBy", "terabytes"},
+                                               {"m", "meters"},
+                                               {"V", "volts"},
+                                               {"A", "amperes"},
+                                               {"J", "joules"},
+                                               {"W", "watts"},
+                                               {"g", "grams"},
+                                               {"Cel", "celsius"},
+                                               {"Hz", "hertz"},
+                                               {"1", ""},
+                                               {"%", "percent"},
+                                               {"KHz", "KHz"},
+                                               {"MHz", "MHz"},
+                                               {"GHz", "GHz"}}};
+constexpr std::array<Words, 7> kPerUnits = {{{"s", "second"},
+                                             {"m", "minute"},
+                                             {"h", "hour"},
+                                             {"d", "day"},
+                                             {"w", "week"},
+                                             {"mo", "month"},
+                                             {"y", "year"}}};
+
+bool is_letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+std::vector<std::string> tokens_of(std::string_view name) {
+  std::vector<std::string> out;
+  std::string token;
+  for (const char c : name) {
+    if (is_letter_or_digit(c) || c == ':') {
+      token += c;
+    } else if (!token.empty()) {
+      out.push_back(std::exchange(token, {}));
+    }
+  }
+  if (!token.empty()) out.push_back(std::move(token));
+  return out;
+}
+
+template <std::size_t N>
+std::string word_of(std::string_view unit, const std::array<Words, N>& table) {
+  const std::string_view text = trimmed(unit);
+  if (text.find_first_of("{}") != std::string_view::npos) return "";
+  for (const auto& [name, word] : table) {
+    if (name == text) return std::string(word);
+  }
+  std::string out;
+  for (const std::string& token : tokens_of(text)) out += (out.empty() ? "" : "_") + token;
+  return out;
+}
+
+std::pair<std::string, std::string> unit_words(std::string_view unit) {
+  const std::size_t slash = unit.find('/');
+  std::string main = word_of(unit.substr(0, slash), kMainUnits);
+  std::string per =
+      slash == std::string_view::npos ? "" : word_of(unit.substr(slash + 1), kPerUnits);
+  if (!per.empty()) per.insert(0, "per_");
+  return {std::move(main), std::move(per)};
+}
+
+/// Suffixes in order, each only where it is not there yet.
+std::vector<std::string> suffixes_of(const OtlpMetric& metric) {
+  std::vector<std::string> out;
+  auto [main, per] = unit_words(metric.unit);
+  if (!main.empty()) out.push_back(std::move(main));
+  if (!per.empty()) out.push_back(std::move(per));
+  if (metric.kind == OtlpKind::kSum && metric.is_monotonic) out.emplace_back("total");
+  if (metric.kind == OtlpKind::kGauge && metric.unit == "1") out.emplace_back("ratio");
+  return out;
+}
+
+bool moves_to_the_end(std::string_view suffix) { return suffix == "total" || suffix == "ratio"; }
+
+std::string with_suffixes(const OtlpMetric& metric) {
+  std::vector<std::string> tokens = tokens_of(metric.name);
+  for (const std::string& suffix : suffixes_of(metric)) {
+    if (moves_to_the_end(suffix)) std::erase(tokens, suffix);
+    const bool is_per = suffix.starts_with("per_");
+    const std::string last = is_per ? suffix.substr(4) : suffix;
+    if (std::find(tokens.begin(), tokens.end(), last) != tokens.end()) continue;
+    if (is_per) tokens.emplace_back("per");
+    tokens.push_back(last);
+  }
+  std::string out;
+  for (const std::string& token : tokens) out += (out.empty() ? "" : "_") + token;
+  return out;
+}
+
+std::string escaped(std::string_view name) {
+  std::string out(name);
+  for (char& c : out) {
+    if (!is_letter_or_digit(c) && c != '_' && c != ':') c = '_';
+  }
+  return out;
+}
+
+std::string after_digit(std::string name, std::string_view prefix) {
+  if (!name.empty() && name[0] >= '0' && name[0] <= '9') name.insert(0, prefix);
+  return name;
+}
+
+}  // namespace
+
+std::string otlp_unit_word(std::string_view unit) {
+  const auto [main, per] = unit_words(unit);
+  return main + (main.empty() || per.empty() ? "" : "_") + per;
+}
+
+std::string otlp_metric_name(const OtlpMetric& metric, OtlpTranslation translation) {
+  switch (translation) {
+    case OtlpTranslation::kUnderscoreEscapingWithSuffixes:
+      return after_digit(with_suffixes(metric), "_");
+    case OtlpTranslation::kUnderscoreEscapingWithoutSuffixes:
+      return after_digit(escaped(metric.name), "_");
+    case OtlpTranslation::kNoTranslation: return metric.name;
+    case OtlpTranslation::kNoUtf8EscapingWithSuffixes: break;
+  }
+  std::string out = metric.name;
+  for (const std::string& suffix : suffixes_of(metric)) {
+    const std::string tail = "_" + suffix;
+    if (moves_to_the_end(suffix) && out.ends_with(tail)) out.resize(out.size() - tail.size());
+    if (!out.ends_with(tail)) out += tail;
+  }
+  return out;
+}
+
+std::string otlp_label_name(std::string_view attribute, const OtlpLabelRules& rules) {
+  if (rules.keeps_utf8) return std::string(attribute);
+  std::string out;
+  for (const char c : attribute) {
+    const char kept = is_letter_or_digit(c) || c == '_' ? c : '_';
+    const bool is_repeated = kept == '_' && !out.empty() && out.back() == '_';
+    if (is_repeated && !rules.preserve_multiple_underscores && !attribute.starts_with("__")) {
+      continue;
+    }
+    out += kept;
+  }
+  if (out.empty()) return out;
+  if (out[0] >= '0' && out[0] <= '9') return "key_" + out;
+  if (rules.underscore_sanitization && out[0] == '_' && !out.starts_with("__")) return "key" + out;
+  return out;
+}
+
+}  // namespace tarsier::ingest

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "ingest/otlp/model.h"
+#include "ingest/otlp_metrics.h"
+#include "tsdb/appender.h"
+
+namespace tarsier::ingest {
+
+/// What became of a request's points.
+struct OtlpOutcome {
+  std::size_t rejected = 0;     ///< Data points of which something was not stored.
+  std::string first_rejection;  ///< With the metric's name.
+  std::size_t samples = 0;      ///< Queued, histograms included.
+};
+
+/// Queues everything `request` says. An error is storage
+/// that can take nothing.
+Status append_otlp(const OtlpRequest& request, const OtlpOptions& options, Duration lookback,
+                   tsdb::Appender& appender, OtlpOutcome& out);
+
+}  // namespace tarsier::ingest
