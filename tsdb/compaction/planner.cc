@@ -106,6 +106,15 @@ std::vector<Ulid> plan_compaction(std::vector<BlockMeta> blocks,
   std::sort(blocks.begin(), blocks.end(), [](const BlockMeta& a, const BlockMeta& b) {
     return std::pair(a.min_time, a.ulid) < std::pair(b.min_time, b.ulid);
   });
+  // Merged with others, a block of out-of-order samples loses the hint that it does not hold all of
+  // its time; where the head is still to be cut, a restart would then take the log for old.
+  Timestamp complete_until = kMinTimestamp;
+  for (const BlockMeta& meta : blocks) {
+    if (meta.is_complete()) complete_until = std::max(complete_until, meta.max_time);
+  }
+  std::erase_if(blocks, [&](const BlockMeta& meta) {
+    return meta.has_hint(kHintOutOfOrder) && meta.max_time > complete_until;
+  });
   Metas groups[3];
   for (const BlockMeta& meta : blocks) {
     const bool stale = meta.has_hint(kHintStaleSeries);
