@@ -282,6 +282,54 @@ TEST(GroupCommitLog, SyncsWhatACrashedProcessOnlyWrote) {
   }
 }
 
+TEST(GroupCommitLog, KeepsWhatAStartReadsOfAFailedSync) {
+  // Nobody was promised the second record, but who asked after the crash has seen it. What follows
+  // it in the log may build on it: the series it names.
+  FaultyFileSystem files;
+  make_data_directory(files);
+  {
+    Scribe scribe(files);
+    scribe.commit("synced", 1);
+    ASSERT_TRUE(scribe.log->flush().ok());
+    scribe.commit("written, its sync failed", 2);
+    files.fail_sync(1);
+    EXPECT_FALSE(scribe.log->flush().ok());
+    EXPECT_EQ(scribe.told, (std::vector<int>{1, -2}));
+  }
+  const std::vector<std::string> seen = {"synced", "written, its sync failed"};
+  const auto next = files.after_process_crash();
+  ASSERT_EQ(recover(*next), seen);
+  Scribe scribe(*next);
+  EXPECT_EQ(list_segments(*next, kDirectory).value(), (std::vector<std::uint32_t>{0, 1}));
+  EXPECT_FALSE(next->exists("data/wal/00000000.tmp"));
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    SCOPED_TRACE(seed);
+    EXPECT_EQ(recover(*next->after_power_cut(seed)), seen);
+  }
+  scribe.commit("later", 1);
+  ASSERT_TRUE(scribe.log->flush().ok());
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    SCOPED_TRACE(seed);
+    EXPECT_EQ(recover(*next->after_power_cut(seed)),
+              (std::vector<std::string>{"synced", "written, its sync failed", "later"}));
+  }
+}
+
+TEST(GroupCommitLog, OpensOnAFullDisk) {
+  FaultyFileSystem files;
+  make_data_directory(files);
+  {
+    Scribe scribe(files, WalSync::kNone);
+    scribe.commit("written, never synced", 1);
+    ASSERT_TRUE(scribe.log->flush().ok());
+  }
+  const auto next = files.after_process_crash();
+  next->fill_disk_after(3);
+  const Scribe scribe(*next);
+  EXPECT_FALSE(next->exists("data/wal/00000000.tmp"));
+  EXPECT_EQ(recover(*next->after_power_cut(1)), std::vector<std::string>{"written, never synced"});
+}
+
 TEST(GroupCommitLog, ReportsItselfUnderPrometheusNames) {
   FaultyFileSystem files;
   make_data_directory(files);

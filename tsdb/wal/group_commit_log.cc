@@ -34,16 +34,6 @@ Result<std::uint32_t> next_segment(FileSystem& files, const std::string& directo
   return next;
 }
 
-Status sync_segments(FileSystem& files, const std::string& directory,
-                     const std::vector<std::uint32_t>& segments) {
-  for (const std::uint32_t segment : segments) {
-    const std::string path = join_path(directory, segment_name(segment));
-    const auto file = TRY(files.open_writable(path, OpenMode::kAppend));
-    TRY(file->sync());
-  }
-  return {};
-}
-
 Result<std::uint64_t> directory_bytes(FileSystem& files, const std::string& directory) {
   std::uint64_t bytes = 0;
   for (const DirectoryEntry& entry : TRY(files.list(directory))) {
@@ -62,7 +52,7 @@ Result<std::unique_ptr<GroupCommitLog>> GroupCommitLog::open(FileSystem& files,
   TRY(files.create_directories(wal_directory));
   TRY(files.sync_directory(parent_path(wal_directory)));
   const std::vector<std::uint32_t> segments = TRY(list_segments(files, wal_directory));
-  TRY(sync_segments(files, wal_directory, segments));
+  TRY(make_segments_durable(files, wal_directory, segments));
   // Prometheus' shortcut for its next start; with our records behind it, it would hand out series
   // numbers a second time.
   const std::string series_state = join_path(wal_directory, "series_state.json");

@@ -62,10 +62,10 @@ class GroupCommitLog final {
  public:
   using Callback = std::function<void(Status)>;
 
-  /// Begins a new segment after the last one (or after the newest checkpoint). Syncs the segments
-  /// that are there first: after a process crash they may hold records only the page cache knows,
-  /// and what follows them must not outlive them. Creates the directory if it is missing. REQUIRES:
-  /// the log was read and, if damaged, repaired.
+  /// Begins a new segment after the last one (or after the newest checkpoint). Makes the segments
+  /// that are there durable first, the last by writing it anew: after a process crash they may hold
+  /// records only the page cache knows, and what follows them must not outlive them. Creates the
+  /// directory if it is missing. REQUIRES: the log was read and, if damaged, repaired.
   static Result<std::unique_ptr<GroupCommitLog>> open(FileSystem& files,
                                                       const std::string& wal_directory,
                                                       const Options& options);

@@ -16,6 +16,23 @@ namespace {
 constexpr std::string_view kReplacementSuffix = ".tmp";
 constexpr std::size_t kCopyBytes = std::size_t{1} << 20;
 
+/// Adds the first `bytes` of a file to `target`.
+Status copy(FileSystem& files, const std::string& path, std::uint64_t bytes, WritableFile& target) {
+  const auto source = TRY(files.open_readable(path, Access::kRead));
+  std::vector<std::byte> buffer;
+  for (std::uint64_t at = 0; at < bytes; at += buffer.size()) {
+    buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(bytes - at, kCopyBytes)));
+    TRY(source->read_at(at, buffer));
+    TRY(target.append(buffer));
+  }
+  return {};
+}
+
+Status sync_segment(FileSystem& files, const std::string& path) {
+  const auto file = TRY(files.open_writable(path, OpenMode::kAppend));
+  return file->sync();
+}
+
 /// Whether the file is `bytes` of whole records.
 Status verify(FileSystem& files, const std::string& path, std::uint64_t bytes) {
   const auto reader = TRY(SegmentReader::open(files, path, kLogRecordBytesMax));
@@ -100,13 +117,7 @@ Status SegmentFile::cut_back() {
 
 Status SegmentFile::copy_into(WritableFile& target) const {
   const std::uint64_t end = keep_tail_ == KeepTail::kYes ? synced_bytes_ : bytes_;
-  const auto source = TRY(files_->open_readable(path_, Access::kRead));
-  std::vector<std::byte> buffer;
-  for (std::uint64_t at = 0; at < end; at += buffer.size()) {
-    buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(end - at, kCopyBytes)));
-    TRY(source->read_at(at, buffer));
-    TRY(target.append(buffer));
-  }
+  TRY(copy(*files_, path_, end, target));
   if (!tail_.empty()) TRY(target.append(as_bytes(tail_)));
   return target.sync();
 }
@@ -125,6 +136,29 @@ Status SegmentFile::replace() {
   tail_.clear();
   harm_ = Harm::kNone;
   return {};
+}
+
+Status make_segments_durable(FileSystem& files, const std::string& directory,
+                             std::span<const std::uint32_t> segments) {
+  if (segments.empty()) return {};
+  for (const std::uint32_t segment : segments.first(segments.size() - 1)) {
+    TRY(sync_segment(files, join_path(directory, segment_name(segment))));
+  }
+  const std::string path = join_path(directory, segment_name(segments.back()));
+  const std::uint64_t bytes = TRY(files.open_readable(path, Access::kRead))->size();
+  if (bytes == 0) return {};
+  const std::string replacement = path + std::string(kReplacementSuffix);
+  {
+    const auto target = TRY(files.open_writable(replacement, OpenMode::kTruncate));
+    if (const Status copied = copy(files, path, bytes, *target); !copied.ok()) {
+      // A full disk must not keep what it has from being served.
+      TRY(files.remove_file(replacement));
+      return sync_segment(files, path);
+    }
+    TRY(target->sync());
+  }
+  TRY(files.rename(replacement, path));
+  return files.sync_directory(directory);
 }
 
 Status remove_unfinished_segments(FileSystem& files, const std::string& directory) {

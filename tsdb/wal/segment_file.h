@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/bytes.h"
@@ -58,6 +59,15 @@ class SegmentFile final {
   std::string tail_;  // The bytes from synced_bytes_ on, if they are kept.
   Harm harm_ = Harm::kNone;
 };
+
+/// Makes all that a start has read from the segments of a log survive a power cut. The process
+/// before may have ended after a sync that failed: the bytes still read back, a sync that is asked
+/// again says they are on the disk, and they are not. Only the last segment can have such bytes
+/// (each is synced before the next is begun), so that one is written anew; where the copy
+/// cannot be written, it is synced like the others. REQUIRES: nobody writes to them; `segments` is
+/// sorted.
+Status make_segments_durable(FileSystem& files, const std::string& directory,
+                             std::span<const std::uint32_t> segments);
 
 /// Removes replacements that a crash left unfinished.
 Status remove_unfinished_segments(FileSystem& files, const std::string& directory);
