@@ -192,7 +192,7 @@ Result<Db::Impl::Cut> Db::Impl::cut_late(Timestamp now) {
   if (!begun_late_cut) {
     auto frozen = TRY(head->freeze_late());
     if (!frozen) return Cut::kNothing;
-    begun_late_cut.emplace().frozen = std::move(*frozen);
+    begun_late_cut = BegunLateCut{.frozen = std::move(*frozen)};
   }
   const Head::SafePositions needed = begun_late_cut->frozen.logged_before;
   const Head::SafePositions safe = safe_positions();

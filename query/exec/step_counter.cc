@@ -14,7 +14,7 @@ StepCounter::StepCounter(Grid grid)
 std::size_t StepCounter::step_of(std::int64_t time_ms) const {
   if (grid_.step_ms <= 0 || time_ms <= grid_.start_ms) return 0;
   const std::int64_t step = (time_ms - grid_.start_ms + grid_.step_ms - 1) / grid_.step_ms;
-  return std::min(static_cast<std::size_t>(step), read_.size() - 1);
+  return std::min(static_cast<std::size_t>(step), std::max<std::size_t>(grid_.count, 1) - 1);
 }
 
 void StepCounter::add_windows(std::span<const std::int64_t> times_ms, const Windows& windows,

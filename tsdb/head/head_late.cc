@@ -165,8 +165,9 @@ Status Head::log_markers(const LateEpoch& epoch, std::span<const LatePlace> plac
   std::deque<std::string> plain;
   std::deque<EncodedRecord> encoded;
   std::vector<const EncodedRecord*> records;
+  const auto compression = late_log_->compression();
   const auto add = [&] {
-    encoded.emplace_back().encode(as_bytes(plain.back()), late_log_->compression());
+    encoded.emplace_back().encode(as_bytes(plain.back()), compression);
     records.push_back(&encoded.back());
   };
   encode_markers(markers, plain.emplace_back());
