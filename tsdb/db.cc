@@ -196,7 +196,11 @@ Result<Db::Impl::Cut> Db::Impl::cut_late(Timestamp now) {
   }
   const Head::SafePositions needed = begun_late_cut->frozen.logged_before;
   const Head::SafePositions safe = safe_positions();
-  if (safe.log < needed.log || safe.late_log < needed.late_log) {
+  // Segments that will be removed must not be written any more: a log that has to repair the file
+  // it writes would miss it.
+  const std::uint32_t begun = begun_late_cut->frozen.segment.value_or(0);
+  const bool has_begun = wbl.load() == nullptr || wbl.load()->active_segment() >= begun;
+  if (safe.log < needed.log || safe.late_log < needed.late_log || !has_begun) {
     wal->wake();
     return Cut::kWaitsForLog;
   }

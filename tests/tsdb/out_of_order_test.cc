@@ -292,6 +292,31 @@ TEST_F(OutOfOrderTest, IsCutIntoBlocksThatAreMerged) {
   EXPECT_EQ(contents(), model_);
 }
 
+TEST_F(OutOfOrderTest, ADiskThatIsFullDuringACutStopsItsLogNoLonger) {
+  fill("a", 150);
+  append("b", 93'000, 1);
+  for (int i = 0; i < 30; ++i) append("a", 104'000 + 1000 * i, i);
+  sync();
+  db_->run_due(Timestamp{now_ms_});  // Begins a new segment, for which the old one is padded.
+  disk_->fill_disk_after(3);
+  append("a", 134'000, 1);
+  sync();
+  disk_->fill_disk_after(std::uint64_t{1} << 40);
+  run_due();
+  EXPECT_EQ(names_in("wbl"), std::vector<std::string>{"00000001"});
+  const auto appender = db_->appender();
+  const auto ref = appender->resolve(labels_of("b")).value();
+  ASSERT_EQ(appender->append(ref, {Timestamp{94'000}, 2}), AppendOutcome::kAppended);
+  const auto position = appender->commit();
+  ASSERT_TRUE(position.ok()) << position.status().message();
+  model_["b"].emplace(94'000, 2);
+  Status told = unavailable("nobody told");
+  db_->when_synced(*position, [&](const Status& status) { told = status; });
+  sync();
+  EXPECT_TRUE(told.ok()) << told.message();
+  EXPECT_EQ(contents(), model_);
+}
+
 TEST_F(OutOfOrderTest, FilesGoWithTheHeadTheyWereOf) {
   for (int round = 0; round < 6; ++round) {
     const std::int64_t begin = 100'000 + 10'000 * round;

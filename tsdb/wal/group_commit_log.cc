@@ -74,6 +74,7 @@ GroupCommitLog::GroupCommitLog(FileSystem& files, std::string directory, const O
     : files_(files),
       directory_(std::move(directory)),
       options_(options),
+      active_segment_(segment),
       file_(std::move(file)),
       writer_(segment, options.wal_segment_bytes),
       appended_(log_position(segment, 0)),
@@ -332,6 +333,7 @@ Status GroupCommitLog::write_output(Depth depth) {
     // Before anything that follows can reach the disk: a log must not have holes.
     TRY(sync_file());
     TRY(file_.begin(cut.segment));
+    active_segment_.store(cut.segment, std::memory_order_release);
     metrics_.segment.set(cut.segment);
   }
   TRY(write_run(output_.bytes.size()));

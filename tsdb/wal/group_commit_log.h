@@ -109,6 +109,8 @@ class GroupCommitLog final {
   /// Everything appended from now on goes to a new segment (unless the current one is empty);
   /// returns its number. Checkpoints want whole segments.
   Result<std::uint32_t> begin_segment();
+  /// The segment that is being written; those before it are finished, synced and touched no more.
+  std::uint32_t active_segment() const { return active_segment_.load(std::memory_order_acquire); }
 
   /// End of the last record appended / written to its file / synced.
   LogPosition appended_position() const;
@@ -155,6 +157,7 @@ class GroupCommitLog final {
   const Options options_;
   LogMetrics metrics_;
 
+  std::atomic<std::uint32_t> active_segment_;  // Set by the flushing thread.
   std::atomic<bool> flushing_{false};  // Catches two threads in flush_to; guards nothing.
   // Owned by the flushing thread.
   LogOutput output_;
