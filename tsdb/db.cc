@@ -293,6 +293,10 @@ void Db::Impl::flush_wbl() {
 
 /// Condenses the older part of the log, of which the blocks have the samples now.
 Status Db::Impl::checkpoint() {
+  const Timestamp min_time{head->generation()->min_time};
+  // Time of which everything is deleted leaves no block. The next start will read the log from
+  // before it, and needs the deletions there.
+  if (blocks->complete_until() < min_time) return {};
   TRY(wal->begin_segment());
   const std::vector<std::uint32_t> segments = TRY(list_segments(files, wal_directory));
   if (segments.empty()) return {};
@@ -302,7 +306,7 @@ Status Db::Impl::checkpoint() {
   if (!last) return {};
   CheckpointPlan plan;
   plan.last_segment = *last;
-  plan.min_time = Timestamp{head->generation()->min_time};
+  plan.min_time = min_time;
   plan.compression = options.wal_compression;
   plan.segment_bytes = options.wal_segment_bytes;
   const Result<CheckpointStatistics> written = create_checkpoint(
@@ -475,6 +479,9 @@ Timestamp Db::run_due(Timestamp now) {
 
 Result<LogPosition> Db::delete_series(const std::vector<Matcher>& matchers, TimeRange range) {
   if (range.min > range.max) return LogPosition{};
+  // A cut or a compaction may have failed after its block was there. Found only later it would
+  // bring back what is deleted from its parents and from the head now.
+  TRY(impl_->blocks->reload());
   const auto generation = impl_->head->generation();
   const std::vector<Slot> slots = TRY(select_slots(*generation, matchers));
   const LogPosition position = TRY(impl_->head->delete_samples(slots, range));

@@ -106,6 +106,61 @@ TEST_F(BlockCompactionTest, DeletesInputsWithoutAnySample) {
   EXPECT_FALSE(files_.exists(directory(0)));
 }
 
+/// The child is what says that its parents are replaced.
+TEST_F(BlockCompactionTest, DeletesParentsBeforeChildren) {
+  const auto write_child = [&](int child, int parent, int level) {
+    write_block(files_, "data", test_ulid(child), {{Labels{{"a", "1"}}, samples(0)}},
+                {.parents = {{test_ulid(parent), Timestamp{0}, Timestamp{1000}}}});
+    BlockMeta meta = read_block_meta(files_, directory(child)).value();
+    meta.compaction_level = level;
+    ASSERT_TRUE(write_file_atomically(files_, directory(child) + "/" + std::string(kMetaFileName),
+                                      format_block_meta(meta))
+                    .ok());
+  };
+  write_block(files_, "data", test_ulid(12), {{Labels{{"a", "1"}}, samples(0)}});
+  write_child(11, 12, 2);
+  write_child(10, 11, 3);
+  bool is_done = false;
+  for (std::uint64_t operation = 1; !is_done; ++operation) {
+    SCOPED_TRACE("operation " + std::to_string(operation));
+    const auto disk = files_.after_process_crash();
+    disk->cut_power_at(operation);
+    is_done = BlockSet::open(*disk, "data", log_).ok();
+    const auto survivor = disk->after_power_cut(operation);
+    const auto found = BlockSet::open(*survivor, "data", log_).value();
+    EXPECT_EQ(found->blocks()->size(), 5u);
+    EXPECT_FALSE(survivor->exists(directory(12)));
+    EXPECT_TRUE(survivor->exists(directory(10)));
+  }
+}
+
+TEST_F(BlockCompactionTest, RemovesParentsThatAreStillThereWithTheirChild) {
+  write_block(files_, "data", test_ulid(11), {{Labels{{"a", "1"}}, samples(0)}},
+              {.parents = {{test_ulid(10), Timestamp{0}, Timestamp{1000}}}});
+  open();
+  ASSERT_EQ(blocks_->blocks()->size(), 5u);
+  write_block(files_, "data", test_ulid(10), {{Labels{{"a", "1"}}, samples(0)}});
+  ASSERT_TRUE(blocks_->remove(test_ulid(11)).ok());
+  open();
+  EXPECT_EQ(blocks_->blocks()->size(), 4u);
+}
+
+/// Once a block serves, samples leave the head and deletions go to it.
+TEST_F(BlockCompactionTest, ServesNoBlockThatAPowerCutCouldTake) {
+  open();
+  const std::string away = "data/away";
+  write_block(files_, "data", test_ulid(10), {{Labels{{"a", "1"}}, samples(9)}});
+  ASSERT_TRUE(files_.rename(directory(10), away).ok());
+  ASSERT_TRUE(files_.sync_directory("data").ok());
+  ASSERT_TRUE(files_.rename(away, directory(10)).ok());
+  ASSERT_TRUE(blocks_->reload().ok());
+  ASSERT_EQ(blocks_->blocks()->size(), 5u);
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    const auto survivor = files_.after_power_cut(seed);
+    EXPECT_EQ(BlockSet::open(*survivor, "data", log_).value()->blocks()->size(), 5u) << seed;
+  }
+}
+
 TEST_F(BlockCompactionTest, FinishesAfterAPowerCutAnywhere) {
   const BlockModel all = {{Labels{{"a", "1"}}, samples_between(0, 3000, 1)}};
   for (std::uint64_t operation = 1;; ++operation) {

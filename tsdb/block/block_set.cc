@@ -1,6 +1,7 @@
 #include "tsdb/block/block_set.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "tsdb/block/block_upgrade.h"
@@ -22,14 +23,25 @@ bool is_damage(const Status& status) {
   return status.code() != Code::kIo && status.code() != Code::kUnavailable;
 }
 
-/// Parents of what was opened, and what says of itself that it may go.
-std::set<Ulid> superseded(const BlockList& blocks) {
+/// Parents of what was opened, and what says of itself that it may go. Parents before children: who
+/// says that a block is replaced must not go before it.
+std::vector<Ulid> superseded(const BlockList& blocks) {
   std::set<Ulid> ulids;
+  std::map<Ulid, int> levels;
   for (const auto& block : blocks) {
-    for (const BlockParent& parent : block->meta().parents) ulids.insert(parent.ulid);
-    if (block->meta().deletable) ulids.insert(block->meta().ulid);
+    const BlockMeta& meta = block->meta();
+    levels[meta.ulid] = meta.compaction_level;
+    for (const BlockParent& parent : meta.parents) ulids.insert(parent.ulid);
+    if (meta.deletable) ulids.insert(meta.ulid);
   }
-  return ulids;
+  std::vector<Ulid> sorted(ulids.begin(), ulids.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](const Ulid& a, const Ulid& b) { return levels[a] < levels[b]; });
+  return sorted;
+}
+
+bool contains(const std::vector<Ulid>& ulids, const Ulid& ulid) {
+  return std::find(ulids.begin(), ulids.end(), ulid) != ulids.end();
 }
 
 }  // namespace
@@ -88,6 +100,7 @@ Status BlockSet::remove_temporary_directories() {
 Status BlockSet::reload() {
   const std::shared_ptr<const BlockList> before = blocks();
   BlockList opened;
+  bool is_any_new = false;
   std::vector<std::pair<std::string, Status>> damaged;
   for (const DirectoryEntry& entry : TRY(files_.list(data_directory_))) {
     const std::optional<Ulid> ulid = parse_ulid(entry.name);
@@ -109,19 +122,23 @@ Status BlockSet::reload() {
     auto block = Block::open(files_, directory);
     if (block.ok()) {
       opened.push_back(std::move(*block));
+      is_any_new = true;
     } else if (is_damage(block.status())) {
       damaged.emplace_back(entry.name, block.status());
     } else {
       return block.status();
     }
   }
-  const std::set<Ulid> gone = superseded(opened);
-  std::erase_if(opened, [&](const auto& block) { return gone.contains(block->meta().ulid); });
+  // Whoever published it may have failed to sync its name. What happens from now on relies on it:
+  // samples leave the head, deletions are written to it and no longer to its parents.
+  if (is_any_new) TRY(files_.sync_directory(data_directory_));
+  const std::vector<Ulid> gone = superseded(opened);
+  std::erase_if(opened, [&](const auto& block) { return contains(gone, block->meta().ulid); });
   publish(std::move(opened));
 
   // Only now: what a crash interrupts here is done by the next start.
   for (const auto& [name, why] : damaged) {
-    if (!gone.contains(*parse_ulid(name))) TRY(set_aside(name, why));
+    if (!contains(gone, *parse_ulid(name))) TRY(set_aside(name, why));
   }
   for (const Ulid& ulid : gone) {
     if (!files_.exists(join_path(data_directory_, ulid.to_string()))) continue;
@@ -207,9 +224,17 @@ Status BlockSet::write_meta(const BlockMeta& meta) {
 
 Status BlockSet::remove(const Ulid& ulid) {
   BlockList left = *blocks();
-  const auto is_it = [&](const auto& block) { return block->meta().ulid == ulid; };
-  if (std::erase_if(left, is_it) == 0) return not_found("no block " + ulid.to_string());
+  const auto block = std::find_if(left.begin(), left.end(),
+                                  [&](const auto& one) { return one->meta().ulid == ulid; });
+  if (block == left.end()) return not_found("no block " + ulid.to_string());
+  const std::vector<BlockParent> parents = (*block)->meta().parents;
+  left.erase(block);
   publish(std::move(left));
+  // Those that could not be deleted before would serve again.
+  for (const BlockParent& parent : parents) {
+    const std::string name = parent.ulid.to_string();
+    if (files_.exists(join_path(data_directory_, name))) TRY(delete_directory(name));
+  }
   return delete_directory(ulid.to_string());
 }
 

@@ -50,7 +50,7 @@ class BlockSet final {
   std::shared_ptr<const BlockList> blocks() const;
 
   /// Looks at the directory again: opens what is new, drops what is gone, and puts it in order as
-  /// open does.
+  /// open does. A new block's name is synced before it serves; what is replaced goes oldest first.
   Status reload();
   struct Expired {
     std::size_t for_age = 0;
@@ -65,7 +65,8 @@ class BlockSet final {
   /// Replaces what is deleted in a block: the tombstones file, then their number in meta.json, then
   /// the published block. A crash in between leaves the old or the new tombstones.
   Status set_tombstones(const Ulid& ulid, Tombstones tombstones);
-  /// Deletes one block: under a temporary name first, so that a crash leaves no half of it.
+  /// Deletes one block: under a temporary name first, so that a crash leaves no half of it. Parents
+  /// of it that are still there go before it.
   Status remove(const Ulid& ulid);
 
   /// The greatest end of a block that holds all there was of its time; kMinTimestamp if there is
