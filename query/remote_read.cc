@@ -254,7 +254,7 @@ class ChunkStream final : public BodyStream, public std::enable_shared_from_this
     ProtobufWriter label_fields(labels);
     append_labels(label_fields, 1, series.first);
     std::string body = labels;
-    for (const tsdb::EncodedChunk& chunk :
+    for (const tsdb::TransferChunk& chunk :
          tsdb::encode_chunks(samples_.floats, samples_.histograms)) {
       std::string text;
       ProtobufWriter fields(text);

@@ -16,7 +16,7 @@ constexpr std::size_t kSamplesPerChunk = 120;
 
 /// Floats [first, end) as XOR chunks.
 void encode_floats(const SampleColumns& floats, std::size_t first, std::size_t end,
-                   std::vector<EncodedChunk>& chunks) {
+                   std::vector<TransferChunk>& chunks) {
   for (; first < end; first += kSamplesPerChunk) {
     const std::size_t last = std::min(end, first + kSamplesPerChunk) - 1;
     XorEncoder encoder;
@@ -31,7 +31,7 @@ void encode_floats(const SampleColumns& floats, std::size_t first, std::size_t e
 
 /// Histograms [first, end) as chunks of float histograms; `encoder` knows what came before.
 void encode_histograms(const HistogramColumns& histograms, std::size_t first, std::size_t end,
-                       HistogramEncoder& encoder, std::vector<EncodedChunk>& chunks) {
+                       HistogramEncoder& encoder, std::vector<TransferChunk>& chunks) {
   std::size_t begun = first;
   const auto finish = [&](std::size_t next) {
     if (next == begun) return;
@@ -54,9 +54,9 @@ void encode_histograms(const HistogramColumns& histograms, std::size_t first, st
 
 }  // namespace
 
-std::vector<EncodedChunk> encode_chunks(const SampleColumns& floats,
-                                        const HistogramColumns& histograms) {
-  std::vector<EncodedChunk> chunks;
+std::vector<TransferChunk> encode_chunks(const SampleColumns& floats,
+                                         const HistogramColumns& histograms) {
+  std::vector<TransferChunk> chunks;
   HistogramEncoder encoder(ChunkEncoding::kFloatHistogram);
   constexpr std::int64_t kEnd = std::numeric_limits<std::int64_t>::max();
   std::size_t f = 0;

@@ -11,7 +11,7 @@ namespace tarsier::tsdb {
 
 /// One chunk as it stands in a block, for those who send chunks. `encoding` is the one of
 /// FORMAT.md: 1 is XOR, 3 histograms with float counts.
-struct EncodedChunk {
+struct TransferChunk {
   std::int64_t min_time_ms = 0;
   std::int64_t max_time_ms = 0;
   std::uint8_t encoding = 1;
@@ -20,7 +20,7 @@ struct EncodedChunk {
 
 /// The samples of one series as chunks of at most 120 samples each, in time order, none overlapping
 /// another. REQUIRES: no time is in both.
-std::vector<EncodedChunk> encode_chunks(const SampleColumns& floats,
-                                        const HistogramColumns& histograms);
+std::vector<TransferChunk> encode_chunks(const SampleColumns& floats,
+                                         const HistogramColumns& histograms);
 
 }  // namespace tarsier::tsdb

@@ -26,13 +26,13 @@ TEST(EncodedChunks, HoldBothKindsInTimeOrder) {
   floats.push_back(Timestamp{3000}, 7);
   histograms.push_back(Timestamp{4000}, histogram(1));  // Fewer than before: a reset.
 
-  const std::vector<EncodedChunk> chunks = encode_chunks(floats, histograms);
+  const std::vector<TransferChunk> chunks = encode_chunks(floats, histograms);
   ASSERT_EQ(chunks.size(), 5u);
   std::vector<int> encodings;
   std::size_t float_count = 0;
   std::size_t histogram_count = 0;
   std::int64_t end = -1;
-  for (const EncodedChunk& chunk : chunks) {
+  for (const TransferChunk& chunk : chunks) {
     EXPECT_GT(chunk.min_time_ms, end);
     end = chunk.max_time_ms;
     encodings.push_back(chunk.encoding);
