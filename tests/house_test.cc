@@ -142,6 +142,43 @@ TEST(House, QuotedIncludesStartAtTheRoot) {
   }
 }
 
+/// The structures and classes a file defines for others: at the left edge, in no unnamed namespace.
+std::vector<std::string> types_of(const SourceFile& file) {
+  std::vector<std::string> names;
+  std::string space;
+  bool is_hidden = false;
+  std::istringstream lines(file.text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("namespace tarsier")) space = line.substr(10, line.find(" {") - 10);
+    if (line == "namespace {") is_hidden = true;
+    if (line == "}  // namespace") is_hidden = false;
+    const bool is_struct = line.starts_with("struct ");
+    if (is_hidden || !line.ends_with('{') || !(is_struct || line.starts_with("class "))) continue;
+    const std::size_t begin = is_struct ? 7 : 6;
+    const std::string name = line.substr(begin, line.find_first_of(" :{", begin) - begin);
+    // A member of something named elsewhere has its own name there.
+    if (line.find("::") == std::string::npos || line.find("::") > line.find(" final")) {
+      names.push_back(space + "::" + name);
+    }
+  }
+  return names;
+}
+
+// Two types of one name in one namespace are two different things to the compiler and one to the
+// linker: memory is freed twice, far from either.
+TEST(House, EveryTypeHasOneDefinition) {
+  std::map<std::string, std::string> seen;
+  for (const SourceFile& file : tree()) {
+    if (room_of(file.path) == "tests") continue;
+    for (const std::string& name : types_of(file)) {
+      const auto [at, is_new] = seen.emplace(name, file.path);
+      EXPECT_TRUE(is_new || at->second == file.path)
+          << name << " is in " << at->second << " and in " << file.path;
+    }
+  }
+  EXPECT_GT(seen.size(), 100u);
+}
+
 TEST(House, ConfinedHeadersStayConfined) {
   for (const SourceFile& file : tree()) {
     if (room_of(file.path) == "tests") continue;

@@ -57,7 +57,7 @@ void NotifierCore::extend_alerts(Timestamp now, Changes& changes) {
     extended.push_back(alert);
     extended.back().ends_at = now + options_.restart_grace;
   }
-  for (Alert& alert : extended) changes.add(AlertRecord{std::move(alert)});
+  for (Alert& alert : extended) changes.add(LoggedAlert{std::move(alert)});
 }
 
 void NotifierCore::configure(std::shared_ptr<const NotifierConfig> next,

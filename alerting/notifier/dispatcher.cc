@@ -103,7 +103,7 @@ void Dispatcher::configure(std::shared_ptr<const NotifierConfig> config,
 void Dispatcher::receive(Alert alert, Timestamp now, Changes& changes) {
   const auto known = state_.alerts.find(alert.fingerprint());
   if (known != state_.alerts.end()) alert = merged(known->second, alert, now);
-  changes.add(AlertRecord{alert});
+  changes.add(LoggedAlert{alert});
   inhibitor_.reset();
   sort_in(alert, now, changes);
 }

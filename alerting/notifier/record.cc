@@ -125,7 +125,7 @@ template <typename Io, typename R>
 void fields(Io& io, R& record) {
   using T = std::remove_const_t<R>;
   const auto all = [&](auto&... field) { (io.field(field), ...); };
-  if constexpr (std::is_same_v<T, AlertRecord>) {
+  if constexpr (std::is_same_v<T, LoggedAlert>) {
     auto& a = record.alert;
     all(a.labels, a.annotations, a.state, a.value, a.active_at, a.starts_at, a.ends_at,
         a.updated_at, a.generator_url, a.resolve_reason);

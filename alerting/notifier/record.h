@@ -18,9 +18,9 @@ namespace tarsier::alerting {
 // change; a log is the changes in order, and a snapshot is the changes that lead to a state.
 
 /// An alert is known, or known anew.
-struct AlertRecord {
+struct LoggedAlert {
   Alert alert;
-  bool operator==(const AlertRecord&) const = default;
+  bool operator==(const LoggedAlert&) const = default;
 };
 struct AlertGoneRecord {
   Fingerprint fingerprint;
@@ -134,7 +134,7 @@ struct SilenceGoneRecord {
 
 /// Stored as the index plus one: never reorder, add at the end.
 using Record =
-    std::variant<AlertRecord, AlertGoneRecord, GroupRecord, GroupGoneRecord, NotifiedRecord,
+    std::variant<LoggedAlert, AlertGoneRecord, GroupRecord, GroupGoneRecord, NotifiedRecord,
                  NotifiedGoneRecord, MessageRecord, AttemptRecord, DeliveredRecord, DeadRecord,
                  ReplayedRecord, DeadGoneRecord, HistoryRecord, SilenceRecord, SilenceGoneRecord>;
 

@@ -11,7 +11,7 @@ void NotifierState::apply(const Record& record) {
   std::visit([&](const auto& r) { apply_one(r); }, record);
 }
 
-void NotifierState::apply_one(const AlertRecord& r) { alerts[r.alert.fingerprint()] = r.alert; }
+void NotifierState::apply_one(const LoggedAlert& r) { alerts[r.alert.fingerprint()] = r.alert; }
 void NotifierState::apply_one(const AlertGoneRecord& r) { alerts.erase(r.fingerprint); }
 void NotifierState::apply_one(const GroupRecord& r) {
   groups[{r.receiver, r.key}] = {r.next_flush, r.has_flushed};
@@ -110,7 +110,7 @@ void NotifierState::snapshot(const std::function<void(const Record&)>& emit) con
     emit(MessageRecord{q.message});
     emit(AttemptRecord{q.message.id, q.attempt_count, q.first_at, q.next_at, q.status, q.error});
   };
-  for (const auto& [fingerprint, alert] : alerts) emit(AlertRecord{alert});
+  for (const auto& [fingerprint, alert] : alerts) emit(LoggedAlert{alert});
   for (const auto& [key, timer] : groups) {
     emit(GroupRecord{key.first, key.second, timer.next_flush, timer.has_flushed});
   }

@@ -61,7 +61,7 @@ class NotifierState final {
   Queued* find(const std::string& message_id);
 
  private:
-  void apply_one(const AlertRecord& r);
+  void apply_one(const LoggedAlert& r);
   void apply_one(const AlertGoneRecord& r);
   void apply_one(const GroupRecord& r);
   void apply_one(const GroupGoneRecord& r);

@@ -50,7 +50,7 @@ TEST(NotifierLog, EveryRecordComesBack) {
   silence.created_by = "me";
   const Message message{"id", "r/webhook[0]", "r", "{}:{}", Timestamp{9}, "http://y", "{}\n", 3, 4};
   const std::vector<Record> records = {
-      AlertRecord{alert},
+      LoggedAlert{alert},
       AlertGoneRecord{Fingerprint{77}},
       kGroup,
       GroupGoneRecord{"hook", "k"},
