@@ -197,7 +197,7 @@ scrape_configs:
   static_configs: [{{targets: ["127.0.0.1:{exporter.port}"]}}]
 """).start()
         begin = time.time()
-        wait_until(lambda: len(server.query("count_over_time(up[1m]) > 3")) == 1, "samples")
+        wait_until(lambda: len(server.query("count_over_time(up[1m]) > 5")) == 1, "samples")
         rules = self.write("rules.yml", """
 groups:
 - name: g
