@@ -75,7 +75,7 @@ Status LoadedSeries::add_start_times(const tsdb::Labels& labels, std::string_vie
       slot += parts[2].matched ? std::stoll(parts[2]) : 1;
       continue;
     }
-    const auto signed_duration = [&](int sign, int text) -> Result<std::int64_t> {
+    const auto signed_duration = [&](std::size_t sign, std::size_t text) -> Result<std::int64_t> {
       if (!parts[text].matched) return 0;
       const std::int64_t ms = parts[text] == "0" ? 0 : TRY(parse_duration(parts[text].str())).ms;
       return parts[sign] == "-" ? -ms : ms;

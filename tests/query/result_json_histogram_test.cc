@@ -22,8 +22,8 @@ TEST(ResultJson, AHistogramListsItsBucketsFromLowestToHighest) {
   result.type = ResultType::kVector;
   result.time = Timestamp{1'700'000'000'500};
   const char* literals[] = {
-      "{{count:10 sum:18.4 z_bucket:4 z_bucket_w:0.001 offset:1 buckets:[5] n_offset:1 "
-      "n_buckets:[1]}}",
+      ("{{count:10 sum:18.4 z_bucket:4 z_bucket_w:0.001 offset:1 buckets:[5] n_offset:1 "
+       "n_buckets:[1]}}"),
       "{{schema:-53 count:3 sum:4 custom_values:[1 2] buckets:[1 0 2]}}", "{{}}"};
   for (const char* literal : literals) {
     result.vector.push_back(
