@@ -170,6 +170,21 @@ Known shared(const Known& known, const VectorMatching& matching) {
   return filtered(known, matching.labels, matching.on);
 }
 
+/// Whether no two elements of `e` can be alike in what they are matched by: then leaving out
+/// elements of the other side, even all of them, hides no complaint about duplicates.
+bool is_unique(const Expr& e, const VectorMatching& matching) {
+  if (e.kind == ExprKind::kParen) return is_unique(*as<Paren>(e).inner, matching);
+  if (e.kind != ExprKind::kAggregate) return false;
+  const auto& aggregate = as<Aggregate>(e);
+  const bool selects =
+      aggregate.op == AggregateOp::kTopk || aggregate.op == AggregateOp::kBottomk ||
+      aggregate.op == AggregateOp::kLimitk || aggregate.op == AggregateOp::kLimitRatio;
+  if (selects || aggregate.op == AggregateOp::kCountValues || aggregate.without) return false;
+  return std::all_of(
+      aggregate.grouping.begin(), aggregate.grouping.end(),
+      [&](const std::string& label) { return is_listed(matching.labels, label) == matching.on; });
+}
+
 void push_between(Binary& binary) {
   const VectorMatching& matching = binary.matching;
   if (matching.fill_left || matching.fill_right) return;
@@ -184,8 +199,11 @@ void push_between(Binary& binary) {
     case BinaryOp::kOr: return;
     default: break;
   }
-  if (matching.cardinality == Cardinality::kOneToMany) return push(*binary.right, left);
-  push(*binary.left, right);
+  if (matching.cardinality == Cardinality::kOneToMany) {
+    if (is_unique(*binary.left, matching)) push(*binary.right, left);
+    return;
+  }
+  if (is_unique(*binary.right, matching)) push(*binary.left, right);
 }
 
 }  // namespace

@@ -39,19 +39,26 @@ TEST(PushMatchers, ReachTheSideThatMayLeaveThemOut) {
   const std::string x = "x=\"1\"";
   const std::vector<std::pair<std::string, std::string>> cases = {
       // The many side may, the one side may not: its duplicates are errors.
-      {"a * on (x) b{x=\"1\"}", "{" + a + ", " + x + "}{" + x + ", " + b + "}"},
+      {"a * on (x) sum by (x) (b{x=\"1\"})", "{" + a + ", " + x + "}{" + x + ", " + b + "}"},
+      // Where the one side can have duplicates, an empty many side would hide them.
+      {"a * on (x) b{x=\"1\"}", "{" + a + "}{" + x + ", " + b + "}"},
+      {"a * on (x) sum by (x, y) (b{x=\"1\"})", "{" + a + "}{" + x + ", " + b + "}"},
+      {"a * on (x) sum without (y) (b{x=\"1\"})", "{" + a + "}{" + x + ", " + b + "}"},
       {"a{x=\"1\"} * on (x) b", "{" + x + ", " + a + "}{" + b + "}"},
-      {"a{x=\"1\"} * on (x) group_right b", "{" + x + ", " + a + "}{" + b + ", " + x + "}"},
+      {"sum by (x) (a{x=\"1\"}) * on (x) group_right b",
+       "{" + x + ", " + a + "}{" + b + ", " + x + "}"},
+      {"a{x=\"1\"} * on (x) group_right b", "{" + x + ", " + a + "}{" + b + "}"},
       // Both sides of a set operator may.
       {"a{x=\"1\"} and b", "{" + x + ", " + a + "}{" + b + ", " + x + "}"},
       {"a unless b{x=\"1\"}", "{" + a + "}{" + x + ", " + b + "}"},
       {"a{x=\"1\"} unless b", "{" + x + ", " + a + "}{" + b + ", " + x + "}"},
       {"a or b{x=\"1\"}", "{" + a + "}{" + x + ", " + b + "}"},
       // Through functions and aggregations that keep the label.
-      {"sum by (x) (rate(a[5m])) / on (x) b{x=\"1\"}",
+      {"sum by (x) (rate(a[5m])) / on (x) max by (x) (b{x=\"1\"})",
        "{" + a + ", " + x + "}{" + x + ", " + b + "}"},
       {"sum by (y) (rate(a[5m])) / on (x) b{x=\"1\"}", "{" + a + "}{" + x + ", " + b + "}"},
-      {"topk by (x) (1, a) * on (x) b{x=\"1\"}", "{" + a + ", " + x + "}{" + x + ", " + b + "}"},
+      {"topk by (x) (1, a) * on (x) max by (x) (b{x=\"1\"})",
+       "{" + a + ", " + x + "}{" + x + ", " + b + "}"},
       {"topk(1, a) * on (x) b{x=\"1\"}", "{" + a + "}{" + x + ", " + b + "}"},
       // Not where the label does not decide, is made, or a fill value stands in.
       {"a * ignoring (x) b{x=\"1\"}", "{" + a + "}{" + x + ", " + b + "}"},
