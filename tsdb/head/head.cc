@@ -486,7 +486,7 @@ void Head::freeze_before(Timestamp end) {
     for (std::size_t i = begin; i < std::min(begin + kSliceSlots, slot_count); ++i) {
       const auto slot = static_cast<Slot>(i);
       const SeriesRecord& record = table_.record(slot);
-      if (record.chunk.t >= end.ms) continue;
+      if (record.newest_time() >= end.ms) continue;
       shard.hold(slot);
       if (record.has_open_chunk()) seal(slot, lane_);
       if (record.has_open_histogram()) seal_histogram(slot, lane_);

@@ -78,7 +78,7 @@ Slot SeriesTable::create(std::uint64_t ref, std::uint32_t hash, const Labels& la
   SeriesRecord& record = records_[slot];
   record.created_in = truncation_count() & 0x7fffffff;
   record.has_histograms = 0;
-  record.chunk.leading = XorState::kNoWindow;
+  std::atomic_ref(record.chunk.leading).store(XorState::kNoWindow, std::memory_order_relaxed);
   std::atomic_ref(record.chunk.t).store(kNoSample, std::memory_order_relaxed);
   SeriesInfo& info = infos_[slot];
   info = {};

@@ -50,7 +50,16 @@ struct alignas(64) SeriesRecord {
   static_assert(kHistogramMark != XorState::kNoWindow);
 
   bool has_open_chunk() const { return chunk.sample_count > 0; }  ///< Of floats.
-  bool newest_is_histogram() const { return chunk.leading == kHistogramMark; }
+  /// Relaxed, like `newest_time`: whoever goes over all slots meets one that a new series is just
+  /// being given, of which neither has anything open.
+  bool newest_is_histogram() const {
+    auto& leading = const_cast<std::uint8_t&>(chunk.leading);
+    return std::atomic_ref(leading).load(std::memory_order_relaxed) == kHistogramMark;
+  }
+  std::int64_t newest_time() const {
+    auto& t = const_cast<std::int64_t&>(chunk.t);
+    return std::atomic_ref(t).load(std::memory_order_relaxed);
+  }
   bool has_open_histogram() const { return newest_is_histogram() && place.last != 0; }
 };
 static_assert(sizeof(SeriesRecord) == 64);
