@@ -56,6 +56,7 @@ struct ReplayRouter::Round {
   std::size_t sample_count = 0;
 
   std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> visitor_count{0};  // Threads of the pool that will still look at it.
   Mutex mutex;
   CondVar all_done;
   std::size_t done GUARDED_BY(mutex) = 0;  // Of parts.
@@ -108,11 +109,16 @@ void ReplayRouter::start() {
   running_ = std::exchange(filling_, nullptr);
   for (std::size_t i = 1; i < lanes_.size(); ++i) {
     // A thread that comes too late finds nothing left, and touches nothing but the round.
-    const bool taken = pool_->try_submit(
-        [round = running_, &head = head_, lane = lanes_[i].get()] { round->run(head, *lane); });
-    if (!taken) break;
+    running_->visitor_count.fetch_add(1, std::memory_order_relaxed);
+    const bool taken = pool_->try_submit([round = running_, &head = head_, lane = lanes_[i].get()] {
+      round->run(head, *lane);
+      round->visitor_count.fetch_sub(1, std::memory_order_release);
+    });
+    if (taken) continue;
+    running_->visitor_count.fetch_sub(1, std::memory_order_relaxed);
+    break;
   }
-  if (spare != nullptr && spare.use_count() == 1) {
+  if (spare != nullptr && spare->visitor_count.load(std::memory_order_acquire) == 0) {
     spare->sample_count = 0;
     spare->next.store(0);
     MutexLock lock(spare->mutex);
