@@ -28,7 +28,7 @@ struct SourceFile {
 };
 
 const std::vector<std::string> kRooms = {"base",  "proto",    "tsdb",  "ingest",
-                                         "query", "alerting", "server"};
+                                         "query", "alerting", "tracing", "server"};
 
 /// Which rooms a room may include, beside itself.
 const std::map<std::string, std::set<std::string>> kMayUse = {
@@ -38,7 +38,8 @@ const std::map<std::string, std::set<std::string>> kMayUse = {
     {"ingest", {"base", "proto", "tsdb"}},
     {"query", {"base", "proto", "tsdb"}},
     {"alerting", {"base", "tsdb", "query"}},
-    {"server", {"base", "proto", "tsdb", "ingest", "query", "alerting"}},
+    {"tracing", {"base", "proto", "tsdb"}},
+    {"server", {"base", "proto", "tsdb", "ingest", "query", "alerting", "tracing"}},
 };
 
 /// Third-party headers that cost seconds to compile or leak a dependency, and the product sources
