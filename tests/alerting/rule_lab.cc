@@ -84,7 +84,14 @@ void RuleLab::start_runner() {
                                           .log = log,
                                           .sink = &sink,
                                           .journal = journal_.get(),
-                                          .pool = pool_.get()});
+                                          .pool = pool_.get(),
+                                          .limit_time = {},
+                                          .wake =
+                                              [this] {
+                                                MutexLock lock(wake_mutex_);
+                                                ++wake_count_;
+                                                woken_.notify_all();
+                                              }});
 }
 
 void RuleLab::feed(std::string_view selector, std::int64_t begin_s, std::int64_t step_s,
@@ -137,6 +144,25 @@ void RuleLab::kick(std::int64_t t_s) {
   now_s = t_s;
   feed_to(now_s);
   runner_->run_due({now_s * 1000});
+}
+
+void RuleLab::run_all_at(std::int64_t t_s) {
+  while (true) {
+    std::uint64_t seen = 0;
+    {
+      MutexLock lock(wake_mutex_);
+      seen = wake_count_;
+    }
+    kick(t_s);
+    const std::vector<alerting::RuleGroupStatus> groups = runner_->status();
+    if (std::all_of(groups.begin(), groups.end(), [&](const auto& group) {
+          return group.last_evaluation == Timestamp{t_s * 1000};
+        })) {
+      return;
+    }
+    MutexLock lock(wake_mutex_);
+    while (wake_count_ == seen) woken_.wait(wake_mutex_);
+  }
 }
 
 void RuleLab::restart(std::int64_t down_s) {

@@ -62,6 +62,8 @@ class RuleLab {
   void run_to(std::int64_t until_s);
   /// Has due groups evaluated at that moment, without waiting for them where there are threads.
   void kick(std::int64_t t_s);
+  /// Has every group evaluated at that moment, and waits for it, threads or not.
+  void run_all_at(std::int64_t t_s);
   /// Ends all evaluations.
   void stop() { runner_->stop(); }
   /// A process that ends here and comes up again `down_s` later, with the rules last applied. The
@@ -86,6 +88,9 @@ class RuleLab {
   void put(const tsdb::Labels& labels, tsdb::Sample sample);
 
   const Setup setup_;
+  Mutex wake_mutex_;
+  CondVar woken_;
+  std::uint64_t wake_count_ GUARDED_BY(wake_mutex_) = 0;
   TemporaryDirectory directory_;
   std::unique_ptr<FileSystem> posix_ = make_posix_file_system();
   std::unique_ptr<tsdb::Db> db_;
