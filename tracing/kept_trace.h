@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "tracing/trace_id.h"
 
 namespace tarsier::tracing {
 
@@ -21,7 +22,7 @@ struct KeptSpan {
 
 /// The spans of one trace, all of them or those that came late. Borrows everything.
 struct KeptTrace {
-  std::string_view trace_id;  ///< 16 raw bytes.
+  TraceId trace_id;
   std::span<const KeptSpan> spans;
 };
 
@@ -46,8 +47,8 @@ class UndecidedTraces {
   using Visitor = std::function<void(const KeptTrace&)>;
 
   virtual ~UndecidedTraces() = default;
-  /// Calls `visit` if the trace with this id (16 raw bytes) is waiting.
-  virtual void find(std::string_view trace_id, const Visitor& visit) const = 0;
+  /// Calls `visit` if the trace with this id is waiting.
+  virtual void find(TraceId trace_id, const Visitor& visit) const = 0;
   /// Calls `visit` with at most `trace_count_max` traces, newest first.
   virtual void visit_newest(std::size_t trace_count_max, const Visitor& visit) const = 0;
 };
