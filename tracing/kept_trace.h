@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "tracing/sampling_decision.h"
 #include "tracing/trace_id.h"
 
 namespace tarsier::tracing {
@@ -24,6 +25,9 @@ struct KeptSpan {
 struct KeptTrace {
   TraceId trace_id;
   std::span<const KeptSpan> spans;
+  /// What made it kept; null: it was not sampled. Spans that come late carry their trace's. A trace
+  /// of very many spans comes in several calls with one decision.
+  const SamplingDecision* decision = nullptr;
 };
 
 /// Where decided traces go: the trace store. Any number of threads.
