@@ -4,65 +4,17 @@
 #include <array>
 #include <utility>
 
-#include <fmt/format.h>
-
-#include "base/ascii.h"
-#include "base/compression.h"
-#include "base/json_writer.h"
+#include "base/otlp_http.h"
 #include "ingest/otlp/model.h"
 #include "ingest/otlp/translate.h"
 
 namespace tarsier::ingest {
 namespace {
 
-constexpr std::string_view kProtobuf = "application/x-protobuf";
-constexpr std::string_view kJson = "application/json";
 constexpr Duration kRetryAfter = seconds(5);
 
-std::string_view media_type(std::string_view header) {
-  return trimmed(header.substr(0, header.find(';')));
-}
-
-HttpResponse plain(int status, std::string text) {
-  HttpResponse response;
-  response.status = status;
-  response.content_type = "text/plain; charset=utf-8";
-  response.body = std::move(text) + "\n";
-  return response;
-}
-
-HttpResponse storage_answer(const Status& status) {
-  HttpResponse response = plain(503, status.message());
-  response.headers.emplace_back("Retry-After", std::to_string(kRetryAfter.ms / 1000));
-  return response;
-}
-
-/// ExportMetricsServiceResponse, with a partial success if something was rejected.
-HttpResponse success(const OtlpOutcome& outcome, bool is_json) {
-  HttpResponse response;
-  response.content_type = is_json ? kJson : kProtobuf;
-  if (is_json) response.body = "{}";
-  if (outcome.rejected == 0) return response;
-  if (is_json) {
-    response.body = fmt::format(R"({{"partialSuccess":{{"rejectedDataPoints":"{}","errorMessage":)",
-                                outcome.rejected);
-    append_json_string(response.body, outcome.first_rejection);
-    response.body += "}}";
-    return response;
-  }
-  const auto put_varint = [](std::string& out, std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) out += static_cast<char>((value & 0x7F) | 0x80);
-    out += static_cast<char>(value);
-  };
-  std::string partial = "\x08";
-  put_varint(partial, outcome.rejected);
-  partial += '\x12';
-  put_varint(partial, outcome.first_rejection.size());
-  partial += outcome.first_rejection;
-  response.body = "\x0A";
-  put_varint(response.body, partial.size());
-  response.body += partial;
-  return response;
+HttpResponse storage_answer(OtlpEncoding encoding, const Status& status) {
+  return otlp_error(encoding, 503, status.message(), kRetryAfter);
 }
 
 }  // namespace
@@ -85,50 +37,28 @@ struct OtlpMetricsReceiver::Impl {
   Counter points;
   Counter points_rejected;
 
-  void handle(const HttpRequest& request, HttpResponder respond);
+  void handle(HttpRequest request, HttpResponder respond);
 };
 
-void OtlpMetricsReceiver::Impl::handle(const HttpRequest& request, HttpResponder respond) {
+void OtlpMetricsReceiver::Impl::handle(HttpRequest request, HttpResponder respond) {
   requests.add();
-  const auto refuse = [&](int status, std::string text) {
+  const std::shared_ptr<const OtlpOptions> rules = options();
+  const OtlpHttpBody body = unpack_otlp(request, rules->body_bytes_max());
+  const auto refuse = [&](int status, std::string_view text) {
     requests_refused.add();
     log.warn("OTLP request refused", {{"peer", request.peer}, {"err", text}});
-    respond(plain(status, std::move(text)));
+    respond(otlp_error(body.encoding, status, text));
   };
-  const std::shared_ptr<const OtlpOptions> rules = options();
-  const std::string type = ascii_lower(media_type(request.header("Content-Type")));
-  const bool is_json = type == kJson;
-  if (!is_json && type != kProtobuf) {
-    return refuse(415, fmt::format("unsupported content type: {}, supported: {}, {}", type, kJson,
-                                   kProtobuf));
-  }
-  const std::string encoding = ascii_lower(trimmed(request.header("Content-Encoding")));
-  std::string unpacked;
-  Status status;
-  if (encoding == "gzip") {
-    status = gzip_decompress(as_bytes(request.body), rules->body_bytes_max(), unpacked);
-  } else if (encoding == "zstd") {
-    status = zstd_decompress(as_bytes(request.body), rules->body_bytes_max(), unpacked);
-  } else if (!encoding.empty() && encoding != "identity") {
-    return refuse(415, fmt::format("unsupported compression: {}. Only \"gzip\", \"zstd\" or no "
-                                   "compression supported",
-                                   encoding));
-  }
-  if (!status.ok()) {
-    return refuse(status.code() == Code::kLimit ? 413 : 400, status.message());
-  }
-  const std::string& body = unpacked.empty() ? request.body : unpacked;
-  if (body.size() > rules->body_bytes_max()) {
-    return refuse(413, fmt::format("request body of {} bytes is larger than {} bytes", body.size(),
-                                   rules->body_bytes_max()));
-  }
-  Result<OtlpRequest> decoded = is_json ? decode_otlp_json(body, rules->points_max())
-                                        : decode_otlp_protobuf(body, rules->points_max());
+  if (body.status != 0) return refuse(body.status, body.error);
+  const OtlpEncoding encoding = *body.encoding;
+  Result<OtlpRequest> decoded = encoding == OtlpEncoding::kJson
+                                    ? decode_otlp_json(body.body, rules->points_max())
+                                    : decode_otlp_protobuf(body.body, rules->points_max());
   if (!decoded.ok()) return refuse(400, decoded.status().message());
 
   const std::unique_ptr<tsdb::Appender> appender = door.appender();
   OtlpOutcome outcome;
-  status = append_otlp(*decoded, *rules, lookback, *appender, outcome);
+  Status status = append_otlp(*decoded, *rules, lookback, *appender, outcome);
   tsdb::LogPosition position;
   if (status.ok()) {
     Result<tsdb::LogPosition> committed = appender->commit();
@@ -140,7 +70,7 @@ void OtlpMetricsReceiver::Impl::handle(const HttpRequest& request, HttpResponder
   if (!status.ok()) {
     requests_failed.add();
     log.warn("OTLP request failed", {{"peer", request.peer}, {"err", status.message()}});
-    return respond(storage_answer(status));
+    return respond(storage_answer(encoding, status));
   }
   points.add(decoded->point_count - std::min(outcome.rejected, decoded->point_count));
   points_rejected.add(outcome.rejected);
@@ -149,10 +79,12 @@ void OtlpMetricsReceiver::Impl::handle(const HttpRequest& request, HttpResponder
              {{"peer", request.peer}, {"err", outcome.first_rejection}});
   }
   // Captures no receiver: the answer may come after it is gone.
-  door.when_synced(position, [respond = std::move(respond),
-                              response = success(outcome, is_json)](const Status& synced) mutable {
-    respond(synced.ok() ? std::move(response) : storage_answer(synced));
-  });
+  door.when_synced(
+      position, [encoding, respond = std::move(respond),
+                 response = otlp_success(encoding, "rejectedDataPoints", outcome.rejected,
+                                         outcome.first_rejection)](const Status& synced) mutable {
+        respond(synced.ok() ? std::move(response) : storage_answer(encoding, synced));
+      });
 }
 
 OtlpMetricsReceiver::OtlpMetricsReceiver(
@@ -166,7 +98,7 @@ OtlpMetricsReceiver::OtlpMetricsReceiver(
 OtlpMetricsReceiver::~OtlpMetricsReceiver() = default;
 
 void OtlpMetricsReceiver::handle(HttpRequest request, HttpResponder respond) {
-  impl_->handle(request, std::move(respond));
+  impl_->handle(std::move(request), std::move(respond));
 }
 
 void OtlpMetricsReceiver::collect(MetricWriter& out) const {

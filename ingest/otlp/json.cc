@@ -1,11 +1,10 @@
-#include <charconv>
-
 #include <fmt/format.h>
 
 #include "base/ascii.h"
 #include "base/json_reader.h"
 #include "base/json_writer.h"
 #include "base/number_text.h"
+#include "base/proto_json.h"
 #include "ingest/otlp/model.h"
 
 namespace tarsier::ingest {
@@ -16,62 +15,11 @@ constexpr std::uint64_t kNanosPerMs = 1'000'000;
 
 Status wrong(std::string_view what) { return invalid(fmt::format("JSON: {}", what)); }
 
-/// A number, or a text that is one: 64-bit integers are written as text.
-template <typename T>
-Status read_integer(const JsonValue* value, std::string_view name, T& out) {
-  if (!value || value->is_null()) return {};
-  if (value->kind() == JsonKind::kString) {
-    const std::string text = TRY(value->as_string());
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-    if (error == std::errc() && end == text.data() + text.size()) return {};
-    return wrong(fmt::format("{} is not an integer", name));
-  }
-  if constexpr (std::is_signed_v<T>) {
-    out = static_cast<T>(TRY(value->as_int64()));
-  } else {
-    out = static_cast<T>(TRY(value->as_uint64()));
-  }
-  return {};
-}
-
-/// Also the texts proto3's JSON has for what JSON cannot say.
-Status read_real(const JsonValue* value, std::string_view name, double& out) {
-  if (!value || value->is_null()) return {};
-  if (value->kind() != JsonKind::kString) {
-    out = TRY(value->as_double());
-    return {};
-  }
-  const std::string text = TRY(value->as_string());
-  if (text == "NaN") {
-    out = std::numeric_limits<double>::quiet_NaN();
-  } else if (text == "Infinity" || text == "-Infinity") {
-    out = text[0] == '-' ? -std::numeric_limits<double>::infinity()
-                         : std::numeric_limits<double>::infinity();
-  } else {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-    if (error != std::errc() || end != text.data() + text.size()) {
-      return wrong(fmt::format("{} is not a number", name));
-    }
-  }
-  return {};
-}
-
-Status read_text(const JsonValue* value, std::string& out) {
-  if (value && !value->is_null()) out = TRY(value->as_string());
-  return {};
-}
-
 Status read_time(const JsonValue& point, Timestamp& out) {
   std::uint64_t nanos = 0;
-  TRY(read_integer(point.find("timeUnixNano"), "timeUnixNano", nanos));
+  TRY(read_json_integer(point.find("timeUnixNano"), "timeUnixNano", nanos));
   out = Timestamp{static_cast<std::int64_t>(nanos / kNanosPerMs)};
   return {};
-}
-
-const std::vector<JsonValue>& items_of(const JsonValue& object, std::string_view key) {
-  static const std::vector<JsonValue> kNone;
-  const JsonValue* const list = object.find(key);
-  return list && list->kind() == JsonKind::kArray ? list->items() : kNone;
 }
 
 /// An AnyValue as text: a string as it is, inside others as JSON.
@@ -87,16 +35,16 @@ Status append_value(const JsonValue& value, bool is_inside, std::string& out) {
     out += TRY(flag->as_bool()) ? "true" : "false";
   } else if (const JsonValue* integer = value.find("intValue")) {
     std::int64_t number = 0;
-    TRY(read_integer(integer, "intValue", number));
+    TRY(read_json_integer(integer, "intValue", number));
     out += std::to_string(number);
   } else if (const JsonValue* real = value.find("doubleValue")) {
     double number = 0;
-    TRY(read_real(real, "doubleValue", number));
+    TRY(read_json_real(real, "doubleValue", number));
     out += short_number(number);
   } else if (const JsonValue* array = value.find("arrayValue")) {
     out += '[';
     bool is_first = true;
-    for (const JsonValue& item : items_of(*array, "values")) {
+    for (const JsonValue& item : json_items(*array, "values")) {
       if (!is_first) out += ',';
       is_first = false;
       TRY(append_value(item, true, out));
@@ -105,11 +53,11 @@ Status append_value(const JsonValue& value, bool is_inside, std::string& out) {
   } else if (const JsonValue* map = value.find("kvlistValue")) {
     out += '{';
     bool is_first = true;
-    for (const JsonValue& item : items_of(*map, "values")) {
+    for (const JsonValue& item : json_items(*map, "values")) {
       if (!is_first) out += ',';
       is_first = false;
       std::string key;
-      TRY(read_text(item.find("key"), key));
+      TRY(read_json_text(item.find("key"), "key", key));
       append_json_string(out, key);
       out += ':';
       if (const JsonValue* inner = item.find("value")) TRY(append_value(*inner, true, out));
@@ -122,9 +70,9 @@ Status append_value(const JsonValue& value, bool is_inside, std::string& out) {
 }
 
 Status read_attributes(const JsonValue& object, std::string_view key, OtlpAttributes& out) {
-  for (const JsonValue& item : items_of(object, key)) {
+  for (const JsonValue& item : json_items(object, key)) {
     auto& [name, text] = out.emplace_back();
-    TRY(read_text(item.find("key"), name));
+    TRY(read_json_text(item.find("key"), "key", name));
     if (const JsonValue* value = item.find("value")) TRY(append_value(*value, false, text));
   }
   return {};
@@ -132,9 +80,9 @@ Status read_attributes(const JsonValue& object, std::string_view key, OtlpAttrib
 
 Status read_buckets(const JsonValue* value, OtlpBuckets& out) {
   if (!value) return {};
-  TRY(read_integer(value->find("offset"), "offset", out.offset));
-  for (const JsonValue& item : items_of(*value, "bucketCounts")) {
-    TRY(read_integer(&item, "bucketCounts", out.counts.emplace_back()));
+  TRY(read_json_integer(value->find("offset"), "offset", out.offset));
+  for (const JsonValue& item : json_items(*value, "bucketCounts")) {
+    TRY(read_json_integer(&item, "bucketCounts", out.counts.emplace_back()));
   }
   return {};
 }
@@ -142,20 +90,20 @@ Status read_buckets(const JsonValue* value, OtlpBuckets& out) {
 Status read_number(const JsonValue& object, double& out) {
   if (const JsonValue* integer = object.find("asInt")) {
     std::int64_t number = 0;
-    TRY(read_integer(integer, "asInt", number));
+    TRY(read_json_integer(integer, "asInt", number));
     out = static_cast<double>(number);
     return {};
   }
-  return read_real(object.find("asDouble"), "asDouble", out);
+  return read_json_real(object.find("asDouble"), "asDouble", out);
 }
 
 Status read_exemplars(const JsonValue& point, OtlpPoint& out) {
-  for (const JsonValue& item : items_of(point, "exemplars")) {
+  for (const JsonValue& item : json_items(point, "exemplars")) {
     OtlpExemplar& exemplar = out.exemplars.emplace_back();
     TRY(read_time(item, exemplar.t));
     TRY(read_number(item, exemplar.value));
-    TRY(read_text(item.find("traceId"), exemplar.trace_id));
-    TRY(read_text(item.find("spanId"), exemplar.span_id));
+    TRY(read_json_text(item.find("traceId"), "traceId", exemplar.trace_id));
+    TRY(read_json_text(item.find("spanId"), "spanId", exemplar.span_id));
     exemplar.trace_id = ascii_lower(exemplar.trace_id);
     exemplar.span_id = ascii_lower(exemplar.span_id);
     TRY(read_attributes(item, "filteredAttributes", exemplar.attributes));
@@ -167,36 +115,36 @@ Status read_point(const JsonValue& value, OtlpPoint& out) {
   TRY(read_attributes(value, "attributes", out.attributes));
   TRY(read_time(value, out.t));
   std::uint64_t flags = 0;
-  TRY(read_integer(value.find("flags"), "flags", flags));
+  TRY(read_json_integer(value.find("flags"), "flags", flags));
   out.has_no_value = (flags & 1) != 0;
   TRY(read_number(value, out.value));
-  TRY(read_integer(value.find("count"), "count", out.count));
+  TRY(read_json_integer(value.find("count"), "count", out.count));
   if (const JsonValue* sum = value.find("sum"); sum && !sum->is_null()) {
-    TRY(read_real(sum, "sum", out.sum.emplace()));
+    TRY(read_json_real(sum, "sum", out.sum.emplace()));
   }
-  for (const JsonValue& item : items_of(value, "explicitBounds")) {
-    TRY(read_real(&item, "explicitBounds", out.bounds.emplace_back()));
+  for (const JsonValue& item : json_items(value, "explicitBounds")) {
+    TRY(read_json_real(&item, "explicitBounds", out.bounds.emplace_back()));
   }
-  for (const JsonValue& item : items_of(value, "bucketCounts")) {
-    TRY(read_integer(&item, "bucketCounts", out.bucket_counts.emplace_back()));
+  for (const JsonValue& item : json_items(value, "bucketCounts")) {
+    TRY(read_json_integer(&item, "bucketCounts", out.bucket_counts.emplace_back()));
   }
-  TRY(read_integer(value.find("scale"), "scale", out.scale));
-  TRY(read_integer(value.find("zeroCount"), "zeroCount", out.zero_count));
+  TRY(read_json_integer(value.find("scale"), "scale", out.scale));
+  TRY(read_json_integer(value.find("zeroCount"), "zeroCount", out.zero_count));
   TRY(read_buckets(value.find("positive"), out.positive));
   TRY(read_buckets(value.find("negative"), out.negative));
-  for (const JsonValue& item : items_of(value, "quantileValues")) {
+  for (const JsonValue& item : json_items(value, "quantileValues")) {
     auto& [quantile, at] = out.quantiles.emplace_back(0, 0);
-    TRY(read_real(item.find("quantile"), "quantile", quantile));
-    TRY(read_real(item.find("value"), "value", at));
+    TRY(read_json_real(item.find("quantile"), "quantile", quantile));
+    TRY(read_json_real(item.find("value"), "value", at));
   }
   return read_exemplars(value, out);
 }
 
 Status read_metric(const JsonValue& value, std::size_t points_max, OtlpRequest& request,
                    OtlpMetric& out) {
-  TRY(read_text(value.find("name"), out.name));
-  TRY(read_text(value.find("description"), out.description));
-  TRY(read_text(value.find("unit"), out.unit));
+  TRY(read_json_text(value.find("name"), "name", out.name));
+  TRY(read_json_text(value.find("description"), "description", out.description));
+  TRY(read_json_text(value.find("unit"), "unit", out.unit));
   static constexpr std::pair<std::string_view, OtlpKind> kKinds[] = {
       {"gauge", OtlpKind::kGauge},
       {"sum", OtlpKind::kSum},
@@ -208,10 +156,11 @@ Status read_metric(const JsonValue& value, std::size_t points_max, OtlpRequest& 
     if (!data) continue;
     out.kind = kind;
     std::uint64_t temporality = 0;
-    TRY(read_integer(data->find("aggregationTemporality"), "aggregationTemporality", temporality));
+    TRY(read_json_integer(data->find("aggregationTemporality"), "aggregationTemporality",
+                          temporality));
     if (temporality <= 2) out.temporality = static_cast<OtlpTemporality>(temporality);
     if (const JsonValue* flag = data->find("isMonotonic")) out.is_monotonic = TRY(flag->as_bool());
-    for (const JsonValue& point : items_of(*data, "dataPoints")) {
+    for (const JsonValue& point : json_items(*data, "dataPoints")) {
       if (++request.point_count > points_max) {
         return limit_exceeded(fmt::format("more than {} data points in one request", points_max));
       }
@@ -227,20 +176,20 @@ Result<OtlpRequest> decode_otlp_json(std::string_view body, std::size_t points_m
   const JsonValue root = TRY(parse_json(body, kLimits));
   if (root.kind() != JsonKind::kObject) return wrong("expected an object");
   OtlpRequest out;
-  for (const JsonValue& item : items_of(root, "resourceMetrics")) {
+  for (const JsonValue& item : json_items(root, "resourceMetrics")) {
     OtlpResource& resource = out.resources.emplace_back();
     if (const JsonValue* described = item.find("resource")) {
       TRY(read_attributes(*described, "attributes", resource.attributes));
     }
-    for (const JsonValue& scope_item : items_of(item, "scopeMetrics")) {
+    for (const JsonValue& scope_item : json_items(item, "scopeMetrics")) {
       OtlpScope& scope = resource.scopes.emplace_back();
       if (const JsonValue* described = scope_item.find("scope")) {
-        TRY(read_text(described->find("name"), scope.name));
-        TRY(read_text(described->find("version"), scope.version));
+        TRY(read_json_text(described->find("name"), "name", scope.name));
+        TRY(read_json_text(described->find("version"), "version", scope.version));
         TRY(read_attributes(*described, "attributes", scope.attributes));
       }
-      TRY(read_text(scope_item.find("schemaUrl"), scope.schema_url));
-      for (const JsonValue& metric : items_of(scope_item, "metrics")) {
+      TRY(read_json_text(scope_item.find("schemaUrl"), "schemaUrl", scope.schema_url));
+      for (const JsonValue& metric : json_items(scope_item, "metrics")) {
         TRY(read_metric(metric, points_max, out, scope.metrics.emplace_back()));
       }
     }

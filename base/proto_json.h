@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json_reader.h"
+#include "base/result.h"
+
+namespace tarsier {
+
+// Fields of proto3 messages in their JSON form (protobuf.dev/programming-guides/json), as OTLP's
+// senders write them. A null, and a field that is not there (a null pointer), leave `out` as it is.
+// kInvalid names the field.
+
+/// A number, or a text that is one: 64-bit integers are written as text.
+Status read_json_integer(const JsonValue* value, std::string_view name, std::int32_t& out);
+Status read_json_integer(const JsonValue* value, std::string_view name, std::int64_t& out);
+Status read_json_integer(const JsonValue* value, std::string_view name, std::uint32_t& out);
+Status read_json_integer(const JsonValue* value, std::string_view name, std::uint64_t& out);
+/// Also "NaN", "Infinity", "-Infinity" and numbers as text.
+Status read_json_real(const JsonValue* value, std::string_view name, double& out);
+Status read_json_text(const JsonValue* value, std::string_view name, std::string& out);
+/// The elements of a list; none when it is something else.
+const std::vector<JsonValue>& json_items(const JsonValue& object, std::string_view key);
+/// The member of an object; null where it is null.
+const JsonValue* json_member(const JsonValue& object, std::string_view key);
+
+}  // namespace tarsier
