@@ -41,7 +41,8 @@ std::string rule_owner(std::string_view group_key, std::string_view rule_identit
 JournalReading read_journal(Bytes file) {
   JournalReading out;
   if (file.empty()) return out;
-  if (!as_text(file).starts_with(kJournalMagic)) {
+  const std::string_view text = as_text(file);
+  if (!text.starts_with(kJournalMagic) && !text.starts_with(kFormerJournalMagic)) {
     out.damage = corruption("not a journal of alerts");
     return out;
   }
@@ -126,33 +127,50 @@ JournalPosition AlertJournal::append(std::string_view payload) {
   return image_.position;
 }
 
-JournalPosition AlertJournal::put(std::string_view owner, const AlertRecord& record) {
+void AlertJournal::note(std::string_view owner, std::optional<AlertEvent> event) {
+  if (!event) return;
+  event->owner = owner;
+  append(encode_event(*event));
+  image_.history.add(std::move(*event));
+}
+
+JournalPosition AlertJournal::put(std::string_view owner, const AlertRecord& record, Timestamp at) {
   const std::string payload = encode_put(owner, record);
   MutexLock lock(mutex_);
   auto found = image_.alerts.find(owner);
   if (found == image_.alerts.end()) {
     found = image_.alerts.emplace(owner, std::map<tsdb::Labels, AlertRecord>()).first;
   }
+  const auto known = found->second.find(record.labels);
+  note(owner, event_between(known == found->second.end() ? nullptr : &known->second, &record, at));
   found->second.insert_or_assign(record.labels, record);
   return append(payload);
 }
 
-JournalPosition AlertJournal::erase(std::string_view owner, const tsdb::Labels& labels) {
+JournalPosition AlertJournal::erase(std::string_view owner, const tsdb::Labels& labels,
+                                    Timestamp at) {
   const std::string payload = encode_erase(owner, labels);
   MutexLock lock(mutex_);
   const auto found = image_.alerts.find(owner);
   if (found != image_.alerts.end()) {
-    found->second.erase(labels);
+    const auto known = found->second.find(labels);
+    if (known != found->second.end()) {
+      note(owner, event_between(&known->second, nullptr, at));
+      found->second.erase(known);
+    }
     if (found->second.empty()) image_.alerts.erase(found);
   }
   return append(payload);
 }
 
-JournalPosition AlertJournal::drop(std::string_view owner) {
+JournalPosition AlertJournal::drop(std::string_view owner, Timestamp at) {
   const std::string payload = encode_drop(owner);
   MutexLock lock(mutex_);
   const auto found = image_.alerts.find(owner);
   if (found == image_.alerts.end()) return image_.position;
+  for (const auto& [labels, record] : found->second) {
+    note(owner, event_between(&record, nullptr, at));
+  }
   image_.alerts.erase(found);
   return append(payload);
 }
@@ -247,6 +265,9 @@ Status AlertJournal::flush(bool is_synced) NO_THREAD_SAFETY_ANALYSIS {
 Status AlertJournal::rewrite() {
   std::string text(kJournalMagic);
   put_be64(text, image_.position.value);
+  for (const AlertEvent& event : image_.history.events()) {
+    append_framed(text, image_.position, encode_event(event));
+  }
   for (const auto& [group, at] : image_.evaluated) {
     append_framed(text, image_.position, encode_evaluated(group, at));
   }
@@ -298,6 +319,11 @@ std::optional<Timestamp> AlertJournal::last_evaluation(std::string_view group) c
   const auto found = image_.evaluated.find(group);
   if (found == image_.evaluated.end()) return std::nullopt;
   return found->second;
+}
+
+std::vector<AlertEvent> AlertJournal::history(const AlertEventFilter& filter) const {
+  MutexLock lock(mutex_);
+  return image_.history.find(filter);
 }
 
 void AlertJournal::collect(MetricWriter& out) const {

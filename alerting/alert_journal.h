@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "alerting/alert_history.h"
 #include "alerting/alert_sink.h"
 #include "alerting/alert_table.h"
 #include "base/bytes.h"
@@ -25,6 +26,7 @@ struct JournalImage {
   /// An owner is whatever has alerts: `rule_owner(...)`, or the id of an objective.
   std::map<std::string, std::map<tsdb::Labels, AlertRecord>, std::less<>> alerts;
   std::map<std::string, Timestamp, std::less<>> evaluated;
+  AlertHistory history;
   JournalPosition position;  ///< Of the last record.
 };
 
@@ -51,10 +53,12 @@ class AlertJournal final {
                                                     Logger& log);
   ~AlertJournal();
 
-  JournalPosition put(std::string_view owner, const AlertRecord& record);
-  JournalPosition erase(std::string_view owner, const tsdb::Labels& labels);
+  // What changes an alert says at which evaluation, for the history.
+
+  JournalPosition put(std::string_view owner, const AlertRecord& record, Timestamp at);
+  JournalPosition erase(std::string_view owner, const tsdb::Labels& labels, Timestamp at);
   /// Everything the owner had.
-  JournalPosition drop(std::string_view owner);
+  JournalPosition drop(std::string_view owner, Timestamp at);
   /// Receivers were told of the alert at that time.
   JournalPosition sent(std::string_view owner, const tsdb::Labels& labels, Timestamp at);
   JournalPosition evaluated(std::string_view group, Timestamp at);
@@ -70,11 +74,14 @@ class AlertJournal final {
   std::vector<AlertRecord> alerts_of(std::string_view owner) const;
   std::vector<std::string> owners() const;
   std::optional<Timestamp> last_evaluation(std::string_view group) const;
+  /// What happened to alerts, also before a restart; newest first.
+  std::vector<AlertEvent> history(const AlertEventFilter& filter) const;
   void collect(MetricWriter& out) const;
 
  private:
   AlertJournal(FileSystem& files, std::string directory, Logger& log);
   JournalPosition append(std::string_view payload) REQUIRES_LOCK(mutex_);
+  void note(std::string_view owner, std::optional<AlertEvent> event) REQUIRES_LOCK(mutex_);
   Status flush(bool is_synced) REQUIRES_LOCK(mutex_);
   /// After a failure: begins a new file.
   Status recover() REQUIRES_LOCK(mutex_);

@@ -1,5 +1,6 @@
 #include "alerting/alertmanager_queue_file.h"
 
+#include "alerting/alert_bytes.h"
 #include "base/crc32c.h"
 
 namespace tarsier::alerting {
@@ -7,34 +8,14 @@ namespace {
 
 constexpr std::string_view kMagic = "TRSALQ01";
 
-void put_pairs(std::string& out, const Annotations& pairs) {
-  put_uvarint(out, pairs.size());
-  for (const auto& [name, value] : pairs) {
-    put_string(out, name);
-    put_string(out, value);
-  }
-}
-
-Annotations read_pairs(ByteReader& in) {
-  Annotations out;
-  const std::uint64_t count = in.uvarint();
-  for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
-    std::string name(in.string());
-    out.emplace_back(std::move(name), in.string());
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string encode_queue(const std::vector<Alert>& alerts) {
   std::string body;
   put_uvarint(body, alerts.size());
   for (const Alert& alert : alerts) {
-    Annotations labels;
-    for (const tsdb::LabelView& label : alert.labels) labels.emplace_back(label.name, label.value);
-    put_pairs(body, labels);
-    put_pairs(body, alert.annotations);
+    put_labels(body, alert.labels);
+    put_annotations(body, alert.annotations);
     put_u8(body, static_cast<std::uint8_t>(alert.state));
     put_varint(body, alert.starts_at.ms);
     put_varint(body, alert.ends_at.ms);
@@ -58,10 +39,8 @@ Result<std::vector<Alert>> decode_queue(Bytes file) {
   const std::uint64_t count = in.uvarint();
   for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
     Alert alert;
-    tsdb::LabelsBuilder labels;
-    for (const auto& [name, value] : read_pairs(in)) labels.set(name, value);
-    alert.labels = labels.build();
-    alert.annotations = read_pairs(in);
+    alert.labels = TRY(read_labels(in));
+    alert.annotations = read_annotations(in);
     const std::uint8_t state = in.u8();
     if (state > 2) return corruption("the state of an alert");
     alert.state = static_cast<AlertState>(state);

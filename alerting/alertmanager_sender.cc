@@ -175,17 +175,7 @@ Status AlertmanagerSender::deliver(const AlertBatch& batch) {
     for (const auto& [url, queue] : queues_) queues.push_back(queue);
   }
   if (queues.empty()) return {};
-  std::vector<Alert> common;
-  tsdb::LabelsBuilder builder;
-  for (const Alert& alert : batch.alerts) {
-    builder.reset(alert.labels);
-    for (const tsdb::LabelView& label : settings->external_labels) {
-      if (builder.get(label.name).empty()) builder.set(label.name, label.value);
-    }
-    if (settings->relabel && !settings->relabel(builder)) continue;
-    Alert& out = common.emplace_back(alert);
-    out.labels = builder.build();
-  }
+  const std::vector<Alert> common = labelled(batch.alerts, settings->labelling);
   for (const QueuePtr& queue : queues) {
     AlertRelabel relabel;
     {
@@ -193,14 +183,7 @@ Status AlertmanagerSender::deliver(const AlertBatch& batch) {
       relabel = queue->target.relabel;
     }
     std::vector<Alert> own = common;
-    if (relabel) {
-      std::erase_if(own, [&](Alert& alert) {
-        builder.reset(alert.labels);
-        if (!relabel(builder)) return true;
-        alert.labels = builder.build();
-        return false;
-      });
-    }
+    relabel_alerts(own, relabel);
     std::uint64_t dropped = 0;
     {
       MutexLock lock(mutex_);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "alerting/alert_labelling.h"
 #include "alerting/alert_sink.h"
 #include "base/file.h"
 #include "base/http.h"
@@ -19,9 +20,6 @@
 
 namespace tarsier::alerting {
 
-/// Rewrites the labels of an alert; false drops it. Empty: leaves it.
-using AlertRelabel = std::function<bool(tsdb::LabelsBuilder&)>;
-
 /// One Alertmanager, after discovery and relabelling.
 struct AlertmanagerTarget {
   std::string url;  ///< `http://host:9093/api/v2/alerts`
@@ -32,8 +30,7 @@ struct AlertmanagerTarget {
 
 /// What configuration says; may change with every reload.
 struct AlertmanagerSettings {
-  tsdb::Labels external_labels;  ///< Added where an alert lacks them.
-  AlertRelabel relabel;
+  AlertLabelling labelling;  ///< For all of them.
   std::vector<AlertmanagerTarget> targets;  ///< Of equal URLs the first counts.
   std::vector<std::string> dropped_urls;    ///< For the API.
 };

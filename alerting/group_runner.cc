@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "query/monitor.h"
+
 namespace tarsier::alerting {
 namespace {
 
@@ -249,9 +251,13 @@ Result<query::QueryResult> GroupRunner::ask(const std::string& query, Timestamp 
     running_.push_back(token);
   }
   if (doors_.limit_time) doors_.limit_time(token);
+  const auto origin = std::make_shared<query::QueryOrigin>();
+  origin->rule_file = group_.definition.file;
+  origin->rule_group = group_.definition.name;
+  origin->cancel = token;
   const auto run = [&]() -> Result<query::QueryResult> {
     const query::PreparedQuery prepared =
-        TRY(doors_.engine.prepare({.text = query, .start = at, .end = at}));
+        TRY(doors_.engine.prepare({.text = query, .start = at, .end = at, .origin = origin}));
     return doors_.engine.run(*scans_, prepared, token.get());
   };
   Result<query::QueryResult> answer = run();
@@ -354,16 +360,16 @@ Status GroupRunner::run_alerting(State& state, const query::QueryResult& answer,
       if (state.is_restored) samples = synthetic_samples(state.alerts);
     }
   }
-  journal(state, changes);
+  journal(state, changes, ts);
   TRY(Status(changes.status));
   return state.is_restored ? write(state, samples, ts - query_offset_) : Status();
 }
 
-void GroupRunner::journal(const State& state, const AlertChanges& changes) {
+void GroupRunner::journal(const State& state, const AlertChanges& changes, Timestamp ts) {
   if (!doors_.journal || (changes.written.empty() && changes.erased.empty())) return;
   has_transitions_ = true;
-  for (const AlertRecord& alert : changes.written) doors_.journal->put(state.owner, alert);
-  for (const tsdb::Labels& labels : changes.erased) doors_.journal->erase(state.owner, labels);
+  for (const AlertRecord& alert : changes.written) doors_.journal->put(state.owner, alert, ts);
+  for (const tsdb::Labels& labels : changes.erased) doors_.journal->erase(state.owner, labels, ts);
 }
 
 void GroupRunner::tell(Timestamp ts) {
@@ -413,7 +419,7 @@ void GroupRunner::skip_outage(Timestamp ts) {
       MutexLock lock(mutex_);
       changes = state.alerts.skip_outage(gap - interval_, options_.restore.outage_tolerance);
     }
-    journal(state, changes);
+    journal(state, changes, ts);
   }
 }
 
@@ -436,7 +442,7 @@ void GroupRunner::restore_series(Timestamp ts, Timestamp now) {
       MutexLock lock(mutex_);
       state.alerts = std::move(restored);
     }
-    journal(state, changes);
+    journal(state, changes, ts);
   }
   MutexLock lock(mutex_);
   counts_.restore_seconds = static_cast<double>(doors_.monotonic_ns() - begin_ns) / 1e9;

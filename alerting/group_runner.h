@@ -96,7 +96,7 @@ class GroupRunner final {
   Result<query::QueryResult> ask(const std::string& query, Timestamp at);
   TemplateContext template_context(Timestamp ts, const RuleSettings& settings);
   bool has_journalled_alerts() const;
-  void journal(const State& state, const AlertChanges& changes);
+  void journal(const State& state, const AlertChanges& changes, Timestamp ts);
   void tell(Timestamp ts);
   void skip_outage(Timestamp ts);
   void restore_series(Timestamp ts, Timestamp now);

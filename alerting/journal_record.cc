@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "alerting/alert_bytes.h"
 #include "base/crc32c.h"
 #include "base/utf8.h"
 
@@ -16,51 +17,13 @@ enum class RecordKind : std::uint8_t {
   kSent = 4,
   kEvaluated = 5,
   kForget = 6,
+  kEvent = 7,
 };
 
 std::string begin(RecordKind kind, std::string_view subject) {
   std::string out;
   put_u8(out, static_cast<std::uint8_t>(kind));
   put_string(out, subject);
-  return out;
-}
-
-void put_labels(std::string& out, const tsdb::Labels& labels) {
-  put_uvarint(out, labels.count());
-  for (const tsdb::LabelView& label : labels) {
-    put_string(out, label.name);
-    put_string(out, label.value);
-  }
-}
-
-Result<tsdb::Labels> read_labels(ByteReader& in) {
-  const std::uint64_t count = in.uvarint();
-  std::vector<tsdb::LabelView> views;
-  for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
-    const std::string_view name = in.string();
-    const std::string_view value = in.string();
-    views.push_back({name, value});
-    const bool is_sorted = i == 0 || views[i - 1].name < name;
-    if (!in.ok() || !is_sorted || value.empty()) return corruption("labels of an alert");
-  }
-  return tsdb::Labels::from_sorted(views);
-}
-
-void put_annotations(std::string& out, const Annotations& annotations) {
-  put_uvarint(out, annotations.size());
-  for (const auto& [name, value] : annotations) {
-    put_string(out, name);
-    put_string(out, value);
-  }
-}
-
-Annotations read_annotations(ByteReader& in) {
-  Annotations out;
-  const std::uint64_t count = in.uvarint();
-  for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
-    std::string name(in.string());
-    out.emplace_back(std::move(name), in.string());
-  }
   return out;
 }
 
@@ -78,6 +41,20 @@ Result<AlertRecord> read_record(ByteReader& in) {
     t->ms = in.varint();
   }
   return record;
+}
+
+Result<AlertEvent> read_event(ByteReader& in, std::string owner) {
+  AlertEvent event;
+  event.owner = std::move(owner);
+  event.at.ms = in.varint();
+  const std::uint8_t kind = in.u8();
+  const std::uint8_t reason = in.u8();
+  if (kind < 1 || kind > 4 || reason > 2) return corruption("an event of an alert");
+  event.kind = static_cast<AlertEventKind>(kind);
+  event.reason = static_cast<ResolveReason>(reason);
+  event.value = in.f64();
+  event.labels = TRY(read_labels(in));
+  return event;
 }
 
 void erase_from(JournalImage& image, std::string_view owner, const tsdb::Labels& labels) {
@@ -126,6 +103,16 @@ std::string encode_evaluated(std::string_view group, Timestamp at) {
 
 std::string encode_forget(std::string_view group) { return begin(RecordKind::kForget, group); }
 
+std::string encode_event(const AlertEvent& event) {
+  std::string out = begin(RecordKind::kEvent, event.owner);
+  put_varint(out, event.at.ms);
+  put_u8(out, static_cast<std::uint8_t>(event.kind));
+  put_u8(out, static_cast<std::uint8_t>(event.reason));
+  put_f64(out, event.value);
+  put_labels(out, event.labels);
+  return out;
+}
+
 void append_framed(std::string& out, JournalPosition position, std::string_view payload) {
   std::string body;
   put_uvarint(body, position.value);
@@ -172,6 +159,12 @@ Status apply_payload(JournalImage& image, Bytes payload) {
       return {};
     }
     case RecordKind::kForget: image.evaluated.erase(subject); return {};
+    case RecordKind::kEvent: {
+      AlertEvent event = TRY(read_event(in, subject));
+      if (!in.ok() || !in.empty()) return corruption("the record of an event");
+      image.history.add(std::move(event));
+      return {};
+    }
   }
   return corruption("a record of an unknown kind");
 }

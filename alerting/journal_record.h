@@ -11,7 +11,9 @@ namespace tarsier::alerting {
 
 // The bytes of the journal: FORMAT.md.
 
-inline constexpr std::string_view kJournalMagic = "TRSALRT1";
+inline constexpr std::string_view kJournalMagic = "TRSALRT2";
+/// Without events; read, never written.
+inline constexpr std::string_view kFormerJournalMagic = "TRSALRT1";
 /// No record is longer: labels and annotations of one alert.
 inline constexpr std::uint32_t kJournalRecordBytesMax = std::uint32_t{16} << 20;
 
@@ -21,6 +23,7 @@ std::string encode_drop(std::string_view owner);
 std::string encode_sent(std::string_view owner, const tsdb::Labels& labels, Timestamp at);
 std::string encode_evaluated(std::string_view group, Timestamp at);
 std::string encode_forget(std::string_view group);
+std::string encode_event(const AlertEvent& event);
 
 /// `position`, length and checksum around a payload.
 void append_framed(std::string& out, JournalPosition position, std::string_view payload);

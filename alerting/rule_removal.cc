@@ -21,7 +21,7 @@ void retire_rules(std::vector<RemovedRule>& rules, const std::string& source, Ti
     static_cast<void>(rule.output->write(*doors.make_appender(), {}, at));
     const AlertChanges changes = rule.alerts.end_all(ts, ResolveReason::kRuleRemoved);
     if (doors.journal) {
-      for (const AlertRecord& alert : changes.written) doors.journal->put(rule.owner, alert);
+      for (const AlertRecord& alert : changes.written) doors.journal->put(rule.owner, alert, ts);
     }
     for (Alert& alert : rule.alerts.due_notifications(ts, kForEver, kUnused, rule.generator_url)) {
       if (!is_active(alert.labels)) batch.alerts.push_back(std::move(alert));
@@ -39,7 +39,7 @@ void retire_rules(std::vector<RemovedRule>& rules, const std::string& source, Ti
     }
   }
   for (const RemovedRule& rule : rules) {
-    if (doors.journal) doors.journal->drop(rule.owner);
+    if (doors.journal) doors.journal->drop(rule.owner, ts);
   }
   rules.clear();
 }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "alerting/alert_history_api.h"
 #include "alerting/rule_api.h"
 #include "server/clock.h"
 #include "server/config_discovery.h"
@@ -143,7 +144,10 @@ AlertingWiring::AlertingWiring(Doors doors) : doors_(std::move(doors)) {
                                           .log = doors_.log,
                                           .wake = [this] { scheduler_.wake(); }});
   std::vector<alerting::AlertSink*> sinks{sender_.get()};
-  if (doors_.notifier != nullptr) sinks.push_back(doors_.notifier);
+  if (doors_.notifier != nullptr) {
+    notifier_ = std::make_unique<alerting::LabellingSink>(*doors_.notifier);
+    sinks.push_back(notifier_.get());
+  }
   sinks_ = std::make_unique<alerting::AlertFanOut>(std::move(sinks));
   pool_ = std::make_unique<ThreadPool>(ThreadPool::Options{
       .thread_count = std::max<std::size_t>(doors_.flags.number("rules.max-concurrent-evals"), 1),
@@ -227,9 +231,12 @@ Timestamp AlertingWiring::run_discovery(Timestamp t) {
 }
 
 void AlertingWiring::apply_targets() {
-  alerting::AlertmanagerSettings settings{
+  const alerting::AlertLabelling labelling{
       .external_labels = external_labels(global_),
       .relabel = relabel_by(alerting_config_.alert_relabel_rules)};
+  if (notifier_) notifier_->apply(labelling);
+  alerting::AlertmanagerSettings settings{
+      .labelling = labelling, .targets = {}, .dropped_urls = {}};
   discovered_version_ = 0;
   for (const AlertmanagerConfig& one : alerting_config_.alertmanagers) {
     std::vector<ingest::TargetGroup> groups = one.static_configs;
@@ -260,6 +267,14 @@ HttpResponse AlertingWiring::alerts() const { return alerting::alerts_response(r
 
 HttpResponse AlertingWiring::alertmanagers() const {
   return alerting::alertmanagers_response(sender_->active_urls(), sender_->dropped_urls());
+}
+
+HttpResponse AlertingWiring::history(const HttpRequest& request) const {
+  return alerting::alert_history_response(
+      request, [&](const alerting::AlertEventFilter& filter) -> std::vector<alerting::AlertEvent> {
+        if (!journal_) return {};
+        return journal_->history(filter);
+      });
 }
 
 void AlertingWiring::collect(MetricWriter& out) const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "alerting/alert_journal.h"
+#include "alerting/alert_labelling.h"
 #include "alerting/alert_sink.h"
 #include "alerting/alertmanager_sender.h"
 #include "alerting/rule_runner.h"
@@ -48,7 +49,7 @@ class AlertingWiring final {
     std::function<void(const std::shared_ptr<CancelToken>&, Timestamp)> expire_at;
     Logger& log;
     std::string external_url;  ///< Without a slash at its end.
-    /// Is told as the Alertmanagers are; may be null.
+    /// Is told as the Alertmanagers are, with the same labels; may be null.
     alerting::AlertSink* notifier = nullptr;
   };
   /// A journal that cannot be opened is reported; alerts then go on without one.
@@ -63,6 +64,7 @@ class AlertingWiring final {
   HttpResponse rules(const HttpRequest& request) const;
   HttpResponse alerts() const;
   HttpResponse alertmanagers() const;
+  HttpResponse history(const HttpRequest& request) const;
   void collect(MetricWriter& out) const;
 
  private:
@@ -73,6 +75,7 @@ class AlertingWiring final {
   const Doors doors_;
   std::unique_ptr<alerting::AlertJournal> journal_;
   std::unique_ptr<alerting::AlertmanagerSender> sender_;
+  std::unique_ptr<alerting::LabellingSink> notifier_;  ///< Null: there is none.
   std::unique_ptr<alerting::AlertFanOut> sinks_;
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<alerting::RuleRunner> runner_;

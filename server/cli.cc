@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <future>
 #include <map>
 #include <optional>
 #include <vector>
@@ -16,13 +15,14 @@
 #include "base/posix_file.h"
 #include "base/quote.h"
 #include "server/cli_alert.h"
+#include "server/cli_arguments.h"
+#include "server/cli_ask.h"
 #include "server/cli_backfill.h"
 #include "server/cli_rules.h"
 #include "server/cli_tsdb.h"
 #include "server/clock.h"
 #include "server/config.h"
 #include "server/flags.h"
-#include "server/http_client.h"
 #include "server/settings.h"
 #include "server/version.h"
 #include "tsdb/labels.h"
@@ -30,20 +30,7 @@
 namespace tarsier::server {
 namespace {
 
-constexpr int kOk = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
-// Answers come from a server the user chose, but it may be any server.
-constexpr JsonLimits kAnswerLimits{.value_count_max = 50'000'000};
-
-int complain(std::string_view text, int code) {
-  std::fprintf(stderr, "%s\n", std::string(text).c_str());
-  return code;
-}
-
-void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
-const CommandOutput kTerminal{.out = print, .err = [](std::string_view text) {
+const CommandOutput kTerminal{.out = cli_print, .err = [](std::string_view text) {
                                 std::fflush(stdout);
                                 std::fwrite(text.data(), 1, text.size(), stderr);
                               }};
@@ -106,16 +93,6 @@ Options split_options(std::span<const std::string> arguments) {
   return out;
 }
 
-Result<std::string> ask(const std::string& url) {
-  TcpHttpClient client({.user_agent = fmt::format("Tarsier/{}", version())});
-  std::promise<Result<HttpResponse>> promise;
-  client.fetch({.url = url, .headers = {{"Accept-Encoding", "gzip"}}, .timeout = minutes(3)},
-               [&](Result<HttpResponse> outcome) { promise.set_value(std::move(outcome)); });
-  Result<HttpResponse> response = promise.get_future().get();
-  if (!response.ok()) return std::move(response).status();
-  return std::move(response->body);
-}
-
 /// The parameters of a range query; nothing for an instant query without a time.
 Result<std::string> time_parameters(bool is_range,
                                     const std::map<std::string, std::string>& named) {
@@ -142,48 +119,45 @@ int run_query(std::span<const std::string> arguments) {
   const std::vector<std::string>& rest = options.rest;
   const bool is_range = !rest.empty() && rest[0] == "range";
   if (rest.size() != 3 || (!is_range && rest[0] != "instant")) {
-    return complain(
+    return cli_complain(
         "usage: tarsier query instant [--time=T] SERVER EXPR\n"
         "       tarsier query range [--start=T] [--end=T] [--step=D] SERVER EXPR\n"
         "       --format=json prints the answer as it comes",
-        kUsage);
+        kCliUsage);
   }
-  std::string server = rest[1].find("://") == std::string::npos ? "http://" + rest[1] : rest[1];
-  while (server.ends_with('/')) server.pop_back();
   const Result<std::string> times = time_parameters(is_range, options.named);
-  if (!times.ok()) return complain("error: " + times.status().message(), kUsage);
+  if (!times.ok()) return cli_complain("error: " + times.status().message(), kCliUsage);
   const std::string url =
-      fmt::format("{}/api/v1/{}?query={}{}", server, is_range ? "query_range" : "query",
-                  percent_encoded(rest[2]), *times);
-  const Result<std::string> body = ask(url);
-  if (!body.ok()) return complain("query error: " + body.status().message(), kFailed);
+      fmt::format("{}/api/v1/{}?query={}{}", server_url(rest[1]),
+                  is_range ? "query_range" : "query", percent_encoded(rest[2]), *times);
+  const Result<std::string> body = ask_api(url);
+  if (!body.ok()) return cli_complain("query error: " + body.status().message(), kCliFailed);
   const Result<std::string> text = format_query_answer(*body);
-  if (!text.ok()) return complain("query error: " + text.status().message(), kFailed);
+  if (!text.ok()) return cli_complain("query error: " + text.status().message(), kCliFailed);
   const auto format = options.named.find("format");
   const bool as_json = format != options.named.end() && format->second == "json";
-  print(as_json ? *body : *text);
-  print("\n");
-  return kOk;
+  cli_print(as_json ? *body : *text);
+  cli_print("\n");
+  return kCliOk;
 }
 
 int check_configs(std::span<const std::string> paths) {
-  if (paths.empty()) return complain("usage: tarsier check config FILE...", kUsage);
+  if (paths.empty()) return cli_complain("usage: tarsier check config FILE...", kCliUsage);
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
-  int code = kOk;
+  int code = kCliOk;
   for (const std::string& path : paths) {
-    print(fmt::format("Checking {}\n", path));
+    cli_print(fmt::format("Checking {}\n", path));
     const Result<std::string> text = read_file(*files, path, kConfigBytesMax);
     const ConfigSources sources{
         .file = path, .files = files.get(), .environment = environment_variable};
     const Result<Config> config =
         text.ok() ? parse_config(*text, sources) : Result<Config>(text.status());
     if (config.ok()) {
-      for (const std::string& warning : config->warnings) print(fmt::format("  {}\n", warning));
-      print(fmt::format(" SUCCESS: {} is valid prometheus config file syntax\n\n", path));
+      for (const std::string& warning : config->warnings) cli_print(fmt::format("  {}\n", warning));
+      cli_print(fmt::format(" SUCCESS: {} is valid prometheus config file syntax\n\n", path));
       continue;
     }
-    std::fflush(stdout);
-    code = complain(fmt::format("  FAILED: {}\n", config.status().message()), kFailed);
+    code = cli_complain(fmt::format("  FAILED: {}\n", config.status().message()), kCliFailed);
   }
   return code;
 }
@@ -207,7 +181,10 @@ std::string usage() {
       "tarsier query range SERVER EXPR          ask for a range (--start --end --step)\n"
       "tarsier check config FILE...             check configuration files\n"
       "tarsier check notifier FILE...           check files in Alertmanager's syntax\n"
-      "tarsier alert list|history|replay SERVER alerts and notifications; send dead letters again\n"
+      "tarsier alert list|history SERVER        alerts now, and what happened to them (--id "
+      "--match)\n"
+      "tarsier alert notifications|replay SERVER  what receivers are told; send dead letters "
+      "again\n"
       "tarsier check rules FILE...              check rule files (--lint --lint-fatal)\n"
       "tarsier test rules FILE...               run unit tests of rules (--run --diff --junit)\n"
       "tarsier tsdb create-blocks-from rules FILE...  record the past (--start --end --url)\n"
@@ -221,12 +198,12 @@ std::string usage() {
 int run_command(std::span<const std::string> arguments) {
   const std::string& command = arguments[0];
   if (command == "version") {
-    print(version_text());
-    return kOk;
+    cli_print(version_text());
+    return kCliOk;
   }
   if (command == "help") {
-    print(usage());
-    return kOk;
+    cli_print(usage());
+    return kCliOk;
   }
   if (command == "query") return run_query(arguments.subspan(1));
   if (command == "alert") return run_alert_command(arguments.subspan(1));
@@ -235,7 +212,7 @@ int run_command(std::span<const std::string> arguments) {
   if (is_rules && command == "test") return test_rules(arguments.subspan(2), kTerminal);
   if (command == "tsdb" && arguments.size() > 2 && arguments[1] == "create-blocks-from" &&
       arguments[2] == "rules") {
-    return create_blocks_from_rules(arguments.subspan(3), now(), ask, kTerminal);
+    return create_blocks_from_rules(arguments.subspan(3), now(), ask_api, kTerminal);
   }
   if (command == "check") {
     if (arguments.size() > 1 && arguments[1] == "notifier") {
@@ -245,10 +222,11 @@ int run_command(std::span<const std::string> arguments) {
     return check_configs(is_config ? arguments.subspan(2) : std::span<const std::string>());
   }
   if (command == "tsdb") return run_tsdb(arguments.subspan(1));
-  return complain(fmt::format("tarsier: error: unknown command {}; there are query, check, test, "
-                              "tsdb, alert, version and help, and flags for the server: try --help",
-                              quote(command)),
-                  kUsage);
+  return cli_complain(
+      fmt::format("tarsier: error: unknown command {}; there are query, check, test, "
+                  "tsdb, alert, version and help, and flags for the server: try --help",
+                  quote(command)),
+      kCliUsage);
 }
 
 Result<std::string> format_query_answer(std::string_view body) {

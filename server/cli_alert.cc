@@ -1,36 +1,21 @@
 #include "server/cli_alert.h"
 
-#include <cstdio>
-#include <future>
-#include <vector>
-
 #include <fmt/format.h>
 
+#include "alerting/alert.h"
 #include "alerting/notifier_config.h"
 #include "base/json_reader.h"
+#include "base/percent_encoding.h"
 #include "base/posix_file.h"
+#include "server/cli_arguments.h"
+#include "server/cli_ask.h"
 #include "server/config.h"
-#include "server/http_client.h"
 #include "server/notifier_config.h"
 #include "server/settings.h"
-#include "server/url.h"
-#include "server/version.h"
 #include "tsdb/labels.h"
 
 namespace tarsier::server {
 namespace {
-
-constexpr int kOk = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 3;
-constexpr JsonLimits kAnswerLimits{.value_count_max = 50'000'000};
-
-int complain(std::string_view text, int code) {
-  std::fprintf(stderr, "%s\n", std::string(text).c_str());
-  return code;
-}
-
-void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 /// The text of a member, empty if it is none.
 std::string text_of(const JsonValue& object, std::string_view name) {
@@ -48,11 +33,7 @@ std::uint64_t number_of(const JsonValue& object, std::string_view name) {
 }
 
 Result<std::string> ask(const std::string& method, const std::string& url) {
-  TcpHttpClient client({.user_agent = fmt::format("Tarsier/{}", version())});
-  std::promise<Result<HttpResponse>> promise;
-  client.fetch({.url = url, .method = method, .timeout = minutes(1)},
-               [&](Result<HttpResponse> outcome) { promise.set_value(std::move(outcome)); });
-  Result<HttpResponse> response = promise.get_future().get();
+  Result<HttpResponse> response = ask_server(method, url);
   if (!response.ok()) return std::move(response).status();
   if (response->status / 100 != 2) {
     return invalid(fmt::format("{}: {}", response->status, response->body));
@@ -61,48 +42,85 @@ Result<std::string> ask(const std::string& method, const std::string& url) {
 }
 
 int show(const Result<std::string>& body, Result<std::string> (*format)(std::string_view)) {
-  if (!body.ok()) return complain("error: " + body.status().message(), kFailed);
+  if (!body.ok()) return cli_complain("error: " + body.status().message(), kCliFailed);
   const Result<std::string> text = format(*body);
-  if (!text.ok()) return complain("error: " + text.status().message(), kFailed);
-  print(*text);
-  return kOk;
+  if (!text.ok()) return cli_complain("error: " + text.status().message(), kCliFailed);
+  cli_print(*text);
+  return kCliOk;
+}
+
+Result<tsdb::Labels> labels_of(const JsonValue& object) {
+  const JsonValue* labels = object.find("labels");
+  if (labels == nullptr) return invalid("an alert has no labels");
+  tsdb::LabelsBuilder builder;
+  for (std::size_t i = 0; i < labels->items().size(); ++i) {
+    builder.set(labels->keys()[i], TRY(labels->items()[i].as_string()));
+  }
+  return builder.build();
+}
+
+/// A member of an answer's `data`.
+Result<const JsonValue*> data_of(const JsonValue& answer, std::string_view name) {
+  const JsonValue* data = answer.find("data");
+  const JsonValue* member = data == nullptr ? nullptr : data->find(name);
+  if (member == nullptr) return invalid("the answer is not Tarsier's");
+  return member;
+}
+
+/// The notifier's view says more; a server without one still knows the alerts of its rules.
+int list_alerts(const std::string& server) {
+  const Result<HttpResponse> response = ask_server("GET", server + "/api/v2/alerts");
+  if (response.ok() && response->status == 200) return show(response->body, format_alerts);
+  return show(ask("GET", server + "/api/v1/alerts"), format_rule_alerts);
 }
 
 Result<std::string> format_replayed(std::string_view body) {
   const JsonValue answer = TRY(parse_json(body, kAnswerLimits));
-  const JsonValue* data = answer.find("data");
-  if (data == nullptr) return invalid("the answer is not Tarsier's");
-  return fmt::format("{} dead letters are sent again\n", number_of(*data, "replayed"));
+  const Result<std::uint64_t> count = TRY(data_of(answer, "replayed"))->as_uint64();
+  return fmt::format("{} dead letters are sent again\n", count.ok() ? *count : 0);
 }
+
+/// `?id=...&match[]=...&limit=...` of what was given.
+std::string parameters_of(const CliArguments& arguments) {
+  std::string out;
+  const auto add = [&](std::string_view name, const std::string& value) {
+    out += fmt::format("{}{}={}", out.empty() ? '?' : '&', name, percent_encoded(value));
+  };
+  for (const char* const name : {"id", "start", "end", "limit"}) {
+    if (arguments.has(name)) add(name, arguments.value(name));
+  }
+  for (const std::string& match : arguments.all("match")) add("match[]", match);
+  return out;
+}
+
+constexpr std::string_view kUsageText =
+    "usage: tarsier alert list SERVER\n"
+    "       tarsier alert history [--id=FINGERPRINT] [--match=SELECTOR] [--start=T] [--end=T] "
+    "[--limit=N] SERVER\n"
+    "       tarsier alert notifications SERVER\n"
+    "       tarsier alert replay [--id=ID] SERVER";
 
 }  // namespace
 
 int run_alert_command(std::span<const std::string> arguments) {
-  std::vector<std::string> rest;
-  std::string id;
-  for (const std::string& argument : arguments) {
-    if (argument.starts_with("--id=")) {
-      id = argument.substr(5);
-    } else {
-      rest.push_back(argument);
-    }
+  const Result<CliArguments> parsed =
+      parse_cli(arguments, {.switches = {}, .values = {"id", "match", "start", "end", "limit"}});
+  if (!parsed.ok() || parsed->rest.size() != 2) return cli_complain(kUsageText, kCliUsage);
+  const std::string& verb = parsed->rest[0];
+  const std::string server = server_url(parsed->rest[1]);
+  const std::string own = server + "/api/tarsier/v1";
+  if (verb == "list") return list_alerts(server);
+  if (verb == "history") {
+    return show(ask("GET", own + "/alerts/history" + parameters_of(*parsed)), format_history);
   }
-  const bool is_known =
-      rest.size() == 2 && (rest[0] == "list" || rest[0] == "history" || rest[0] == "replay");
-  if (!is_known) {
-    return complain(
-        "usage: tarsier alert list SERVER\n"
-        "       tarsier alert history SERVER\n"
-        "       tarsier alert replay [--id=ID] SERVER",
-        kUsage);
+  if (verb == "notifications") {
+    return show(ask("GET", own + "/notifications"), format_notifications);
   }
-  std::string server = rest[1].find("://") == std::string::npos ? "http://" + rest[1] : rest[1];
-  while (server.ends_with('/')) server.pop_back();
-  if (rest[0] == "list") return show(ask("GET", server + "/api/v2/alerts"), format_alerts);
-  const std::string notifications = server + "/api/tarsier/v1/notifications";
-  if (rest[0] == "history") return show(ask("GET", notifications), format_notifications);
-  const std::string query = id.empty() ? "" : "?id=" + form_encoded(id);
-  return show(ask("POST", notifications + "/replay" + query), format_replayed);
+  if (verb == "replay") {
+    return show(ask("POST", own + "/notifications/replay" + parameters_of(*parsed)),
+                format_replayed);
+  }
+  return cli_complain(kUsageText, kCliUsage);
 }
 
 Result<std::string> format_alerts(std::string_view body) {
@@ -110,27 +128,44 @@ Result<std::string> format_alerts(std::string_view body) {
   if (answer.kind() != JsonKind::kArray) return invalid("the answer is not Alertmanager's");
   std::string out;
   for (const JsonValue& alert : answer.items()) {
-    const JsonValue* labels = alert.find("labels");
     const JsonValue* status = alert.find("status");
-    if (labels == nullptr || status == nullptr) return invalid("an alert has no labels or status");
-    tsdb::LabelsBuilder builder;
-    for (std::size_t i = 0; i < labels->items().size(); ++i) {
-      builder.set(labels->keys()[i], TRY(labels->items()[i].as_string()));
-    }
+    if (status == nullptr) return invalid("an alert has no status");
     out +=
         fmt::format("{} {} since {} {}\n", text_of(alert, "fingerprint"), text_of(*status, "state"),
-                    text_of(alert, "startsAt"), builder.build().to_string());
+                    text_of(alert, "startsAt"), TRY(labels_of(alert)).to_string());
+  }
+  return out;
+}
+
+Result<std::string> format_rule_alerts(std::string_view body) {
+  const JsonValue answer = TRY(parse_json(body, kAnswerLimits));
+  std::string out;
+  for (const JsonValue& alert : TRY(data_of(answer, "alerts"))->items()) {
+    const tsdb::Labels labels = TRY(labels_of(alert));
+    out += fmt::format("{} {} since {} {}\n", alerting::fingerprint_of(labels).to_string(),
+                       text_of(alert, "state"), text_of(alert, "activeAt"), labels.to_string());
+  }
+  return out;
+}
+
+Result<std::string> format_history(std::string_view body) {
+  const JsonValue answer = TRY(parse_json(body, kAnswerLimits));
+  std::string out;
+  const std::vector<JsonValue>& events = TRY(data_of(answer, "events"))->items();
+  // The answer begins with the newest; a terminal ends with it.
+  for (auto event = events.rbegin(); event != events.rend(); ++event) {
+    const std::string reason = text_of(*event, "reason");
+    out += fmt::format("{} {} {} {}{}{}\n", text_of(*event, "at"), text_of(*event, "id"),
+                       text_of(*event, "event"), TRY(labels_of(*event)).to_string(),
+                       reason.empty() ? "" : ": ", reason);
   }
   return out;
 }
 
 Result<std::string> format_notifications(std::string_view body) {
   const JsonValue answer = TRY(parse_json(body, kAnswerLimits));
-  const JsonValue* data = answer.find("data");
-  const JsonValue* list = data == nullptr ? nullptr : data->find("notifications");
-  if (list == nullptr) return invalid("the answer is not Tarsier's");
   std::string out;
-  for (const JsonValue& n : list->items()) {
+  for (const JsonValue& n : TRY(data_of(answer, "notifications"))->items()) {
     const std::string state = text_of(n, "state");
     out += fmt::format("{} {} to {} {} firing={} resolved={} attempts={}", text_of(n, "createdAt"),
                        state, text_of(n, "integration"), text_of(n, "groupKey"),
@@ -143,11 +178,11 @@ Result<std::string> format_notifications(std::string_view body) {
 }
 
 int check_notifier_files(std::span<const std::string> paths) {
-  if (paths.empty()) return complain("usage: tarsier check notifier FILE...", kUsage);
+  if (paths.empty()) return cli_complain("usage: tarsier check notifier FILE...", kCliUsage);
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
-  int code = kOk;
+  int code = kCliOk;
   for (const std::string& path : paths) {
-    print(fmt::format("Checking {}\n", path));
+    cli_print(fmt::format("Checking {}\n", path));
     const Result<std::string> text = read_file(*files, path, kConfigBytesMax);
     const ConfigSources sources{
         .file = path, .files = files.get(), .environment = environment_variable};
@@ -155,13 +190,12 @@ int check_notifier_files(std::span<const std::string> paths) {
         text.ok() ? parse_notifier_config(*text, sources)
                   : Result<alerting::NotifierConfig>(text.status());
     if (!config.ok()) {
-      std::fflush(stdout);
-      code = complain(fmt::format("  FAILED: {}\n", config.status().message()), kFailed);
+      code = cli_complain(fmt::format("  FAILED: {}\n", config.status().message()), kCliFailed);
       continue;
     }
-    print(fmt::format(" SUCCESS: {} receivers, {} inhibit rules, {} template files\n\n",
-                      config->receivers.size(), config->inhibit_rules.size(),
-                      config->templates.size()));
+    cli_print(fmt::format(" SUCCESS: {} receivers, {} inhibit rules, {} template files\n\n",
+                          config->receivers.size(), config->inhibit_rules.size(),
+                          config->templates.size()));
   }
   return code;
 }

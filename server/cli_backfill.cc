@@ -15,6 +15,7 @@
 #include "base/duration.h"
 #include "base/json_reader.h"
 #include "base/posix_file.h"
+#include "server/cli_ask.h"
 #include "server/rule_file.h"
 #include "server/scratch_db.h"
 #include "tsdb/labels.h"
@@ -26,8 +27,6 @@ constexpr int kOk = 0;
 constexpr int kFailed = 1;
 constexpr int kUsage = 3;
 constexpr Duration kBlockRange = hours(2);
-// Answers come from a server the user chose, but it may be any server.
-constexpr JsonLimits kAnswerLimits{.value_count_max = 50'000'000};
 
 struct Plan {
   std::string url = "http://localhost:9090";

@@ -35,11 +35,11 @@ struct Lab {
 TEST(AlertJournal, RemembersWhatWasSynced) {
   Lab lab;
   auto journal = lab.open();
-  journal->put("o", record("A"));
-  journal->put("o", record("B"));
-  journal->put("p", record("C"));
-  journal->erase("o", record("B").labels);
-  journal->drop("p");
+  journal->put("o", record("A"), {2000});
+  journal->put("o", record("B"), {2000});
+  journal->put("p", record("C"), {2000});
+  journal->erase("o", record("B").labels, {3000});
+  journal->drop("p", {4000});
   journal->sent("o", record("A").labels, {5000});
   const JournalPosition last = journal->evaluated("file;g", {7000});
   ASSERT_TRUE(journal->sync(last).ok());
@@ -61,7 +61,7 @@ TEST(AlertJournal, LosesNothingSyncedWhereverThePowerGoes) {
     Lab lab;
     auto journal = lab.open();
     for (int i = 0; i < 5; ++i) {
-      ASSERT_TRUE(journal->sync(journal->put("o", record(fmt::format("A{}", i)))).ok());
+      ASSERT_TRUE(journal->sync(journal->put("o", record(fmt::format("A{}", i)), {2000})).ok());
     }
     operations = lab.files->operation_count();
   }
@@ -73,7 +73,7 @@ TEST(AlertJournal, LosesNothingSyncedWhereverThePowerGoes) {
     {
       auto opened = AlertJournal::open(*lab.files, "alerts", lab.log);
       for (int i = 0; opened.ok() && i < 5; ++i) {
-        const auto position = (*opened)->put("o", record(fmt::format("A{}", i)));
+        const auto position = (*opened)->put("o", record(fmt::format("A{}", i)), {2000});
         if ((*opened)->sync(position).ok()) ++promised;
       }
     }
@@ -85,7 +85,7 @@ TEST(AlertJournal, LosesNothingSyncedWhereverThePowerGoes) {
     for (std::size_t i = 0; i < found.size(); ++i) {
       EXPECT_EQ(found[i], record(fmt::format("A{}", i)));
     }
-    EXPECT_TRUE(journal->sync(journal->put("o", record("B"))).ok());
+    EXPECT_TRUE(journal->sync(journal->put("o", record("B"), {2000})).ok());
   }
 }
 
@@ -96,7 +96,7 @@ TEST(AlertJournal, IsWrittenAnewWhenItOutgrowsWhatItSays) {
   big.annotations = {{"text", std::string(100'000, 'x')}};
   for (int i = 0; i < 40; ++i) {
     big.value = i;
-    ASSERT_TRUE(journal->sync(journal->put("o", big)).ok());
+    ASSERT_TRUE(journal->sync(journal->put("o", big, {2000})).ok());
   }
   journal.reset();
   const auto entries = lab.files->list("alerts");
@@ -110,8 +110,8 @@ TEST(AlertJournal, IsWrittenAnewWhenItOutgrowsWhatItSays) {
 TEST(AlertJournal, SetsADamagedTailAsideAndGoesOn) {
   Lab lab;
   auto journal = lab.open();
-  ASSERT_TRUE(journal->sync(journal->put("o", record("A"))).ok());
-  ASSERT_TRUE(journal->sync(journal->put("o", record("B"))).ok());
+  ASSERT_TRUE(journal->sync(journal->put("o", record("A"), {2000})).ok());
+  ASSERT_TRUE(journal->sync(journal->put("o", record("B"), {2000})).ok());
   journal.reset();
   const std::string name = lab.files->list("alerts")->front().name;
   std::string text = *read_file(*lab.files, "alerts/" + name, 1 << 20);
@@ -132,11 +132,11 @@ TEST(AlertJournal, AfterAFailureEverythingIsWrittenAnewOnceTheDiskWorks) {
     } else {
       lab.files->fail_sync(1);
     }
-    EXPECT_FALSE(journal->sync(journal->put("o", record("A"))).ok());
+    EXPECT_FALSE(journal->sync(journal->put("o", record("A"), {2000})).ok());
     EXPECT_TRUE(lab.log.contains("journal of alerts failed"));
-    EXPECT_TRUE(journal->sync(journal->put("o", record("B"))).ok());
+    EXPECT_TRUE(journal->sync(journal->put("o", record("B"), {2000})).ok());
     EXPECT_TRUE(lab.log.contains("written again"));
-    EXPECT_TRUE(journal->sync(journal->put("o", record("C"))).ok());
+    EXPECT_TRUE(journal->sync(journal->put("o", record("C"), {2000})).ok());
     journal.reset();
     lab.cut_power(7);
     EXPECT_EQ(lab.open()->alerts_of("o"),
@@ -149,7 +149,7 @@ TEST(AlertJournal, GoesOnWhileTheDiskIsFull) {
   auto journal = lab.open();
   lab.files->fill_disk_after(0);
   for (int i = 0; i < 5; ++i) {
-    EXPECT_FALSE(journal->sync(journal->put("o", record(fmt::format("A{}", i)))).ok());
+    EXPECT_FALSE(journal->sync(journal->put("o", record(fmt::format("A{}", i)), {2000})).ok());
   }
   EXPECT_EQ(journal->alerts_of("o").size(), 5u);
   lab.files->fill_disk_after(1 << 20);
@@ -165,7 +165,7 @@ TEST(AlertJournal, ReadsTheExampleOfItsFormat) {
   ASSERT_FALSE(bytes.empty());
   const JournalReading reading = read_journal(as_bytes(bytes));
   EXPECT_TRUE(reading.damage.ok()) << reading.damage.message();
-  EXPECT_EQ(reading.image.position, JournalPosition{3});
+  EXPECT_EQ(reading.image.position, JournalPosition{4});
   EXPECT_EQ(reading.image.evaluated.at("f;g"), Timestamp{60'000});
   const auto& alerts = reading.image.alerts.at("o");
   ASSERT_EQ(alerts.size(), 1u);
@@ -175,6 +175,69 @@ TEST(AlertJournal, ReadsTheExampleOfItsFormat) {
   EXPECT_EQ(alert.value, 1);
   EXPECT_EQ(alert.fired_at, Timestamp{60'000});
   EXPECT_EQ(alert.resolved_at, kNotYet);
+  const AlertEvent expected{.at = {60'000},
+                            .owner = "o",
+                            .labels = {{"alertname", "A"}},
+                            .kind = AlertEventKind::kFiring,
+                            .value = 1};
+  ASSERT_EQ(reading.image.history.events().size(), 1u);
+  EXPECT_EQ(reading.image.history.events().front(), expected);
+}
+
+TEST(AlertJournal, ReadsTheFormatWithoutEvents) {
+  std::string bytes(kFormerJournalMagic);
+  put_be64(bytes, 1);
+  append_framed(bytes, {2}, encode_put("o", record("A")));
+  const JournalReading reading = read_journal(as_bytes(bytes));
+  EXPECT_TRUE(reading.damage.ok()) << reading.damage.message();
+  EXPECT_EQ(reading.image.alerts.at("o").size(), 1u);
+}
+
+std::vector<std::string> told(const std::vector<AlertEvent>& events) {
+  std::vector<std::string> out;
+  for (const AlertEvent& event : events) {
+    out.push_back(fmt::format("{} {} {} {}", event.at.ms, event.labels.get("alertname"),
+                              alert_event_name(event.kind), resolve_reason_text(event.reason)));
+  }
+  return out;
+}
+
+TEST(AlertJournal, TellsWhatHappenedAlsoAfterARestart) {
+  Lab lab;
+  auto journal = lab.open();
+  AlertRecord a = record("A", AlertState::kPending);
+  journal->put("o", a, {1000});
+  a.keep_firing_since = {1500};  // No change of its state.
+  journal->put("o", a, {1500});
+  a.state = AlertState::kFiring;
+  journal->put("o", a, {2000});
+  journal->put("o", record("B", AlertState::kPending), {2000});
+  journal->erase("o", record("B").labels, {3000});
+  a.state = AlertState::kInactive;
+  a.resolve_reason = ResolveReason::kRuleRemoved;
+  journal->put("o", a, {4000});
+  journal->drop("o", {5000});
+  const std::vector<std::string> expected = {"4000 A resolved rule removed", "3000 B dropped ",
+                                             "2000 B pending ", "2000 A firing ",
+                                             "1000 A pending "};
+  EXPECT_EQ(told(journal->history({})), expected);
+  ASSERT_TRUE(journal->sync(journal->position()).ok());
+  journal.reset();
+  lab.cut_power(1);
+  journal = lab.open();
+  EXPECT_EQ(told(journal->history({})), expected);
+  const AlertEventFilter narrow{
+      .fingerprint = fingerprint_of(a.labels), .matchers = {}, .end = {2000}, .limit = 1};
+  EXPECT_EQ(told(journal->history(narrow)), std::vector<std::string>{"2000 A firing "});
+}
+
+TEST(AlertHistory, ForgetsTheOldest) {
+  AlertHistory history;
+  for (std::size_t i = 0; i < AlertHistory::kEventCountMax + 3; ++i) {
+    history.add({.at = {static_cast<std::int64_t>(i)}, .owner = "o", .labels = {}});
+  }
+  EXPECT_EQ(history.events().size(), AlertHistory::kEventCountMax);
+  EXPECT_EQ(history.events().front().at, Timestamp{3});
 }
 
 TEST(AlertJournal, RewritesTheExampleToTheSameBytes) {
@@ -189,6 +252,12 @@ TEST(AlertJournal, RewritesTheExampleToTheSameBytes) {
                                  .value = 1,
                                  .active_at = {0},
                                  .fired_at = {60'000}}));
+  append_framed(out, {4},
+                encode_event({.at = {60'000},
+                              .owner = "o",
+                              .labels = {{"alertname", "A"}},
+                              .kind = AlertEventKind::kFiring,
+                              .value = 1}));
   const std::string page = testing::format_example(
       std::string(TARSIER_SOURCE_DIR) + "/alerting/FORMAT.md", "Journal of alerts");
   std::string hex;

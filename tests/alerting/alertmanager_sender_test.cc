@@ -87,8 +87,8 @@ TEST(AlertmanagerSender, TellsEveryAlertmanagerAndEachAtItsOwnPace) {
 
 TEST(AlertmanagerSender, AddsExternalLabelsThenRelabels) {
   Lab lab;
-  lab.settings.external_labels = {{"region", "eu"}, {"alertname", "no"}};
-  lab.settings.relabel = [](tsdb::LabelsBuilder& labels) {
+  lab.settings.labelling.external_labels = {{"region", "eu"}, {"alertname", "no"}};
+  lab.settings.labelling.relabel = [](tsdb::LabelsBuilder& labels) {
     labels.set("seen", labels.get("region"));
     return labels.get("alertname") != "Dropped";
   };

@@ -53,7 +53,7 @@ std::vector<std::string> CapturingSink::take() {
   return out;
 }
 
-RuleLab::RuleLab(Setup setup) : setup_(std::move(setup)), engine_({}, nullptr) {
+RuleLab::RuleLab(Setup setup) : setup_(std::move(setup)) {
   tsdb::Options options;
   options.wal_sync = tsdb::WalSync::kNone;
   auto opened = tsdb::Db::open(*posix_, directory_.path() + "/data", options, log, nullptr);
@@ -211,6 +211,18 @@ std::vector<std::string> RuleLab::alerts() const {
                                   name_of(alert.labels), text_of(alert.active_at)));
       }
     }
+  }
+  return out;
+}
+
+std::vector<std::string> RuleLab::history() const {
+  std::vector<std::string> out;
+  for (const alerting::AlertEvent& event : journal_->history({})) {
+    std::string line = fmt::format("{} {} {}", text_of(event.at), name_of(event.labels),
+                                   alerting::alert_event_name(event.kind));
+    const std::string_view reason = alerting::resolve_reason_text(event.reason);
+    if (!reason.empty()) line += fmt::format(": {}", reason);
+    out.insert(out.begin(), std::move(line));
   }
   return out;
 }

@@ -15,6 +15,7 @@
 #include "base/posix_file.h"
 #include "base/thread_pool.h"
 #include "query/engine.h"
+#include "query/monitor.h"
 #include "tests/support/capturing_logger.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/temporary_directory.h"
@@ -76,6 +77,9 @@ class RuleLab {
   std::vector<std::string> ask(const std::string& query, std::int64_t at_s);
   /// `pending A{l="v"} since 60`: the alerts the API shows.
   std::vector<std::string> alerts() const;
+  /// What the journal tells of alerts, `60 A{l="v"} firing`, oldest first. REQUIRES: a journal.
+  std::vector<std::string> history() const;
+  const query::QueryMonitor& monitor() const { return monitor_; }
   alerting::RuleGroupStatus group(std::size_t i = 0) const { return runner_->status().at(i); }
 
   CapturingSink sink;
@@ -96,7 +100,10 @@ class RuleLab {
   std::unique_ptr<tsdb::Db> db_;
   std::unique_ptr<FaultyFileSystem> journal_files_ = std::make_unique<FaultyFileSystem>();
   std::unique_ptr<alerting::AlertJournal> journal_;
-  query::Engine engine_;
+  query::QueryLog query_log_{*posix_};
+  query::QueryMonitor monitor_{
+      {}, {.now = [] { return Timestamp{0}; }, .elapsed_seconds = [] { return 0.0; }}, query_log_};
+  query::Engine engine_{{}, nullptr, &monitor_};
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<alerting::RuleRunner> runner_;
   std::multimap<std::int64_t, std::pair<tsdb::Labels, double>> fed_;

@@ -153,6 +153,34 @@ TEST(RuleRunner, ARemovedRuleResolvesAndItsSeriesEnd) {
   EXPECT_EQ(lab.ask("ALERTS", 120), Lines{R"(ALERTS{alertname="B", alertstate="firing"} 1)"});
 }
 
+TEST(RuleRunner, TheHistorySaysWhyAnAlertEnded) {
+  RuleLab lab(RuleLab::Setup{.has_journal = true});
+  lab.feed("x", 0, 60, steps(10, 1));
+  lab.feed("y", 0, 60, {1, 1, 0, 0, 0, 0});
+  lab.apply({rule_group({alerting_rule("A", "x", minutes(1)), alerting_rule("B", "y > 0")})});
+  lab.run_to(180);
+  lab.restart();
+  lab.apply({rule_group({alerting_rule("B", "y > 0")})});
+  lab.run_to(300);
+  EXPECT_EQ(lab.history(),
+            (Lines{"60 A pending", "60 B firing", "120 A firing", "120 B resolved: condition over",
+                   "240 A resolved: rule removed"}));
+}
+
+TEST(RuleRunner, QueriesSayWhichGroupAsks) {
+  RuleLab lab;
+  lab.feed("x", 0, 60, steps(2, 1));
+  const RuleGroupDefinition group = rule_group({recording("r", "x")});
+  lab.apply({group});
+  lab.run_to(60);
+  const std::vector<query::QueryRecord> queries = lab.monitor().recent();
+  ASSERT_EQ(queries.size(), 1u);
+  ASSERT_NE(queries[0].origin, nullptr);
+  EXPECT_EQ(queries[0].origin->rule_group, "g");
+  EXPECT_EQ(queries[0].origin->rule_file, group.file);
+  EXPECT_NE(queries[0].origin->cancel, nullptr);
+}
+
 TEST(RuleRunner, ARemovedGroupEndsAfterTwoIntervals) {
   RuleLab lab;
   lab.feed("x", 0, 60, steps(40, 1));

@@ -167,7 +167,7 @@ notifier:
         # What is refused for good waits as a dead letter and can be sent again.
         self.receiver.behaviour = 400
         self.post(server, "Refused")
-        history = wait_until(lambda: [line for line in self.cli("history", server).splitlines() if " dead " in line],
+        history = wait_until(lambda: [line for line in self.cli("notifications", server).splitlines() if " dead " in line],
                              "a dead letter")
         self.assertIn("error=unexpected status code 400", history[0])
         self.receiver.behaviour = 200
@@ -194,7 +194,7 @@ notifier:
             self.post(server, name)
         for name in names[:5]:
             self.post(server, name, ended=True)
-        wait_until(lambda: "Alert4\"} firing=0 resolved=1" in self.cli("history", server).replace("\\", ""),
+        wait_until(lambda: "Alert4\"} firing=0 resolved=1" in self.cli("notifications", server).replace("\\", ""),
                    "the ends are decided")
         server.kill()
         self.receiver.behaviour = 200

@@ -194,6 +194,14 @@ TEST(CliAlert, PrintsAlertsAndNotifications) {
       {"id":"i","state":"dead","integration":"r/webhook[0]","groupKey":"{}:{}","createdAt":"t",
        "attempts":3,"firing":1,"resolved":0,"error":"no"}]}})"),
             "t dead to r/webhook[0] {}:{} firing=1 resolved=0 attempts=3 id=i error=no\n");
+  EXPECT_EQ(*format_rule_alerts(R"({"data":{"alerts":[{"labels":{"alertname":"DemoAlert",
+      "server":"ni3","severity":"critical"},"state":"pending","activeAt":"t"}]}})"),
+            "8a07086b74f3ba78 pending since t {alertname=\"DemoAlert\", server=\"ni3\", "
+            "severity=\"critical\"}\n");
+  EXPECT_EQ(*format_history(R"({"data":{"events":[
+      {"at":"2","id":"f","event":"resolved","reason":"rule removed","labels":{"a":"b"}},
+      {"at":"1","id":"f","event":"firing","labels":{"a":"b"}}]}})"),
+            "1 f firing {a=\"b\"}\n2 f resolved {a=\"b\"}: rule removed\n");
   EXPECT_FALSE(format_alerts("{}").ok());
   EXPECT_FALSE(format_notifications("[]").ok());
 }

@@ -1,0 +1,54 @@
+#include "alerting/alert_history.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tarsier::alerting {
+
+std::string_view alert_event_name(AlertEventKind kind) {
+  switch (kind) {
+    case AlertEventKind::kPending: return "pending";
+    case AlertEventKind::kFiring: return "firing";
+    case AlertEventKind::kResolved: return "resolved";
+    case AlertEventKind::kDropped: return "dropped";
+  }
+  return "";
+}
+
+std::optional<AlertEvent> event_between(const AlertRecord* before, const AlertRecord* after,
+                                        Timestamp at) {
+  const AlertState from = before ? before->state : AlertState::kInactive;
+  const AlertState to = after ? after->state : AlertState::kInactive;
+  if (from == to) return std::nullopt;
+  const AlertRecord& known = after ? *after : *before;
+  AlertEvent event{.at = at, .owner = {}, .labels = known.labels, .value = known.value};
+  switch (to) {
+    case AlertState::kPending: event.kind = AlertEventKind::kPending; return event;
+    case AlertState::kFiring: event.kind = AlertEventKind::kFiring; return event;
+    case AlertState::kInactive: break;
+  }
+  event.kind = after ? AlertEventKind::kResolved : AlertEventKind::kDropped;
+  if (after) event.reason = after->resolve_reason;
+  return event;
+}
+
+void AlertHistory::add(AlertEvent event) {
+  events_.push_back(std::move(event));
+  if (events_.size() > kEventCountMax) events_.pop_front();
+}
+
+std::vector<AlertEvent> AlertHistory::find(const AlertEventFilter& filter) const {
+  std::vector<AlertEvent> out;
+  for (auto event = events_.rbegin(); event != events_.rend(); ++event) {
+    if (filter.limit > 0 && out.size() >= filter.limit) break;
+    if (event->at < filter.begin || event->at > filter.end) continue;
+    if (filter.fingerprint && fingerprint_of(event->labels) != *filter.fingerprint) continue;
+    const bool is_wanted = std::all_of(
+        filter.matchers.begin(), filter.matchers.end(),
+        [&](const auto& matcher) { return matcher.matches(event->labels.get(matcher.name())); });
+    if (is_wanted) out.push_back(*event);
+  }
+  return out;
+}
+
+}  // namespace tarsier::alerting

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "alerting/alert.h"
+#include "alerting/alert_table.h"
+#include "base/time.h"
+#include "tsdb/labels.h"
+#include "tsdb/matcher.h"
+
+namespace tarsier::alerting {
+
+/// What happened to an alert. Stored in the journal: never renumber.
+enum class AlertEventKind : unsigned char {
+  kPending = 1,
+  kFiring = 2,
+  kResolved = 3,
+  kDropped = 4,  ///< Its wait ended before it fired, or its rule exceeded the limit.
+};
+/// "pending", "firing", "resolved", "dropped".
+std::string_view alert_event_name(AlertEventKind kind);
+
+/// One change in the life of an alert.
+struct AlertEvent {
+  Timestamp at;
+  std::string owner;  ///< As in the journal: `rule;<file>;<group>;...`.
+  tsdb::Labels labels;
+  AlertEventKind kind = AlertEventKind::kPending;
+  ResolveReason reason = ResolveReason::kNone;  ///< Of a resolved one.
+  double value = 0;                             ///< The last one known.
+  bool operator==(const AlertEvent&) const = default;
+};
+
+/// What a record that becomes another means, if anything changed. Null: there is no such record.
+std::optional<AlertEvent> event_between(const AlertRecord* before, const AlertRecord* after,
+                                        Timestamp at);
+
+/// Which events are asked for.
+struct AlertEventFilter {
+  std::optional<Fingerprint> fingerprint;
+  std::vector<tsdb::Matcher> matchers;  ///< All of them.
+  Timestamp begin = kMinTimestamp;      ///< Inclusive, as the end.
+  Timestamp end = kMaxTimestamp;
+  std::size_t limit = 0;  ///< The newest so many; 0: all.
+};
+
+/// The last changes of all alerts, oldest first; beyond `kEventCountMax` the oldest are forgotten.
+/// One thread at a time.
+class AlertHistory final {
+ public:
+  static constexpr std::size_t kEventCountMax = 10'000;
+
+  void add(AlertEvent event);
+  const std::deque<AlertEvent>& events() const { return events_; }
+  /// Newest first.
+  std::vector<AlertEvent> find(const AlertEventFilter& filter) const;
+
+ private:
+  std::deque<AlertEvent> events_;
+};
+
+}  // namespace tarsier::alerting

@@ -1,0 +1,37 @@
+#include "server/cli_ask.h"
+
+#include <future>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "server/http_client.h"
+#include "server/version.h"
+
+namespace tarsier::server {
+
+std::string server_url(std::string_view text) {
+  std::string out = text.find("://") == std::string_view::npos ? fmt::format("http://{}", text)
+                                                               : std::string(text);
+  while (out.ends_with('/')) out.pop_back();
+  return out;
+}
+
+Result<HttpResponse> ask_server(const std::string& method, const std::string& url,
+                                Duration timeout) {
+  TcpHttpClient client({.user_agent = fmt::format("Tarsier/{}", version())});
+  std::promise<Result<HttpResponse>> promise;
+  HttpFetch fetch{.url = url, .headers = {{"Accept-Encoding", "gzip"}}, .timeout = timeout};
+  fetch.method = method;
+  client.fetch(std::move(fetch),
+               [&](Result<HttpResponse> outcome) { promise.set_value(std::move(outcome)); });
+  return promise.get_future().get();
+}
+
+Result<std::string> ask_api(const std::string& url) {
+  Result<HttpResponse> response = ask_server("GET", url);
+  if (!response.ok()) return std::move(response).status();
+  return std::move(response->body);
+}
+
+}  // namespace tarsier::server

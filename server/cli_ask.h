@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/http.h"
+#include "base/json_reader.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace tarsier::server {
+
+// How commands ask a running server.
+
+/// Answers come from a server the user chose, but it may be any server.
+inline constexpr JsonLimits kAnswerLimits{.value_count_max = 50'000'000};
+
+/// `127.0.0.1:9090/` as `http://127.0.0.1:9090`.
+std::string server_url(std::string_view text);
+
+/// Waits for the answer, whatever its status.
+Result<HttpResponse> ask_server(const std::string& method, const std::string& url,
+                                Duration timeout = minutes(3));
+/// The body of a GET, whatever its status: errors of the API are told in it.
+Result<std::string> ask_api(const std::string& url);
+
+}  // namespace tarsier::server

@@ -1,0 +1,45 @@
+#include "alerting/alert_labelling.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/alerting/rule_lab.h"
+
+namespace tarsier::alerting {
+namespace {
+
+AlertBatch batch_of(std::vector<tsdb::Labels> labels) {
+  AlertBatch batch{.source = "f;g", .at = {1000}, .position = {}, .alerts = {}};
+  for (tsdb::Labels& one : labels)
+    batch.alerts.push_back({.labels = std::move(one), .annotations = {}});
+  return batch;
+}
+
+TEST(LabellingSink, TellsWhatAnAlertmanagerWouldBeTold) {
+  testing::CapturingSink inner;
+  LabellingSink sink(inner);
+  const AlertBatch batch = batch_of({{{"alertname", "A"}, {"region", "us"}}, {{"alertname", "B"}}});
+  ASSERT_TRUE(sink.deliver(batch).ok());
+  EXPECT_EQ(inner.batches.back().alerts, batch.alerts);
+  sink.apply({.external_labels = {{"region", "eu"}, {"replica", "1"}},
+              .relabel = [](tsdb::LabelsBuilder& labels) {
+                labels.remove("replica");
+                return labels.get("alertname") != "Dropped";
+              }});
+  ASSERT_TRUE(sink.deliver(batch).ok());
+  ASSERT_EQ(inner.batches.back().alerts.size(), 2u);
+  EXPECT_EQ(inner.batches.back().alerts[0].labels.to_string(), R"({alertname="A", region="us"})");
+  EXPECT_EQ(inner.batches.back().alerts[1].labels.to_string(), R"({alertname="B", region="eu"})");
+  EXPECT_EQ(inner.batches.back().source, "f;g");
+  ASSERT_TRUE(sink.deliver(batch_of({{{"alertname", "Dropped"}}})).ok());
+  EXPECT_EQ(inner.batches.size(), 2u);  // Nothing is left to tell.
+}
+
+TEST(LabellingSink, ARefusalIsTheInnerSinks) {
+  testing::CapturingSink inner;
+  inner.refuses = true;
+  LabellingSink sink(inner);
+  EXPECT_FALSE(sink.deliver(batch_of({{{"alertname", "A"}}})).ok());
+}
+
+}  // namespace
+}  // namespace tarsier::alerting
