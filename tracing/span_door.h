@@ -36,6 +36,20 @@ class SpanObserver {
   virtual void observe(const SpanBatch& batch, const SpanAdmission& admission, Timestamp now) = 0;
 };
 
+/// Calls `visit(const SpanRecord&)` for every span of the batch that counts.
+template <typename Visit>
+void for_each_admitted(const SpanBatch& batch, const SpanAdmission& admission, Visit visit) {
+  auto duplicate = admission.duplicates.begin();
+  auto rejected = admission.rejected.begin();
+  for (std::uint32_t i = 0; i < batch.spans().size(); ++i) {
+    const bool is_duplicate = duplicate != admission.duplicates.end() && *duplicate == i;
+    const bool is_rejected = rejected != admission.rejected.end() && *rejected == i;
+    if (is_duplicate) ++duplicate;
+    if (is_rejected) ++rejected;
+    if (!is_duplicate && !is_rejected) visit(batch.spans()[i]);
+  }
+}
+
 /// Through which every span comes in, whatever protocol brought it: decodes, hands the batch to the
 /// sink, lets the observers count what the sink took, and answers when the sink says so. Outlives
 /// no callback it gave away: answers may come after it is gone. Any number of threads.
