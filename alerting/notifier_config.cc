@@ -57,6 +57,9 @@ std::optional<TemplateProblem> find_template_problem(const NotifierConfig& confi
       std::vector<std::string_view> texts = {c.url.text};
       for (const auto& [name, text] : c.texts) texts.push_back(text);
       for (const auto& [name, text] : c.details) texts.push_back(text);
+      if (c.payload) {
+        c.payload->for_each_template([&](std::string_view text) { texts.push_back(text); });
+      }
       for (const auto* sets : {&c.fields, &c.actions, &c.images, &c.links}) {
         for (const TextSet& set : *sets) {
           for (const auto& [name, text] : set) texts.push_back(text);

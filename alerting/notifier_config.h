@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "alerting/payload.h"
 #include "alerting/time_interval.h"
 #include "base/http_client_config.h"
 #include "base/result.h"
@@ -37,8 +38,10 @@ struct IntegrationConfig {
   /// Files with a `whsec_...` secret each: requests are signed with all of them. Webhooks only.
   std::vector<std::string> signing_secret_files;
   bool quotes_receiver = true;  ///< `web\.hook`, as Alertmanager writes it. Webhooks only.
+  std::shared_ptr<const PayloadValue> payload;  ///< Instead of version 4; may be null. Webhooks.
 
-  TextOrFile routing_key;  ///< PagerDuty's.
+  TextOrFile routing_key;  ///< PagerDuty's Events API v2.
+  TextOrFile service_key;  ///< Its v1, when it is set.
   std::map<std::string, std::string, std::less<>>
       texts;                             ///< Templates by field: `title`, `severity`.
   std::vector<TextSet> fields;           ///< Slack's.
@@ -51,6 +54,7 @@ struct IntegrationConfig {
   bool link_names = false;
 
   const std::string& text(std::string_view name) const;
+  bool is_pagerduty_v1() const { return service_key.is_set(); }
 };
 
 struct ReceiverConfig {

@@ -82,6 +82,18 @@ class NotifierReader final {
   }
 
  private:
+  /// `name` or `name_file`, not both.
+  Status read_global_text(MapReader& map, const std::string& name, TextOrFile& out) {
+    map.read(name, out.text);
+    map.read(name + "_file", out.file);
+    if (!out.text.empty() && !out.file.empty()) {
+      return invalid_at(map.node(),
+                        fmt::format("at most one of {0} & {0}_file must be configured", name));
+    }
+    out.file = resolve_path(out.file, sources_);
+    return {};
+  }
+
   Status read_global(MapReader& top) {
     globals_.http.follow_redirects = false;
     const YamlNode* node = top.find("global");
@@ -89,22 +101,21 @@ class NotifierReader final {
     MapReader map(*node, top.path_of("global"), problems_);
     map.read("resolve_timeout", config_.resolve_timeout);
     map.read("pagerduty_url", globals_.pagerduty_url);
-    map.read("slack_api_url", globals_.slack_api_url.text);
-    map.read("slack_api_url_file", globals_.slack_api_url.file);
-    if (!globals_.slack_api_url.text.empty() && !globals_.slack_api_url.file.empty()) {
-      return invalid_at(*node,
-                        "at most one of slack_api_url & slack_api_url_file must be configured");
+    TRY(read_global_text(map, "slack_api_url", globals_.slack_api_url));
+    TRY(read_global_text(map, "slack_app_token", globals_.slack_app_token));
+    map.read("slack_app_url", globals_.slack_app_url);
+    if (globals_.slack_api_url.is_set() && globals_.slack_app_token.is_set()) {
+      return invalid_at(*node, "at most one of slack_api_url & slack_app_token must be configured");
     }
-    globals_.slack_api_url.file = resolve_path(globals_.slack_api_url.file, sources_);
     if (const YamlNode* http = map.find("http_config")) {
       MapReader section(*http, map.path_of("http_config"), problems_);
       globals_.http = TRY(read_http_client(section, sources_));
       section.finish();
     }
     // Defaults of receivers that are not supported say nothing as long as there are none.
-    constexpr std::string_view kPrefixes[] = {"smtp_",      "opsgenie_",  "wechat_", "victorops_",
-                                              "telegram_",  "webex_",     "jira_",   "rocketchat_",
-                                              "slack_app_", "mattermost_"};
+    constexpr std::string_view kPrefixes[] = {"smtp_",      "opsgenie_",   "wechat_",
+                                              "victorops_", "telegram_",   "webex_",
+                                              "jira_",      "rocketchat_", "mattermost_"};
     for (const YamlEntry& entry : node->entries) {
       const std::string& key = entry.first.text;
       const bool is_other = std::any_of(std::begin(kPrefixes), std::end(kPrefixes),
@@ -369,7 +380,17 @@ bool is_secret_key(std::string_view key) {
 
 /// Keys that older amtools refuse: ours, and what Alertmanager learned late.
 bool is_own_key(std::string_view key) {
-  return key == "signature_secret_files" || key == "quote_receiver_name" || key == "timeout";
+  constexpr std::string_view kOwn[] = {"signature_secret_files",
+                                       "quote_receiver_name",
+                                       "timeout",
+                                       "payload",
+                                       "app_token",
+                                       "app_token_file",
+                                       "app_url",
+                                       "slack_app_token",
+                                       "slack_app_token_file",
+                                       "slack_app_url"};
+  return std::find(std::begin(kOwn), std::end(kOwn), key) != std::end(kOwn);
 }
 
 void show(std::string& out, const YamlNode& node, int depth);

@@ -29,6 +29,8 @@ Result<std::shared_ptr<const alerting::NotifierConfig>> read_notifier_section(
 /// One way to be told, of one receiver. `globals` are the defaults of the section `global`.
 struct NotifierGlobals {
   TextOrFile slack_api_url;
+  TextOrFile slack_app_token;
+  std::string slack_app_url = "https://slack.com/api/chat.postMessage";
   std::string pagerduty_url = "https://events.pagerduty.com/v2/enqueue";
   HttpClientConfig http;
 };

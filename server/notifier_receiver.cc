@@ -14,6 +14,7 @@ namespace {
 
 using alerting::IntegrationConfig;
 using alerting::IntegrationKind;
+using alerting::PayloadValue;
 using alerting::TextSet;
 
 constexpr std::array kUnsupported = {
@@ -21,6 +22,9 @@ constexpr std::array kUnsupported = {
     "pushover_configs",   "victorops_configs",  "sns_configs",       "telegram_configs",
     "webex_configs",      "msteams_configs",    "msteamsv2_configs", "jira_configs",
     "rocketchat_configs", "incidentio_configs", "mattermost_configs"};
+
+constexpr std::string_view kPagerdutyV1Url =
+    "https://events.pagerduty.com/generic/2010-04-15/create_event.json";
 
 /// `name` or `name_file`, not both.
 Status read_text_or_file(MapReader& map, const std::string& name, const ConfigSources& sources,
@@ -50,6 +54,42 @@ Status read_common(MapReader& map, const NotifierGlobals& globals, const ConfigS
   }
   http.follow_redirects = false;  // A redirected secret is a leaked one.
   out.http = std::make_shared<const HttpClientConfig>(std::move(http));
+  return {};
+}
+
+/// Where a Slack message goes: a webhook's URL, or an app's token and the API it is for. What the
+/// receiver names counts before what is global.
+Status read_slack_address(MapReader& map, const NotifierGlobals& globals,
+                          const ConfigSources& sources, IntegrationConfig& out) {
+  TextOrFile url;
+  TextOrFile token;
+  std::string app_url = globals.slack_app_url;
+  TRY(read_text_or_file(map, "api_url", sources, url));
+  TRY(read_text_or_file(map, "app_token", sources, token));
+  map.read("app_url", app_url);
+  if (url.is_set() && token.is_set()) {
+    return invalid_at(map.node(), "at most one of api_url and app_token must be configured");
+  }
+  if (!url.is_set() && !token.is_set()) {
+    url = globals.slack_api_url;
+    token = globals.slack_app_token;
+  }
+  if (token.is_set()) {
+    HttpClientConfig http = *out.http;
+    if (http.credentials.kind != HttpCredentials::Kind::kNone) {
+      return invalid_at(map.node(), "http_config authorization can't be set with app_token");
+    }
+    http.credentials = {.kind = HttpCredentials::Kind::kAuthorization,
+                        .user = {},
+                        .scheme = "Bearer",
+                        .secret = token};
+    out.http = std::make_shared<const HttpClientConfig>(std::move(http));
+    url = {.text = app_url, .file = ""};
+  }
+  if (!url.is_set()) {
+    return invalid_at(map.node(), "no Slack API URL nor App token set either inline or in a file");
+  }
+  out.url = std::move(url);
   return {};
 }
 
@@ -84,6 +124,29 @@ std::vector<TextSet> read_sets(MapReader& map, std::string_view name,
   return out;
 }
 
+/// YAML as JSON; texts are templates.
+PayloadValue payload_of(const YamlNode& node) {
+  PayloadValue out;
+  switch (node.kind) {
+    case YamlNode::Kind::kNull:
+      out.kind = PayloadValue::Kind::kJson;
+      out.text = "null";
+      break;
+    case YamlNode::Kind::kScalar: out.text = node.text; break;
+    case YamlNode::Kind::kSequence:
+      out.kind = PayloadValue::Kind::kList;
+      for (const YamlNode& item : node.items) out.items.push_back(payload_of(item));
+      break;
+    case YamlNode::Kind::kMap:
+      out.kind = PayloadValue::Kind::kMap;
+      for (const YamlEntry& entry : node.entries) {
+        out.members.emplace_back(entry.first.text, payload_of(entry.second));
+      }
+      break;
+  }
+  return out;
+}
+
 Result<IntegrationConfig> read_webhook(MapReader& map, const NotifierGlobals& globals,
                                        const ConfigSources& sources) {
   IntegrationConfig out;
@@ -100,9 +163,10 @@ Result<IntegrationConfig> read_webhook(MapReader& map, const NotifierGlobals& gl
   for (std::string& file : out.signing_secret_files) file = resolve_path(file, sources);
   map.read("quote_receiver_name", out.quotes_receiver);
   if (const YamlNode* payload = map.find("payload")) {
-    return invalid_at(*payload,
-                      "webhook_configs.payload is not supported: the message is always "
-                      "version 4");
+    if (payload->kind != YamlNode::Kind::kMap && payload->kind != YamlNode::Kind::kSequence) {
+      return invalid_at(*payload, "webhook_configs.payload must be a map or a list");
+    }
+    out.payload = std::make_shared<const PayloadValue>(payload_of(*payload));
   }
   return out;
 }
@@ -112,16 +176,12 @@ Result<IntegrationConfig> read_slack(MapReader& map, const NotifierGlobals& glob
   IntegrationConfig out;
   out.kind = IntegrationKind::kSlack;
   out.send_resolved = false;
-  out.url = globals.slack_api_url;
   TRY(read_common(map, globals, sources, out));
-  TRY(read_text_or_file(map, "api_url", sources, out.url));
-  if (!out.url.is_set()) {
-    return invalid_at(map.node(), "no global Slack API URL set either inline or in a file");
-  }
-  for (const char* name : {"app_token", "app_token_file", "app_url", "update_message"}) {
-    if (const YamlNode* node = map.find(name)) {
-      return invalid_at(*node, fmt::format("slack_configs.{} is not supported: use api_url", name));
-    }
+  TRY(read_slack_address(map, globals, sources, out));
+  if (const YamlNode* node = map.find("update_message")) {
+    return invalid_at(*node,
+                      "slack_configs.update_message is not supported: every notification is a "
+                      "message of its own");
   }
   read_texts(map,
              {{"channel", ""},
@@ -166,19 +226,18 @@ Result<IntegrationConfig> read_pagerduty(MapReader& map, const NotifierGlobals& 
                                          const ConfigSources& sources) {
   IntegrationConfig out;
   out.kind = IntegrationKind::kPagerduty;
-  out.url.text = globals.pagerduty_url;
   TRY(read_common(map, globals, sources, out));
   TRY(read_text_or_file(map, "url", sources, out.url));
   TRY(read_text_or_file(map, "routing_key", sources, out.routing_key));
-  for (const char* name : {"service_key", "service_key_file"}) {
-    if (const YamlNode* node = map.find(name)) {
-      return invalid_at(*node, fmt::format("pagerduty_configs.{} is not supported: only the Events "
-                                           "API v2 with a routing_key is spoken",
-                                           name));
-    }
-  }
-  if (!out.routing_key.is_set()) {
+  TRY(read_text_or_file(map, "service_key", sources, out.service_key));
+  if (!out.routing_key.is_set() && !out.service_key.is_set()) {
     return invalid_at(map.node(), "missing service or routing key in PagerDuty config");
+  }
+  if (out.routing_key.is_set() && out.service_key.is_set()) {
+    return invalid_at(map.node(), "at most one of routing_key and service_key must be configured");
+  }
+  if (!out.url.is_set()) {
+    out.url.text = out.is_pagerduty_v1() ? std::string(kPagerdutyV1Url) : globals.pagerduty_url;
   }
   read_texts(map,
              {{"client", R"({{ template "pagerduty.default.client" . }})"},

@@ -106,7 +106,10 @@ Result<HttpFetch> make_request(FileSystem& files, const Message& message,
   if (is_forbidden(host)) return invalid("posting to " + host + " is not allowed");
   fetch.body = message.body;
   if (integration.kind == IntegrationKind::kPagerduty) {
-    fetch.body = with_routing_key(message.body, TRY(read_text(files, integration.routing_key)));
+    const bool is_v1 = integration.is_pagerduty_v1();
+    const TextOrFile& key = is_v1 ? integration.service_key : integration.routing_key;
+    fetch.body = with_secret(message.body, is_v1 ? "service_key" : "routing_key",
+                             TRY(read_text(files, key)));
   }
   fetch.timeout = integration.timeout.ms > 0 ? integration.timeout : default_timeout;
   fetch.body_size_max = kAnswerBytesMax;
@@ -128,7 +131,8 @@ Result<HttpFetch> make_request(FileSystem& files, const Message& message,
   return fetch;
 }
 
-Outcome outcome_of(const Result<HttpResponse>& answer, IntegrationKind kind, Timestamp now) {
+Outcome outcome_of(const Result<HttpResponse>& answer, const IntegrationConfig& integration,
+                   Timestamp now) {
   Outcome out;
   if (!answer.ok()) {
     out.error = answer.status().message();
@@ -138,7 +142,7 @@ Outcome outcome_of(const Result<HttpResponse>& answer, IntegrationKind kind, Tim
   out.status = static_cast<std::uint32_t>(status);
   if (status >= 200 && status < 300) {
     out.kind = Outcome::Kind::kDelivered;
-    if (kind != IntegrationKind::kSlack) return out;
+    if (integration.kind != IntegrationKind::kSlack) return out;
     if (const auto refusal = slack_refusal(*answer)) {
       out.kind = Outcome::Kind::kDead;
       out.error = "Slack refused it: " + *refusal;
@@ -147,7 +151,10 @@ Outcome outcome_of(const Result<HttpResponse>& answer, IntegrationKind kind, Tim
   }
   out.error = "unexpected status code " + std::to_string(status);
   if (!answer->body.empty()) out.error += ": " + shown(answer->body);
-  const bool may_pass = status == 408 || status == 425 || status == 429 || status >= 500;
+  // How PagerDuty's older API says that there are too many.
+  const bool is_limited = status == 403 && integration.is_pagerduty_v1();
+  const bool may_pass =
+      status == 408 || status == 425 || status == 429 || status >= 500 || is_limited;
   if (!may_pass) {
     out.kind = status == 410 ? Outcome::Kind::kGone : Outcome::Kind::kDead;
     return out;

@@ -30,7 +30,7 @@ Result<std::string> webhook_signature(const std::vector<std::string>& secrets, s
 struct Outcome {
   enum class Kind : unsigned char {
     kDelivered,
-    kRetry,  ///< No answer, 408, 425, 429, 5xx: later.
+    kRetry,  ///< No answer, 408, 425, 429, 5xx (403 of PagerDuty's v1): later.
     kDead,   ///< Sending it again will not help.
     kGone,   ///< 410: the receiver wants nothing any more.
   };
@@ -39,7 +39,8 @@ struct Outcome {
   std::string error;
   Duration retry_after{0};  ///< What the receiver asked for, at most an hour.
 };
-Outcome outcome_of(const Result<HttpResponse>& answer, IntegrationKind kind, Timestamp now);
+Outcome outcome_of(const Result<HttpResponse>& answer, const IntegrationConfig& integration,
+                   Timestamp now);
 
 /// How long to wait after the n-th failed attempt (from 1): 5 s, 30 s, 2 m, 5 m, then 10 m, each
 /// cut by a share that depends on message and attempt only, so that messages do not come back at

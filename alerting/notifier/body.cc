@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "alerting/payload.h"
 #include "base/ascii.h"
 #include "base/json_reader.h"
 #include "base/json_writer.h"
@@ -139,43 +140,96 @@ std::string slack_body(const IntegrationConfig& c, Texts& texts) {
   return html_safe(out);
 }
 
-std::string pagerduty_body(const IntegrationConfig& c, const Notification& n, Texts& texts) {
-  constexpr std::size_t kSummaryCharactersMax = 1024;
-  const bool firing = n.is_firing();
-  std::string out;
-  JsonWriter json(out);
-  json.begin_object()
-      .field("dedup_key", hex_text(sha256(as_bytes(n.group_key))))
-      .field("event_action", firing ? "trigger" : "resolve");
-  if (firing) {
-    const std::string severity = texts.field("severity");
-    json.key("payload").begin_object();
-    json.field("summary", cut(texts.field("description"), kSummaryCharactersMax));
-    json.field("source", texts.field("source"));
-    json.field("severity", severity.empty() ? "error" : severity);
-    for (const char* name : {"class", "component", "group"}) {
-      optional_field(json, name, texts.field(name));
-    }
-    json.key("custom_details").begin_object();
-    for (const auto& [name, value] : c.details) json.field(name, texts.expand(value));
-    json.end_object().end_object();
-    json.field("client", texts.field("client"));
-    json.field("client_url", texts.field("client_url"));
-    const auto write_sets = [&](std::string_view name, const std::vector<TextSet>& sets) {
-      if (sets.empty()) return;
-      json.key(name).begin_array();
-      for (const TextSet& set : sets) {
-        json.begin_object();
-        for (const auto& [key, value] : set) optional_field(json, key, texts.expand(value));
-        json.end_object();
-      }
-      json.end_array();
-    };
-    write_sets("images", c.images);
-    write_sets("links", c.links);
-  }
+constexpr std::size_t kSummaryCharactersMax = 1024;
+/// PagerDuty takes no larger events.
+constexpr std::size_t kEventBytesMax = 512'000;
+constexpr std::string_view kDetailsRemoved =
+    "Custom details have been removed because the original event exceeds the maximum size of 512KB";
+
+void write_details(JsonWriter& json, std::string_view name, const TextSet& details, Texts& texts) {
+  json.key(name).begin_object();
+  for (const auto& [key, value] : details) json.field(key, texts.expand(value));
   json.end_object();
-  return html_safe(out);
+}
+
+/// Events API v2.
+void write_pagerduty(JsonWriter& json, const IntegrationConfig& c, const TextSet& details,
+                     bool firing, Texts& texts) {
+  json.field("event_action", firing ? "trigger" : "resolve");
+  if (!firing) return;
+  const std::string severity = texts.field("severity");
+  json.key("payload").begin_object();
+  json.field("summary", cut(texts.field("description"), kSummaryCharactersMax));
+  json.field("source", texts.field("source"));
+  json.field("severity", severity.empty() ? "error" : severity);
+  for (const char* name : {"class", "component", "group"}) {
+    optional_field(json, name, texts.field(name));
+  }
+  write_details(json, "custom_details", details, texts);
+  json.end_object();
+  json.field("client", texts.field("client"));
+  json.field("client_url", texts.field("client_url"));
+  const auto write_sets = [&](std::string_view name, const std::vector<TextSet>& sets) {
+    if (sets.empty()) return;
+    json.key(name).begin_array();
+    for (const TextSet& set : sets) {
+      json.begin_object();
+      for (const auto& [key, value] : set) optional_field(json, key, texts.expand(value));
+      json.end_object();
+    }
+    json.end_array();
+  };
+  write_sets("images", c.images);
+  write_sets("links", c.links);
+}
+
+/// The generic events API, version 1.
+void write_pagerduty_v1(JsonWriter& json, const TextSet& details, bool firing, Texts& texts) {
+  json.field("event_type", firing ? "trigger" : "resolve");
+  json.field("description", cut(texts.field("description"), kSummaryCharactersMax));
+  if (firing) {
+    optional_field(json, "client", texts.field("client"));
+    optional_field(json, "client_url", texts.field("client_url"));
+  }
+  write_details(json, "details", details, texts);
+}
+
+std::string pagerduty_body(const IntegrationConfig& c, const Notification& n, Texts& texts) {
+  const auto body_with = [&](const TextSet& details) {
+    const std::string key = hex_text(sha256(as_bytes(n.group_key)));
+    std::string out;
+    JsonWriter json(out);
+    json.begin_object();
+    if (c.is_pagerduty_v1()) {
+      json.field("incident_key", key);
+      write_pagerduty_v1(json, details, n.is_firing(), texts);
+    } else {
+      json.field("dedup_key", key);
+      write_pagerduty(json, c, details, n.is_firing(), texts);
+    }
+    json.end_object();
+    return html_safe(out);
+  };
+  std::string body = body_with(c.details);
+  if (body.size() <= kEventBytesMax) return body;
+  return body_with({{"error", std::string(kDetailsRemoved)}});
+}
+
+/// As many alerts as the receiver wants; gives how many were left out.
+std::size_t truncate_alerts(const IntegrationConfig& c, std::vector<NotifiedAlert>& alerts) {
+  if (c.alerts_max == 0 || alerts.size() <= c.alerts_max) return 0;
+  const std::size_t left_out = alerts.size() - static_cast<std::size_t>(c.alerts_max);
+  alerts.resize(static_cast<std::size_t>(c.alerts_max));
+  return left_out;
+}
+
+Body payload_body(const IntegrationConfig& c, const NotificationTemplates& templates,
+                  Notification n) {
+  truncate_alerts(c, n.alerts);
+  Texts texts(c, templates, n);
+  std::string text =
+      payload_json(*c.payload, [&](std::string_view one) { return texts.expand(one); });
+  return {std::move(text), texts.error()};
 }
 
 }  // namespace
@@ -191,11 +245,7 @@ std::string quoted_receiver(std::string_view name) {
 
 std::string webhook_body(const IntegrationConfig& c, const Notification& n) {
   std::vector<NotifiedAlert> alerts = n.alerts;
-  std::size_t truncated = 0;
-  if (c.alerts_max > 0 && alerts.size() > c.alerts_max) {
-    truncated = alerts.size() - static_cast<std::size_t>(c.alerts_max);
-    alerts.resize(static_cast<std::size_t>(c.alerts_max));
-  }
+  const std::size_t truncated = truncate_alerts(c, alerts);
   std::string out;
   JsonWriter json(out);
   json.begin_object();
@@ -229,6 +279,7 @@ std::string webhook_body(const IntegrationConfig& c, const Notification& n) {
 
 Body make_body(const IntegrationConfig& integration, const NotificationTemplates& templates,
                const Notification& notification) {
+  if (integration.payload) return payload_body(integration, templates, notification);
   if (integration.kind == IntegrationKind::kWebhook) {
     return {webhook_body(integration, notification), {}};
   }
@@ -239,9 +290,11 @@ Body make_body(const IntegrationConfig& integration, const NotificationTemplates
   return {std::move(text), texts.error()};
 }
 
-std::string with_routing_key(const std::string& body, const std::string& key) {
-  std::string out = "{\"routing_key\":";
-  append_json_string(out, key);
+std::string with_secret(const std::string& body, std::string_view name, const std::string& secret) {
+  std::string out = "{";
+  append_json_string(out, name);
+  out += ":";
+  append_json_string(out, secret);
   return out + "," + body.substr(1);
 }
 

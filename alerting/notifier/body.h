@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "alerting/notifier/notification.h"
 #include "alerting/notifier_config.h"
@@ -19,7 +20,7 @@ Body make_body(const IntegrationConfig& integration, const NotificationTemplates
                const Notification& notification);
 
 /// `{"routing_key":...` in front of a body without it.
-std::string with_routing_key(const std::string& body, const std::string& key);
+std::string with_secret(const std::string& body, std::string_view name, const std::string& secret);
 
 /// The webhook message, version 4, newline included.
 std::string webhook_body(const IntegrationConfig& integration, const Notification& notification);

@@ -105,11 +105,12 @@ void NotifierCore::complete(const Completion& completion, NotifierMetrics& metri
   queued->in_flight = false;
   if (std::size_t& count = in_flight_[integration]; count > 0) --count;
   const IntegrationConfig* settings = find_integration(integration);
-  const IntegrationKind kind = settings ? settings->kind : IntegrationKind::kWebhook;
-  IntegrationMetrics& own = metrics.integrations[static_cast<std::size_t>(kind)];
+  const IntegrationConfig unknown;  // A reload has taken it away.
+  if (settings == nullptr) settings = &unknown;
+  IntegrationMetrics& own = metrics.integrations[static_cast<std::size_t>(settings->kind)];
   own.requests.add();
   own.latency_seconds.observe(completion.seconds);
-  const Outcome outcome = outcome_of(completion.answer, kind, now);
+  const Outcome outcome = outcome_of(completion.answer, *settings, now);
   if (outcome.kind == Outcome::Kind::kDelivered) {
     own.notifications.add();
     // Repetitions count from when the receiver knew, not from when it should have known.

@@ -92,15 +92,65 @@ TEST(Notification, SlackAndPagerDutyBodies) {
   duty.texts = {{"description", "{{ template \"__subject\" . }}"}, {"source", "me"}};
   duty.details = {{"num_firing", "{{ .Alerts.Firing | len }}"}};
   Notification n = sample();
-  EXPECT_EQ(with_routing_key(make_body(duty, *templates, n).text, "key"),
-            R"({"routing_key":"key","dedup_key":)"
-            R"("af94c9e8f6a3043625e36c6f472fe6be85ac23a9117184ee4cb7b4ad7401a47e",)"
-            R"x("event_action":"trigger","payload":{"summary":"[FIRING:1] Down (j)","source":"me",)x"
-            R"("severity":"error","custom_details":{"num_firing":"1"}},"client":"","client_url":""})"
-            "\n");
+  EXPECT_EQ(
+      with_secret(make_body(duty, *templates, n).text, "routing_key", "key"),
+      R"({"routing_key":"key","dedup_key":)"
+      R"("af94c9e8f6a3043625e36c6f472fe6be85ac23a9117184ee4cb7b4ad7401a47e",)"
+      R"x("event_action":"trigger","payload":{"summary":"[FIRING:1] Down (j)","source":"me",)x"
+      R"("severity":"error","custom_details":{"num_firing":"1"}},"client":"","client_url":""})"
+      "\n");
   n.alerts.erase(n.alerts.begin() + 1);
   EXPECT_NE(make_body(duty, *templates, n).text.find("\"event_action\":\"resolve\"}"),
             std::string::npos);
+}
+
+TEST(Notification, PagerDutysOlderApi) {
+  IntegrationConfig duty;
+  duty.kind = IntegrationKind::kPagerduty;
+  duty.service_key.text = "old";
+  duty.texts = {{"description", "{{ template \"__subject\" . }}"}, {"client", "me"}};
+  duty.details = {{"num_firing", "{{ .Alerts.Firing | len }}"}};
+  const auto templates = NotificationTemplates::create({});
+  EXPECT_EQ(make_body(duty, *templates, sample()).text,
+            R"({"incident_key":)"
+            R"("af94c9e8f6a3043625e36c6f472fe6be85ac23a9117184ee4cb7b4ad7401a47e",)"
+            R"x("event_type":"trigger","description":"[FIRING:1] Down (j)","client":"me",)x"
+            R"("details":{"num_firing":"1"}})"
+            "\n");
+}
+
+TEST(Notification, PagerDutyEventsAreNotTooLong) {
+  IntegrationConfig duty;
+  duty.kind = IntegrationKind::kPagerduty;
+  duty.details = {{"long", std::string(600'000, 'x')}};
+  const auto templates = NotificationTemplates::create({});
+  const std::string body = make_body(duty, *templates, sample()).text;
+  EXPECT_LT(body.size(), 2000u);
+  EXPECT_NE(body.find("exceeds the maximum size of 512KB"), std::string::npos) << body;
+}
+
+PayloadValue text_value(std::string text) {
+  return {.kind = PayloadValue::Kind::kText, .text = std::move(text), .items = {}, .members = {}};
+}
+
+TEST(Notification, APayloadStandsInForVersionFour) {
+  PayloadValue list{.kind = PayloadValue::Kind::kList, .text = {}, .items = {}, .members = {}};
+  list.items = {text_value("{{ .Alerts | len }}"), text_value("a \"b\" {{ .Status }}"),
+                text_value("{{ .CommonLabels.job | toJson }}")};
+  auto payload = std::make_shared<PayloadValue>();
+  payload->kind = PayloadValue::Kind::kMap;
+  payload->members = {{"text", text_value("{{ template \"slack.default.title\" . }}")},
+                      {"{{ .Status }}", list},
+                      {"labels", text_value("{{ .CommonLabels | toJson }}")},
+                      {"broken", text_value("{{ .NoSuchField }}")}};
+  IntegrationConfig webhook;
+  webhook.payload = payload;
+  const Body body = make_body(webhook, *NotificationTemplates::create({}), sample());
+  EXPECT_FALSE(body.template_error.ok());
+  EXPECT_TRUE(body.text.starts_with(
+      R"x({"text":"[FIRING:1] Down (j)","firing":[2,"a \"b\" firing","\"j\""],)x"
+      R"x("labels":{"alertname":"Down","job":"j"},"broken":"<error expanding template: )x"))
+      << body.text;
 }
 
 TEST(Notification, WebhooksQuoteTheReceiverAndCutTheList) {

@@ -573,25 +573,34 @@ TEST(Attempt, UnderstandsRetryAfter) {
   EXPECT_EQ(parse_retry_after("120", now), seconds(120));
   EXPECT_EQ(parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), seconds(60));
   EXPECT_EQ(parse_retry_after("soon", now), seconds(0));
-  const Outcome capped =
-      outcome_of(HttpResponse{.status = 503, .headers = {{"retry-after", "86400"}}},
-                 IntegrationKind::kWebhook, now);
+  const Outcome capped = outcome_of(
+      HttpResponse{.status = 503, .headers = {{"retry-after", "86400"}}}, IntegrationConfig{}, now);
   EXPECT_EQ(capped.retry_after, hours(1));
 }
 
 TEST(Attempt, WhatAnAnswerMeans) {
   const auto kind = [](int status) {
-    return outcome_of(HttpResponse{.status = status}, IntegrationKind::kWebhook, Timestamp{0}).kind;
+    return outcome_of(HttpResponse{.status = status}, IntegrationConfig{}, Timestamp{0}).kind;
   };
   for (const int status : {200, 202, 204}) EXPECT_EQ(kind(status), Outcome::Kind::kDelivered);
   for (const int status : {408, 425, 429, 500, 503}) EXPECT_EQ(kind(status), Outcome::Kind::kRetry);
   for (const int status : {301, 400, 401, 404, 413}) EXPECT_EQ(kind(status), Outcome::Kind::kDead);
   EXPECT_EQ(kind(410), Outcome::Kind::kGone);
+  IntegrationConfig slack;
+  slack.kind = IntegrationKind::kSlack;
   EXPECT_EQ(outcome_of(HttpResponse{.content_type = "application/json",
                                     .body = R"({"ok":false,"error":"channel_not_found"})"},
-                       IntegrationKind::kSlack, Timestamp{0})
+                       slack, Timestamp{0})
                 .error,
             "Slack refused it: channel_not_found");
+  IntegrationConfig duty;
+  duty.kind = IntegrationKind::kPagerduty;
+  const auto limited = [&] {
+    return outcome_of(HttpResponse{.status = 403}, duty, Timestamp{0}).kind;
+  };
+  EXPECT_EQ(limited(), Outcome::Kind::kDead);
+  duty.service_key.text = "old";  // There, 403 is what 429 is elsewhere.
+  EXPECT_EQ(limited(), Outcome::Kind::kRetry);
 }
 
 TEST(Attempt, RefusesAddressesThatHandOutCredentials) {

@@ -104,7 +104,14 @@ class ThreePieces final : public BodyStream {
  public:
   explicit ThreePieces(std::shared_ptr<std::promise<void>> gone) : gone_(std::move(gone)) {}
   ~ThreePieces() override {
-    for (std::thread& thread : threads_) thread.join();
+    for (std::thread& thread : threads_) {
+      // Whoever delivers the last piece may be the last to know this stream.
+      if (thread.get_id() == std::this_thread::get_id()) {
+        thread.detach();
+      } else {
+        thread.join();
+      }
+    }
     if (gone_) gone_->set_value();
   }
   void next(std::function<void(Result<std::string>)> done) override {

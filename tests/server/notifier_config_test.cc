@@ -140,9 +140,24 @@ TEST_F(NotifierConfigTest, SaysWhatIsWrongAndWhere) {
       {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{}]}]",
        "missing URL in webhook config"},
       {"route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{channel: x}]}]",
-       "no global Slack API URL set either inline or in a file"},
-      {"route: {receiver: a}\nreceivers: [{name: a, pagerduty_configs: [{service_key: x}]}]",
-       "pagerduty_configs.service_key is not supported"},
+       "no Slack API URL nor App token set either inline or in a file"},
+      {"route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{app_token: x, api_url: y}]}]",
+       "at most one of api_url and app_token must be configured"},
+      {"route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{app_token: x, "
+       "update_message: true}]}]",
+       "slack_configs.update_message is not supported"},
+      {"global: {slack_api_url: x, slack_app_token: y}\nroute: {receiver: a}" + tail,
+       "at most one of slack_api_url & slack_app_token must be configured"},
+      {"route: {receiver: a}\nreceivers: [{name: a, pagerduty_configs: [{}]}]",
+       "missing service or routing key in PagerDuty config"},
+      {"route: {receiver: a}\nreceivers: [{name: a, pagerduty_configs: [{service_key: x, "
+       "routing_key: y}]}]",
+       "at most one of routing_key and service_key must be configured"},
+      {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: x, payload: text}]}]",
+       "webhook_configs.payload must be a map or a list"},
+      {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: x, payload: {k: ['{{ "
+       "nope }}']}}]}]",
+       "function \"nope\" not defined"},
       {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: '{{ nope }}'}]}]",
        "function \"nope\" not defined"},
       {"time_intervals: [{name: n, time_intervals: [{times: [{start_time: '9:00', end_time: "
@@ -159,6 +174,37 @@ TEST_F(NotifierConfigTest, SaysWhatIsWrongAndWhere) {
     EXPECT_TRUE(error.starts_with("parsing YAML file etc/am.yml: ")) << error;
     EXPECT_NE(error.find(want), std::string::npos) << text << "\n" << error;
   }
+}
+
+TEST_F(NotifierConfigTest, SlackAppsPagerDutyV1AndPayloads) {
+  const auto config = parse_notifier_config(
+      "global: {slack_app_token_file: token}\n"
+      "route: {receiver: a}\n"
+      "receivers:\n"
+      "- name: a\n"
+      "  slack_configs:\n"
+      "  - {channel: x}\n"
+      "  - {api_url: http://hook/}\n"
+      "  pagerduty_configs:\n"
+      "  - {service_key_file: old}\n"
+      "  webhook_configs:\n"
+      "  - {url: http://w/, payload: {n: 1, list: [true, null, '{{ .Status }}']}}\n",
+      {.file = "etc/am.yml"});
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  const auto& integrations = config->receivers[0].integrations;
+  ASSERT_EQ(integrations.size(), 4u);
+  ASSERT_NE(integrations[0].payload, nullptr);
+  EXPECT_EQ(alerting::payload_json(*integrations[0].payload,
+                                   [](std::string_view text) { return std::string(text); }),
+            "{\"n\":1,\"list\":[true,null,\"{{ .Status }}\"]}\n");
+  EXPECT_EQ(integrations[1].url.text, "https://slack.com/api/chat.postMessage");
+  EXPECT_EQ(integrations[1].http->credentials.scheme, "Bearer");
+  EXPECT_EQ(integrations[1].http->credentials.secret.file, "etc/token");
+  EXPECT_EQ(integrations[2].url.text, "http://hook/");
+  EXPECT_EQ(integrations[2].http->credentials.kind, HttpCredentials::Kind::kNone);
+  EXPECT_TRUE(integrations[3].is_pagerduty_v1());
+  EXPECT_EQ(integrations[3].url.text,
+            "https://events.pagerduty.com/generic/2010-04-15/create_event.json");
 }
 
 TEST_F(NotifierConfigTest, ASectionOfTheMainFileOrAFileOfItsOwn) {
