@@ -140,6 +140,22 @@ Result<YamlNode> parse_yaml(std::string_view text, const YamlLimits& limits) {
   }
 }
 
+Result<std::vector<YamlNode>> parse_yaml_documents(std::string_view text,
+                                                   const YamlLimits& limits) {
+  if (!is_valid_utf8(text)) return invalid("the file is not valid UTF-8");
+  try {
+    Converter converter(limits);  // The limits are of all documents together.
+    std::vector<YamlNode> out;
+    for (const YAML::Node& document : YAML::LoadAll(std::string(text))) {
+      out.push_back(TRY(converter.convert(document, 0)));
+    }
+    return out;
+  } catch (const YAML::Exception& e) {
+    return invalid(fmt::format("line {}: {} (column {})", std::max(e.mark.line, 0) + 1, e.msg,
+                               std::max(e.mark.column, 0) + 1));
+  }
+}
+
 std::string yaml_scalar(std::string_view text) {
   if (reads_as_itself(text)) return std::string(text);
   std::string out;

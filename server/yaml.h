@@ -40,6 +40,9 @@ struct YamlLimits {
 /// Reads one document; an empty one is a null. kInvalid: `line 3: <why> (column 5)`. kLimit when it
 /// is too large once its aliases are followed.
 Result<YamlNode> parse_yaml(std::string_view text, const YamlLimits& limits = {});
+/// The same for a file of several documents, between lines of `---`.
+Result<std::vector<YamlNode>> parse_yaml_documents(std::string_view text,
+                                                   const YamlLimits& limits = {});
 
 /// `text` as a YAML scalar, quoted where a reader would otherwise not take it for this string.
 std::string yaml_scalar(std::string_view text);

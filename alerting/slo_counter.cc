@@ -1,0 +1,305 @@
+#include "alerting/slo_counter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace tarsier::alerting {
+namespace {
+
+/// What comes with a clock that is ahead.
+constexpr std::int64_t kEarlySteps = 40;
+
+HistoryKey key_of(const Slo& slo, const tsdb::Labels& group) {
+  std::string text = slo.id();
+  text += '\0';
+  text += slo.signature();
+  text += '\0';
+  return history_key(text.append(group.encoded()));
+}
+
+}  // namespace
+
+GroupCounter::GroupCounter(const Slo& slo, tsdb::Labels group, const StepClock& clock,
+                           const EventHistory* history)
+    : clock_(clock),
+      history_(history),
+      group_(std::move(group)),
+      key_(key_of(slo, group_)),
+      ring_(static_cast<std::size_t>(kRingSteps + 1 + kEarlySteps)) {}
+
+bool GroupCounter::resume() {
+  if (history_ == nullptr) return false;
+  const std::optional<std::int64_t> newest = history_->newest(key_);
+  if (!newest) return false;
+  const std::optional<EventSegment> segment = history_->find(key_, *newest);
+  if (!segment) return false;
+  EventCounts counts = segment->base;
+  for (const EventCounts& events : segment->events) counts += events;
+  mark_sealed(*newest);
+  measured_from_ = segment->measured_from;
+  ring_.reset(sealed_end_, counts);
+  return true;
+}
+
+void GroupCounter::begin_at(std::int64_t step) {
+  measured_from_ = step;
+  // Whole segments only: what was before is none.
+  sealed_end_ = segment_of(step) * kSegmentSteps;
+  ring_.reset(std::max<std::int64_t>(std::max(sealed_end_, step - kRingSteps), 0), {});
+}
+
+bool GroupCounter::add(Timestamp t, EventCounts events) {
+  note_sample(t);
+  const std::int64_t step = clock_.step_of(t);
+  if (step <= sealed_end_) return false;
+  if (ring_.empty() || step > ring_.newest() + kRingSteps) return false;
+  if (!ring_.add(step, events)) return false;
+  if (events.total > 0 && (!last_event_ || t > *last_event_)) last_event_ = t;
+  return true;
+}
+
+std::optional<EventCounts> GroupCounter::stored(std::int64_t step) const {
+  if (step < measured_from_) return EventCounts{};
+  if (history_ == nullptr) return std::nullopt;
+  const std::optional<EventSegment> segment = history_->find(key_, segment_of(step));
+  if (!segment) return std::nullopt;
+  EventCounts counts = segment->base;
+  for (std::int64_t n = first_step_of(segment->segment); n <= step; ++n) {
+    counts += segment->events[static_cast<std::size_t>(n - first_step_of(segment->segment))];
+  }
+  return counts;
+}
+
+std::optional<EventCounts> GroupCounter::at(std::int64_t step) const {
+  if (!ring_.empty() && step >= ring_.oldest()) return ring_.at(step);
+  return stored(step);
+}
+
+void GroupCounter::fill(Edge& edge, std::int64_t step) const {
+  edge.first_step = step;
+  edge.count = 0;
+  const std::optional<EventSegment> segment = history_->find(key_, segment_of(step));
+  if (!segment) return;
+  EventCounts counts = segment->base;
+  const std::int64_t begin = first_step_of(segment->segment);
+  for (std::int64_t n = begin; n < begin + kSegmentSteps && edge.count < edge.counts.size(); ++n) {
+    counts += segment->events[static_cast<std::size_t>(n - begin)];
+    if (n >= step) edge.counts[edge.count++] = counts;
+  }
+}
+
+std::optional<EventCounts> GroupCounter::edge_at(std::size_t window, std::int64_t step) {
+  if (step >= ring_.oldest()) return ring_.at(step);
+  if (step < measured_from_) return EventCounts{};
+  if (history_ == nullptr) return std::nullopt;
+  if (edges_.size() <= window) edges_.resize(window + 1);
+  Edge& edge = edges_[window];
+  const auto is_in = [&] {
+    return edge.first_step <= step &&
+           step < edge.first_step + static_cast<std::int64_t>(edge.count);
+  };
+  if (!is_in()) fill(edge, step);
+  if (!is_in()) return std::nullopt;
+  return edge.counts[static_cast<std::size_t>(step - edge.first_step)];
+}
+
+void GroupCounter::read(const Slo& slo, std::int64_t step, BurnReading& out) {
+  out.t = clock_.end_of(step);
+  out.last_sample = last_sample_;
+  out.last_event = last_event_;
+  out.windows.resize(slo.windows().size());
+  const EventCounts now = ring_.at(std::max(step, ring_.oldest()));
+  std::size_t edge = 0;
+  const auto fill_window = [&](std::int64_t begin, WindowValue& value) {
+    const bool is_recent = begin >= ring_.oldest();
+    const std::optional<EventCounts> left = edge_at(is_recent ? 0 : edge, begin);
+    if (!is_recent) ++edge;
+    value = {};
+    if (!left) return;
+    value.events = now - *left;
+    value.ratio = ratio_of(value.events);
+    const auto length = static_cast<double>(step - begin);
+    const auto covered = static_cast<double>(step - std::max(begin, measured_from_));
+    value.coverage = length > 0 ? std::clamp(covered / length, 0.0, 1.0) : 0;
+  };
+  for (std::size_t i = 0; i < out.windows.size(); ++i) {
+    fill_window(step - clock_.steps_in(slo.windows()[i]), out.windows[i]);
+  }
+  const Timestamp start = period_start(slo.definition().period, out.t);
+  fill_window(clock_.step_of(start), out.period);
+}
+
+void GroupCounter::take_finished(std::int64_t step, std::vector<EventSegment>& out) const {
+  if (ring_.empty()) return;
+  for (std::int64_t segment = segment_of(sealed_end_ + 1);
+       (segment + 1) * kSegmentSteps + kSettleSteps <= step; ++segment) {
+    const std::int64_t begin = first_step_of(segment);
+    if (begin - 1 < ring_.oldest()) break;  // The ring has moved on: it must be counted anew.
+    EventSegment one{.key = key_,
+                     .segment = segment,
+                     .base = ring_.at(begin - 1),
+                     .measured_from = measured_from_,
+                     .events = {}};
+    for (std::int64_t n = begin; n < begin + kSegmentSteps; ++n) {
+      one.events.push_back(ring_.at(n) - ring_.at(n - 1));
+    }
+    out.push_back(std::move(one));
+  }
+}
+
+void GroupCounter::replace(const GroupEvents& scanned, std::int64_t first_step,
+                           std::int64_t now_step, std::vector<EventSegment>& segments) {
+  const std::optional<EventCounts> base = at(first_step - 1);
+  CHECK(base.has_value());
+  const auto events_at = [&](std::int64_t step, std::int64_t scan_first) -> EventCounts {
+    const std::int64_t i = step - scan_first;
+    return i >= 0 && i < static_cast<std::int64_t>(scanned.events.size())
+               ? scanned.events[static_cast<std::size_t>(i)]
+               : EventCounts{};
+  };
+  const std::int64_t scan_first = now_step - static_cast<std::int64_t>(scanned.events.size()) + 1;
+  const std::int64_t ring_begin = std::max(first_step - 1, now_step - kRingSteps);
+  EventCounts counts = *base;
+  EventSegment open{.key = key_};
+  for (std::int64_t step = first_step; step <= now_step; ++step) {
+    if (step == ring_begin + 1) ring_.reset(ring_begin, counts);
+    const EventCounts events = events_at(step, scan_first);
+    const std::int64_t segment = segment_of(step);
+    if (open.events.empty()) {
+      open.segment = segment;
+      open.base = counts;
+    }
+    // A segment that begins in the middle had nothing before.
+    const auto index = static_cast<std::size_t>(step - first_step_of(segment));
+    open.events.resize(index);
+    open.events.push_back(events);
+    counts += events;
+    if (step > ring_begin) ring_.add(step, events);
+    if (events.total > 0) {
+      const Timestamp t = clock_.end_of(step);
+      last_event_ = scanned.last_sample ? std::min(t, *scanned.last_sample) : t;
+    }
+    const bool is_whole = step == (segment + 1) * kSegmentSteps;
+    if (is_whole && step + kSettleSteps <= now_step) {
+      open.measured_from = measured_from_;
+      segments.push_back(std::exchange(open, {.key = key_}));
+      sealed_end_ = step;
+    } else if (is_whole) {
+      open = {.key = key_};
+    }
+  }
+  if (ring_.empty() || ring_.newest() < now_step) {
+    if (ring_.empty()) ring_.reset(ring_begin, counts);
+    ring_.advance(now_step);
+  }
+  edges_.clear();
+  if (scanned.last_sample) note_sample(*scanned.last_sample);
+}
+
+SloCounter::SloCounter(std::shared_ptr<const Slo> slo, const StepClock& clock,
+                       EventHistory* history)
+    : slo_(std::move(slo)), clock_(clock), history_(history) {}
+
+void SloCounter::set_slo(std::shared_ptr<const Slo> slo) {
+  CHECK(slo->id() == slo_->id() && slo->signature() == slo_->signature());
+  // Alarms remember tiers by position.
+  if (slo->tiers() != slo_->tiers()) {
+    for (const auto& [labels, group] : groups_) {
+      BurnAlarm alarm;
+      for (const Severity severity : {Severity::kPage, Severity::kTicket}) {
+        if (group->verdicts.of(severity).is_active) alarm.restore(severity);
+      }
+      group->alarm = alarm;
+    }
+  }
+  slo_ = std::move(slo);
+}
+
+void SloCounter::mark_dirty(std::int64_t step) {
+  dirty_from_ = std::min(dirty_from_.value_or(step), step);
+}
+
+GroupCounter& SloCounter::group(const tsdb::Labels& labels) {
+  std::unique_ptr<GroupCounter>& group = groups_[labels];
+  if (!group) group = std::make_unique<GroupCounter>(*slo_, labels, clock_, history_);
+  return *group;
+}
+
+Status SloCounter::find_groups(const tsdb::Querier& querier, TimeRange range,
+                               const CancelToken* cancel) {
+  for (const SliTerm& term : slo_->terms()) {
+    const std::unique_ptr<tsdb::SeriesSet> set =
+        TRY(querier.select(term.matchers, {.range = range}, cancel));
+    if (slo_->group_by().empty()) {
+      if (set->size() > 0) group({});
+      continue;
+    }
+    for (std::size_t i = 0; i < set->size(); ++i) group(group_of(*slo_, set->labels(i)));
+  }
+  return {};
+}
+
+Result<std::vector<ScannedSeries>> SloCounter::recount(tsdb::Queryable& storage,
+                                                       std::int64_t now_step,
+                                                       const CancelToken* cancel) {
+  const std::int64_t period_steps = clock_.steps_in(slo_->period_at_most());
+  const std::int64_t earliest = std::max<std::int64_t>(now_step - period_steps + 1, 1);
+  const std::unique_ptr<tsdb::Querier> querier =
+      TRY(storage.querier(scan_range(clock_, earliest, now_step)));
+  TRY(find_groups(*querier, scan_range(clock_, earliest, now_step), cancel));
+  std::int64_t first = now_step + 1;
+  for (const auto& [labels, group] : groups_) {
+    if (!group->is_ready() && !group->resume()) {
+      first = earliest;
+      continue;
+    }
+    // Counts are replaced from a segment's begin on, where the count before is known for sure.
+    std::int64_t from = group->sealed_end() + 1;
+    if (dirty_from_) from = std::min(from, first_step_of(segment_of(*dirty_from_)));
+    first = std::min(first, std::max(from, earliest));
+  }
+  const EventScan scan = TRY(scan_events(*querier, *slo_, clock_, first, now_step, cancel));
+  std::vector<EventSegment> segments;
+  for (const auto& [labels, group] : groups_) {
+    const auto found = scan.groups.find(labels);
+    static const GroupEvents kNothing;
+    const GroupEvents& events = found == scan.groups.end() ? kNothing : found->second;
+    std::int64_t from = first;
+    if (!group->is_ready()) {
+      const std::int64_t measured =
+          events.first_sample ? std::max(clock_.step_of(*events.first_sample), first) : now_step;
+      group->begin_at(measured);
+      from = measured;
+    } else if (!dirty_from_) {
+      from = group->sealed_end() + 1;
+    } else if (from <= group->measured_from()) {
+      const std::int64_t measured =
+          events.first_sample ? std::max(clock_.step_of(*events.first_sample), first) : from;
+      group->begin_at(std::min(measured, group->measured_from()));
+      from = group->measured_from();
+    }
+    if (!group->at(from - 1)) {  // A hole in the history: what is before it cannot be used.
+      group->begin_at(from);
+    }
+    group->replace(events, from, now_step, segments);
+  }
+  if (history_ != nullptr) TRY(history_->write(std::move(segments)));
+  dirty_from_.reset();
+  is_ready_ = true;
+  return scan.series;
+}
+
+void SloCounter::take_finished(std::int64_t step, std::vector<EventSegment>& out) const {
+  for (const auto& [labels, group] : groups_) group->take_finished(step, out);
+}
+
+void SloCounter::mark_sealed(std::int64_t segment) {
+  for (const auto& [labels, group] : groups_) {
+    const std::int64_t end = (segment + 1) * kSegmentSteps;
+    if (group->is_ready() && group->sealed_end() < end) group->mark_sealed(segment);
+  }
+}
+
+}  // namespace tarsier::alerting

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "alerting/burn_rate.h"
+#include "alerting/event_counts.h"
+#include "alerting/event_history.h"
+#include "alerting/event_scan.h"
+#include "alerting/slo.h"
+#include "base/result.h"
+#include "tsdb/labels.h"
+#include "tsdb/querier.h"
+
+namespace tarsier::alerting {
+
+/// The events of one group of an objective: the newest two hours in memory, what is older in the
+/// history, with a little read ahead at the left edge of every window. One thread at a time.
+class GroupCounter final {
+ public:
+  GroupCounter(const Slo& slo, tsdb::Labels group, const StepClock& clock,
+               const EventHistory* history);
+
+  const tsdb::Labels& group() const { return group_; }
+  const HistoryKey& key() const { return key_; }
+  bool is_ready() const { return !ring_.empty(); }
+
+  /// Adds events of a moment. False, nothing done: its step is in the history already.
+  bool add(Timestamp t, EventCounts events);
+  /// Cumulative at the end of a step; nothing where that is not known any more.
+  std::optional<EventCounts> at(std::int64_t step) const;
+  /// The windows that end with `step`.
+  void read(const Slo& slo, std::int64_t step, BurnReading& out);
+  /// Segments that end long enough before `step`, and are not in the history yet. They are taken as
+  /// written by mark_sealed.
+  void take_finished(std::int64_t step, std::vector<EventSegment>& out) const;
+  void mark_sealed(std::int64_t segment) { sealed_end_ = (segment + 1) * kSegmentSteps; }
+  /// Puts what a scan counted in the place of everything from its first step on.
+  /// REQUIRES: counts at the step before are known.
+  void replace(const GroupEvents& scanned, std::int64_t first_step, std::int64_t now_step,
+               std::vector<EventSegment>& segments);
+  /// Knows a sample's moment, whatever it counts.
+  void note_sample(Timestamp t) {
+    if (!last_sample_ || t > *last_sample_) last_sample_ = t;
+  }
+
+  /// The last step in the history; the step before measuring began where there is none.
+  std::int64_t sealed_end() const { return sealed_end_; }
+  std::int64_t measured_from() const { return measured_from_; }
+  std::optional<Timestamp> last_sample() const { return last_sample_; }
+  /// Counting begins before `step`, at what the history has. False where it has nothing.
+  bool resume();
+  void begin_at(std::int64_t step);
+
+  BurnAlarm alarm;
+  BurnReading reading;
+  std::vector<TierValue> tiers;
+  Verdicts verdicts;
+
+ private:
+  /// Counts read ahead from the left edge of one window.
+  struct Edge {
+    std::int64_t first_step = 0;
+    std::uint32_t count = 0;
+    std::array<EventCounts, 32> counts;
+  };
+  std::optional<EventCounts> edge_at(std::size_t window, std::int64_t step);
+  std::optional<EventCounts> stored(std::int64_t step) const;
+  void fill(Edge& edge, std::int64_t step) const;
+
+  const StepClock clock_;
+  const EventHistory* const history_;  ///< Null: rings only.
+  const tsdb::Labels group_;
+  const HistoryKey key_;
+  EventRing ring_;
+  std::int64_t sealed_end_ = 0;
+  std::int64_t measured_from_ = 0;
+  std::optional<Timestamp> last_sample_;
+  std::optional<Timestamp> last_event_;
+  std::vector<Edge> edges_;  ///< By window that is longer than the ring; the period's last.
+};
+
+/// Keeps 2 h of 15 s steps, and a little more for what comes early.
+inline constexpr std::int64_t kRingSteps = 480;
+/// A segment is written when it ended so many steps ago: what comes until then costs nothing.
+inline constexpr std::int64_t kSettleSteps = 120;
+
+/// One objective counted event by event, group by group. One thread at a time.
+class SloCounter final {
+ public:
+  SloCounter(std::shared_ptr<const Slo> slo, const StepClock& clock, EventHistory* history);
+
+  const Slo& slo() const { return *slo_; }
+  const std::shared_ptr<const Slo>& shared_slo() const { return slo_; }
+  /// Another definition that counts the same: names, labels, tiers.
+  void set_slo(std::shared_ptr<const Slo> slo);
+
+  /// Counts what is missing up to `now_step` from stored samples: everything for groups that the
+  /// history does not know. Afterwards samples may be added. What it found is returned for whoever
+  /// follows the series.
+  Result<std::vector<ScannedSeries>> recount(tsdb::Queryable& storage, std::int64_t now_step,
+                                             const CancelToken* cancel);
+  bool is_ready() const { return is_ready_; }
+  /// Something before `step` must be counted anew.
+  void mark_dirty(std::int64_t step);
+  void mark_late(Timestamp t) { mark_dirty(clock_.step_of(t)); }
+  bool is_dirty(std::int64_t now_step) const { return dirty_from_ && *dirty_from_ <= now_step; }
+
+  GroupCounter& group(const tsdb::Labels& labels);
+  std::map<tsdb::Labels, std::unique_ptr<GroupCounter>>& groups() { return groups_; }
+  /// Finished segments of all groups.
+  void take_finished(std::int64_t step, std::vector<EventSegment>& out) const;
+  void mark_sealed(std::int64_t segment);
+
+ private:
+  Status find_groups(const tsdb::Querier& querier, TimeRange range, const CancelToken* cancel);
+
+  std::shared_ptr<const Slo> slo_;
+  const StepClock clock_;
+  EventHistory* const history_;
+  bool is_ready_ = false;
+  std::optional<std::int64_t> dirty_from_;
+  std::map<tsdb::Labels, std::unique_ptr<GroupCounter>> groups_;
+};
+
+}  // namespace tarsier::alerting
