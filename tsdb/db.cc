@@ -14,6 +14,7 @@
 #include "tsdb/block/snapshot.h"
 #include "tsdb/compaction/block_compaction.h"
 #include "tsdb/db_metrics.h"
+#include "tsdb/follow/follower_hub.h"
 #include "tsdb/head/chunk_spiller.h"
 #include "tsdb/head/head.h"
 #include "tsdb/head/head_chunk_files.h"
@@ -25,6 +26,7 @@
 #include "tsdb/opening.h"
 #include "tsdb/wal/checkpoint.h"
 #include "tsdb/wal/group_commit_log.h"
+#include "tsdb/wal_follower.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -35,6 +37,7 @@ constexpr std::string_view kWalName = "wal";
 constexpr std::string_view kWblName = "wbl";
 constexpr std::string_view kHeadChunksName = "chunks_head";
 constexpr std::string_view kLostName = "tarsier/lost";
+constexpr std::string_view kFollowersName = "tarsier/followers";
 /// Prometheus' shortcuts past the log. They are wrong as soon as somebody else wrote to it.
 constexpr std::string_view kSnapshotPrefix = "chunk_snapshot.";
 constexpr std::string_view kSeriesStateName = "series_state.json";
@@ -96,6 +99,8 @@ struct Db::Impl {
   enum class Cut : unsigned char { kNothing, kTruncated, kWaitsForLog };
   Result<Cut> cut_due(Timestamp now);
   Status checkpoint();
+  std::optional<std::uint32_t> choose_checkpoint(std::uint32_t first, std::uint32_t active);
+  Status open_followers();
   /// Cuts out-of-order samples; kWaitsForLog until what they are cut from is on the disk.
   Result<Cut> cut_late(Timestamp now);
   Status remove_late_segments(std::uint32_t end);
@@ -134,6 +139,7 @@ struct Db::Impl {
   std::atomic<GroupCommitLog*> wbl{nullptr};
   std::unique_ptr<HeadChunkFiles> head_chunks;
   std::unique_ptr<Head> head;
+  std::unique_ptr<FollowerHub> followers;
   std::unique_ptr<ChunkSpiller> spiller;
   /// Late samples that are being cut.
   struct BegunLateCut {
@@ -291,6 +297,42 @@ void Db::Impl::flush_wbl() {
   static_cast<void>(options.wal_sync == WalSync::kNone ? late_log->flush() : late_log->sync());
 }
 
+/// What a follower has not read stays, within bounds.
+std::optional<std::uint32_t> Db::Impl::choose_checkpoint(std::uint32_t first,
+                                                         std::uint32_t active) {
+  const auto wanted = choose_checkpoint_end(first, active);
+  const auto needed = followers->first_needed_segment();
+  if (!wanted || !needed || *needed > *wanted) return wanted;
+  std::uint64_t held_bytes = 0;
+  std::uint32_t last = *wanted;
+  for (; last >= *needed; --last) {
+    const auto file =
+        files.open_readable(join_path(wal_directory, segment_name(last)), Access::kRead);
+    if (file.ok()) held_bytes += (*file)->size();
+    if (held_bytes > options.wal_follower_bytes_max) break;
+    if (last == 0) return std::nullopt;
+  }
+  if (last <= first) return std::nullopt;
+  return last;
+}
+
+Status Db::Impl::open_followers() {
+  FollowedLog followed;
+  followed.wal_directory = wal_directory;
+  followed.state_directory = join_path(directory, kFollowersName);
+  followed.followable = [this] { return wal->followable_position(); };
+  followed.appended = [this] { return wal->appended_position(); };
+  followed.labels_of = [this](SeriesRef ref) {
+    const auto generation = head->generation();  // Keeps what was found from being used anew.
+    const SeriesTable& table = head->table();
+    Slot slot = table.find(ref);
+    if (slot == SeriesRefs::kNone) slot = table.find(SeriesRef{table.primary_ref(ref.value)});
+    return slot == SeriesRefs::kNone ? Labels() : table.labels(slot);
+  };
+  followers = std::make_unique<FollowerHub>(files, std::move(followed), log);
+  return followers->adjust_stored(wal->appended_position());
+}
+
 /// Condenses the older part of the log, of which the blocks have the samples now.
 Status Db::Impl::checkpoint() {
   const Timestamp min_time{head->generation()->min_time};
@@ -302,7 +344,7 @@ Status Db::Impl::checkpoint() {
   if (segments.empty()) return {};
   // Segments before the one being written are finished and synced.
   const std::uint32_t active = segment_of(wal->written_position());
-  const auto last = choose_checkpoint_end(segments.front(), active);
+  const auto last = choose_checkpoint(segments.front(), active);
   if (!last) return {};
   CheckpointPlan plan;
   plan.last_segment = *last;
@@ -310,7 +352,9 @@ Status Db::Impl::checkpoint() {
   plan.compression = options.wal_compression;
   plan.segment_bytes = options.wal_segment_bytes;
   const Result<CheckpointStatistics> written = create_checkpoint(
-      files, wal_directory, plan, [this](SeriesRef ref) { return head->has_series(ref); });
+      files, wal_directory, plan, [this, end = wal->appended_position()](SeriesRef ref) {
+        return head->has_series(ref) || followers->needs_departed(ref, end);
+      });
   (written.ok() ? metrics.checkpoints : metrics.checkpoints_failed).add();
   if (!written.ok()) return written.status();
   wal->metrics().storage_bytes.add(number(written->bytes));
@@ -359,6 +403,7 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->spiller = std::make_unique<ChunkSpiller>(*impl->head, *impl->head_chunks, log);
   impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
   impl->head->attach_log(impl->wal.get());
+  TRY(impl->open_followers());
   // What is there has to be cut one day, even if nothing is added.
   if (options.out_of_order_time_window > Duration{} || files.exists(impl->wbl_directory)) {
     TRY(impl->open_wbl());
@@ -531,6 +576,16 @@ Status Db::set_out_of_order_time_window(Duration window) {
   impl_->head->set_out_of_order_window(window);
   return {};
 }
+
+Result<std::unique_ptr<WalFollower>> Db::follow(FollowerOptions options) {
+  return impl_->followers->follow(std::move(options));
+}
+
+Result<std::vector<std::string>> Db::stored_followers() const {
+  return impl_->followers->stored();
+}
+
+Status Db::forget_follower(const std::string& name) { return impl_->followers->forget(name); }
 
 Status Db::close() {
   Status closed = impl_->wal->close();

@@ -20,6 +20,8 @@
 namespace tarsier::tsdb {
 
 class Opening;
+class WalFollower;
+struct FollowerOptions;
 
 /// What /api/v1/status/tsdb shows: the head's size, and the ten (or `limit`) biggest of each kind.
 struct HeadStatistics {
@@ -109,6 +111,14 @@ class Db final : public Queryable {
   /// Puts the blocks, and the head as one more, into `snapshots/<name>`, and returns the name. The
   /// files of blocks are shared, so it costs no space while they live.
   Result<std::string> snapshot(Timestamp now, SnapshotScope scope);
+
+  /// Opens a follower of the log (wal_follower.h); it must be gone before this is. From any thread,
+  /// as the next two; a name is used by one follower at a time.
+  Result<std::unique_ptr<WalFollower>> follow(FollowerOptions options);
+  /// Names of followers whose positions are stored, open or not, sorted.
+  Result<std::vector<std::string>> stored_followers() const;
+  /// Removes the stored position of a follower that is not open.
+  Status forget_follower(const std::string& name);
 
   /// Stops the log cleanly: everything written and synced. Call after the last appender is gone.
   Status close();

@@ -56,6 +56,9 @@ struct Options {
   std::size_t wal_segment_bytes = std::size_t{128} << 20;
   /// Appends are refused while this much of the log waits for the disk: two seconds of a slow one.
   std::size_t wal_buffer_bytes_max = std::size_t{64} << 20;
+  /// So much more of the log than usual is kept for followers that lag behind (remote write whose
+  /// receiver is down): some four hours of 100,000 series every 15 s.
+  std::uint64_t wal_follower_bytes_max = std::uint64_t{4} << 30;
   std::size_t chunk_segment_bytes = std::size_t{512} << 20;
   /// Series beyond this many are refused with a clear error. 0 is no limit.
   std::size_t head_series_max = 0;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/compression.h"
 #include "base/crc32c.h"
 
@@ -28,7 +29,33 @@ bool begins_with_fragment(Bytes bytes) {
          load_be<std::uint32_t>(bytes.data() + 3);
 }
 
+/// The first part of a file.
+class FilePrefix final : public ReadableFile {
+ public:
+  FilePrefix(std::unique_ptr<ReadableFile> file, std::uint64_t size)
+      : file_(std::move(file)), size_(size) {}
+  std::uint64_t size() const override { return size_; }
+  Status read_at(std::uint64_t offset, std::span<std::byte> out) const override {
+    return file_->read_at(offset, out);
+  }
+
+ private:
+  const std::unique_ptr<ReadableFile> file_;
+  const std::uint64_t size_;
+};
+
 }  // namespace
+
+Result<std::unique_ptr<SegmentReader>> SegmentReader::open_range(std::unique_ptr<ReadableFile> file,
+                                                                 Range range,
+                                                                 std::size_t record_bytes_max) {
+  CHECK(range.begin <= range.end && range.end <= file->size());
+  std::unique_ptr<SegmentReader> reader(new SegmentReader(
+      std::make_unique<FilePrefix>(std::move(file), range.end), record_bytes_max));
+  TRY(reader->load_page(range.begin / kLogPageBytes * kLogPageBytes));
+  reader->page_position_ = static_cast<std::size_t>(range.begin % kLogPageBytes);
+  return reader;
+}
 
 Result<std::unique_ptr<SegmentReader>> SegmentReader::open(FileSystem& files,
                                                            const std::string& path,

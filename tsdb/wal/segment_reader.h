@@ -29,6 +29,16 @@ class SegmentReader final {
   static Result<std::unique_ptr<SegmentReader>> open(FileSystem& files, const std::string& path,
                                                      std::size_t record_bytes_max);
 
+  /// Reads the part of a segment from `begin`, where a record begins or the segment ends, to `end`,
+  /// where a record ends: as if the file ended there. REQUIRES: begin <= end <= the file's size.
+  struct Range {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+  static Result<std::unique_ptr<SegmentReader>> open_range(std::unique_ptr<ReadableFile> file,
+                                                           Range range,
+                                                           std::size_t record_bytes_max);
+
   /// REQUIRES: no step but kRecord came before.
   Step next();
 
