@@ -5,6 +5,7 @@
 #include "alerting/notifier_config.h"
 #include "base/duration.h"
 #include "server/config_emitter.h"
+#include "server/config_traces.h"
 #include "server/yaml.h"
 
 namespace tarsier::server {
@@ -231,6 +232,7 @@ std::string render_config(const Config& config) {
     }
   }
   render_otlp(out, config.otlp);
+  if (config.traces) render_traces(out, *config.traces);
   return out.take();
 }
 

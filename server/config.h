@@ -22,6 +22,8 @@ struct NotifierConfig;
 
 namespace tarsier::server {
 
+struct TracesConfig;
+
 /// Of one configuration file; a larger one is a mistake, not a configuration.
 inline constexpr std::size_t kConfigBytesMax = std::size_t{16} << 20;
 
@@ -87,6 +89,8 @@ struct Config {
   AlertingConfig alerting;
   /// Of the built-in notifier; null: it is off.
   std::shared_ptr<const alerting::NotifierConfig> notifier;
+  /// The `traces` section; null: it is absent, and everything has its default.
+  std::shared_ptr<const TracesConfig> traces;
   /// What is accepted and not acted upon, in words for the log.
   std::vector<std::string> warnings;
 };

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "base/api.h"
-#include "ingest/otlp_metrics.h"
 #include "ingest/remote_write.h"
 #include "query/api.h"
 #include "query/parse.h"
@@ -17,6 +16,7 @@
 #include "server/handlers.h"
 #include "server/http_answer.h"
 #include "server/metadata_api.h"
+#include "server/otlp_routes.h"
 #include "server/query_routes.h"
 #include "server/self_metrics.h"
 #include "server/status_api.h"
@@ -200,20 +200,6 @@ void add_write(Router& router, const Doors& doors) {
                   },
               .body_size_max = kWriteBodyBytesMax,
               .compress = false});
-  const bool has_otlp = doors.flags.is_on("web.enable-otlp-receiver");
-  router.add({.path = "/api/v1/otlp/v1/metrics",
-              .methods = {"POST"},
-              .handler =
-                  [&doors, has_otlp](HttpRequest request, HttpResponder respond) {
-                    if (has_otlp) {
-                      return doors.otlp_metrics->handle(std::move(request), std::move(respond));
-                    }
-                    respond(text_response(404,
-                                          "otlp write receiver needs to be enabled with "
-                                          "--web.enable-otlp-receiver\n"));
-                  },
-              .body_size_max = kWriteBodyBytesMax,
-              .compress = false});
 }
 
 }  // namespace
@@ -225,6 +211,7 @@ void add_routes(Router& router, const Doors& doors) {
   add_targets(router, doors);
   add_status(router, doors);
   add_write(router, doors);
+  add_otlp_routes(router, doors, OtlpPaths::kMainPort);
   add_admin_routes(router, doors);
 }
 

@@ -34,12 +34,14 @@
 #include "server/memory_guard.h"
 #include "server/notifications.h"
 #include "server/notifier_wiring.h"
+#include "server/otlp_listener.h"
 #include "server/router.h"
 #include "server/routes.h"
 #include "server/scheduler.h"
 #include "server/self_metrics.h"
 #include "server/settings.h"
 #include "server/status_api.h"
+#include "server/tracing_wiring.h"
 #include "server/url.h"
 #include "server/version.h"
 #include "server/web_access.h"
@@ -128,12 +130,14 @@ struct Tarsier::Impl {
   std::unique_ptr<EarlyReads> early;
   std::string external_text;  ///< The URL users reach this server under.
   std::unique_ptr<AlertingWiring> alerting_room;
+  std::unique_ptr<TracingWiring> tracing_room;
   std::unique_ptr<ThreadPool> query_pool;
   std::unique_ptr<FairPool> queries;
   std::unique_ptr<Doors> doors;
   std::unique_ptr<Router> router;
   std::unique_ptr<WebAccess> access;
   std::unique_ptr<HttpServer> http;
+  std::unique_ptr<OtlpListener> otlp_http;  ///< Null: OTLP comes to the main port only.
   Deadlines deadlines;
   Scheduler maintenance{"maintenance"};  ///< Storage: long tasks.
   Scheduler scheduler{"scheduler"};      ///< Scrapes, deadlines, reloads: short ones.
@@ -250,6 +254,7 @@ Status Tarsier::Impl::listen() {
   add_notifier_routes(
       *router, [this] { return notifier.get(); }, [this] { return query_pool.get(); });
   HttpGuard guard = TRY(make_guard());
+  HttpGuard otlp_guard = guard;
   http = TRY(HttpServer::listen(
       http_server_options(flags),
       [this](const HttpRequest& request) { return router->decide(request); }, log,
@@ -257,6 +262,7 @@ Status Tarsier::Impl::listen() {
   for (const std::string& address : http->addresses()) {
     log.info("Listening", {{"address", address}});
   }
+  otlp_http = TRY(OtlpListener::listen(flags, *doors, log, std::move(otlp_guard)));
   return {};
 }
 
@@ -365,6 +371,9 @@ void Tarsier::Impl::start_rooms() {
   doors->receiver = receiver.get();
   doors->otlp_metrics = otlp_metrics.get();
   doors->alerting = alerting_room.get();
+  tracing_room =
+      std::make_unique<TracingWiring>(TracingWiring::Doors{.db = *db, .log = log}, *current);
+  doors->tracing = tracing_room.get();
   doors->storage_retention = describe_retention(storage.retention, storage.retention_bytes);
   memory = std::make_unique<MemoryGuard>(
       storage.memory_limit_bytes, [this](bool is_full) { db->set_memory_is_full(is_full); }, log);
@@ -373,6 +382,7 @@ void Tarsier::Impl::start_rooms() {
   if (notifier) notifier->apply(current->notifier, now());
   alerting_room->apply(*current, std::move(rules_at_start));
   notifications.remove(kStartingNotification);
+  if (otlp_http) otlp_http->set_state(Router::State::kReady);
   router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
 
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
@@ -412,6 +422,7 @@ Status Tarsier::Impl::reload_now() {
   }
   if (notifier) notifier->apply(next->notifier, t);
   if (alerting_room) alerting_room->apply(*next, std::move(*rules));
+  if (tracing_room) tracing_room->apply(*next);
   open_query_log(next->global);
   scheduler.wake();
   self.config_loaded(t);
@@ -434,6 +445,7 @@ std::string Tarsier::Impl::metrics() const {
     receiver->collect(out);
     otlp_metrics->collect(out);
     alerting_room->collect(out);
+    tracing_room->collect(out);
     if (notifier) notifier->collect(out, now());
   }
   return out.take();
@@ -452,9 +464,11 @@ void Tarsier::Impl::stop() {
   if (!http) return;
   log.info("Stopping");
   router->set_state(Router::State::kStopping);
+  if (otlp_http) otlp_http->set_state(Router::State::kStopping);
   notifications.add(kStoppingNotification, now());
   notifications.close();
   http->drain(kDrainGrace);
+  if (otlp_http) otlp_http->drain(kDrainGrace);
   http->cut_off();  // What still runs is cancelled, so that the pool below ends soon.
   scheduler.stop();
   if (db) db->interrupt_maintenance();
@@ -463,6 +477,7 @@ void Tarsier::Impl::stop() {
   query_pool.reset();
   if (scrapes) scrapes->stop();
   if (alerting_room) alerting_room->stop();
+  if (tracing_room) tracing_room->stop();
   dns.reset();
   if (notifier) notifier->stop();
   network.reset();  // Tells everybody who still waits.
@@ -473,7 +488,9 @@ void Tarsier::Impl::stop() {
   // Writers that still wait are answered by the last sync; then nobody needs the listener.
   if (db) db->interrupt_sync();
   if (sync_thread.joinable()) sync_thread.join();
+  otlp_http.reset();
   http.reset();
+  tracing_room.reset();
   query_api.reset();
   early.reset();
   engine.reset();

@@ -22,10 +22,11 @@ HttpResponse response_of(OtlpEncoding encoding, const SpanAnswer& answer) {
 
 }  // namespace
 
-void OtlpTraceReceiver::handle(HttpRequest request, HttpResponder respond) {
-  OtlpHttpBody body = unpack_otlp(request, options_.body_bytes_max);
+void receive_otlp_traces(HttpRequest request, HttpResponder respond, SpanDoor& door,
+                         const SpanRequestLimits& limits, Logger& log) {
+  OtlpHttpBody body = unpack_otlp(request, limits.body_bytes_max);
   const auto refuse = [&](int status, std::string_view text) {
-    log_.warn("OTLP spans refused", {{"peer", request.peer}, {"err", text}});
+    log.warn("OTLP spans refused", {{"peer", request.peer}, {"err", text}});
     respond(otlp_error(body.encoding, status, text));
   };
   if (body.status != 0) return refuse(body.status, body.error);
@@ -37,11 +38,10 @@ void OtlpTraceReceiver::handle(HttpRequest request, HttpResponder respond) {
     }
     body.body = std::move(*wire);
   }
-  // Captures no receiver: the answer may come after it is gone.
-  door_.receive(std::move(body.body), request.received,
-                [encoding, respond = std::move(respond)](const SpanAnswer& answer) {
-                  respond(response_of(encoding, answer));
-                });
+  door.receive(std::move(body.body), limits.spans, request.received,
+               [encoding, respond = std::move(respond)](const SpanAnswer& answer) {
+                 respond(response_of(encoding, answer));
+               });
 }
 
 }  // namespace tarsier::tracing

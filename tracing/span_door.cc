@@ -4,11 +4,11 @@
 
 namespace tarsier::tracing {
 
-void SpanDoor::receive(std::string request, Timestamp now, std::function<void(SpanAnswer)> done) {
+void SpanDoor::receive(std::string request, const SpanLimits& limits, Timestamp now,
+                       std::function<void(SpanAnswer)> done) {
   requests_.add();
   bytes_.add(request.size());
-  Result<std::shared_ptr<const SpanBatch>> decoded =
-      SpanBatch::decode(std::move(request), parts_.limits);
+  Result<std::shared_ptr<const SpanBatch>> decoded = SpanBatch::decode(std::move(request), limits);
   if (!decoded.ok()) {
     requests_damaged_.add();
     const bool is_large = decoded.status().code() == Code::kLimit;

@@ -51,15 +51,14 @@ void for_each_admitted(const SpanBatch& batch, const SpanAdmission& admission, V
 }
 
 /// Through which every span comes in, whatever protocol brought it: decodes, hands the batch to the
-/// sink, lets the observers count what the sink took, and answers when the sink says so. Outlives
-/// no callback it gave away: answers may come after it is gone. Any number of threads.
+/// sink, lets the observers count what the sink took, and answers when the sink says so. Answers
+/// may come after it is gone. Any number of threads.
 class SpanDoor final {
  public:
   struct Parts {
     SpanSink* sink = nullptr;  ///< Null: spans are counted, and not kept.
     /// The observers in force, asked for each request.
     std::function<std::vector<std::shared_ptr<SpanObserver>>()> observers;
-    SpanLimits limits;
     /// What senders are asked to wait when the disk fails.
     Duration retry_after = seconds(5);
   };
@@ -67,7 +66,8 @@ class SpanDoor final {
 
   /// `request` are the bytes of an ExportTraceServiceRequest. `done` is called once, at once or
   /// later on a thread of the sink's log.
-  void receive(std::string request, Timestamp now, std::function<void(SpanAnswer)> done);
+  void receive(std::string request, const SpanLimits& limits, Timestamp now,
+               std::function<void(SpanAnswer)> done);
 
   void collect(MetricWriter& out) const;
 

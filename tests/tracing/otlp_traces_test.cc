@@ -51,8 +51,9 @@ class OtlpTracesTest : public ::testing::Test {
     request.headers = {{"Content-Type", type}, {"Content-Encoding", encoding}};
     request.body = body;
     std::optional<HttpResponse> answer;
-    receiver_.handle(std::move(request),
-                     [&](HttpResponse response) { answer = std::move(response); });
+    receive_otlp_traces(
+        std::move(request), [&](HttpResponse response) { answer = std::move(response); }, door_,
+        {.body_bytes_max = 4096}, log_);
     return answer.value_or(HttpResponse{.status = 0});
   }
   static std::string request_of(int spans, bool has_bad_one = false) {
@@ -70,7 +71,6 @@ class OtlpTracesTest : public ::testing::Test {
   SpanDoor door_{{.sink = &sink_, .observers = [this] {
                     return std::vector<std::shared_ptr<SpanObserver>>{observer_};
                   }}};
-  OtlpTraceReceiver receiver_{door_, {.body_bytes_max = 4096}, log_};
 };
 
 constexpr const char* kJsonRequest = R"({"resourceSpans":[{
