@@ -294,7 +294,14 @@ void Db::Impl::flush_wbl() {
   if (late_log == nullptr) return;
   head->log_unlogged_late();
   // Failures are told to whoever waits.
-  static_cast<void>(options.wal_sync == WalSync::kNone ? late_log->flush() : late_log->sync());
+  const auto flush = [&] {
+    static_cast<void>(options.wal_sync == WalSync::kNone ? late_log->flush() : late_log->sync());
+  };
+  flush();
+  if (!head->has_unlogged_late()) return;
+  // The log takes again what it refused only once it has what it took before.
+  head->log_unlogged_late();
+  flush();
 }
 
 /// What a follower has not read stays, within bounds.

@@ -1,10 +1,11 @@
 // Cuts the power, or kills the process, at a random operation of a random life of a database
-// (appends, deletions, cuts, compactions, snapshots) on a disk that now and then refuses a write, a
-// sync or a read or is full, as often as there are seeds, and compares what the next start finds
-// with a model. TARSIER_CRASH_SEEDS says how many seeds, TARSIER_CRASH_FIRST_SEED which is first: a
-// seed that fails does so again.
+// (appends of floats and native histograms, in order and late, deletions, cuts, compactions,
+// snapshots) on a disk that now and then refuses a write, a sync or a read or is full, as often as
+// there are seeds, and compares what the next start finds with a model. TARSIER_CRASH_SEEDS says
+// how many seeds, TARSIER_CRASH_FIRST_SEED which is first: a seed that fails does so again.
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -27,9 +28,14 @@ using testing::FaultyFileSystem;
 
 constexpr std::int64_t kRangeMs = 1000;
 
-/// One commit and what became of it.
+/// One commit and what became of it. One with both kinds of samples, in order and late, is two.
 struct Commit {
-  std::map<std::string, Sample> samples;  ///< By series.
+  std::map<std::string, Sample> samples;  ///< By series; of a histogram its sum.
+  /// Of each sample. The log has a record for the floats of a commit and one for each kind of
+  /// histogram, in this order.
+  enum Kind : std::size_t { kFloat, kIntegerHistogram, kFloatHistogram, kKindCount };
+  std::map<std::string, Kind> kinds;
+  bool is_late = false;  ///< The samples went in out of order.
   bool is_acknowledged = false;
   std::set<std::string> deleted;   ///< Series whose sample is gone for good.
   std::set<std::string> doubtful;  ///< Those deleted by a call that nobody acknowledged.
@@ -40,6 +46,7 @@ using Contents = std::map<std::string, std::map<std::int64_t, std::uint64_t>>;
 
 struct Totals {
   std::uint64_t commits = 0;
+  std::uint64_t late_commits = 0;
   std::uint64_t acknowledged = 0;
   std::uint64_t survived = 0;
   std::uint64_t troubles = 0;
@@ -61,6 +68,8 @@ class Life final {
     options_.block_range_max = milliseconds(9 * kRangeMs);  // Blocks of blocks, twice.
     options_.wal_segment_bytes = 32 << 10;
     options_.retention = Duration{0};
+    takes_late_ = chance(2);
+    if (takes_late_) options_.out_of_order_time_window = milliseconds(4 * kRangeMs);
     options_.wal_compression = chance(2) ? WalCompression::kSnappy : WalCompression::kNone;
   }
 
@@ -75,6 +84,7 @@ class Life final {
       commit();
       if (chance(3)) db_->sync_due();
       if (chance(12)) erase();
+      if (chance(10)) db_->write_head_chunks_due(Timestamp{now_ms_ * 1000});
       if (chance(40)) static_cast<void>(db_->clean_tombstones(Timestamp{now_ms_}));
       if (chance(60)) {
         static_cast<void>(db_->snapshot(Timestamp{now_ms_}, Db::SnapshotScope::kEverything));
@@ -120,20 +130,24 @@ class Life final {
     if (db.ok()) db_ = std::move(db).value();
   }
 
-  /// What is there is a prefix of what was committed, whole, bit for bit, and holds everything
-  /// acknowledged.
+  /// What is there is a prefix of what was committed, bit for bit, and holds everything
+  /// acknowledged. Of the last commit of it there may be only the first kinds of samples, each of
+  /// them whole. Late samples that nobody was promised may be there or not: both logs have them,
+  /// and a replay takes from the first what is in order there by now.
   void check() {
     Contents found = read();
     bool is_lost = false;
     std::vector<Commit> survivors;
     for (std::size_t i = 0; i < commits_.size(); ++i) {
       const Commit& commit = commits_[i];
-      std::size_t present = 0;
-      std::size_t expected = 0;
+      std::array<std::size_t, Commit::kKindCount> present{};
+      std::array<std::size_t, Commit::kKindCount> expected{};
+      Commit found_late;
       for (const auto& [name, sample] : commit.samples) {
         const bool is_deleted = commit.deleted.contains(name);
         const bool is_certain = !is_deleted && !commit.doubtful.contains(name);
-        if (is_certain) ++expected;
+        const Commit::Kind kind = commit.kinds.at(name);
+        if (is_certain) ++expected[kind];
         const auto series = found.find(name);
         if (series == found.end()) continue;
         const auto at = series->second.find(sample.t.ms);
@@ -141,23 +155,36 @@ class Life final {
         ASSERT_FALSE(is_deleted) << "commit " << i << ": " << name << " was deleted and is back";
         ASSERT_EQ(at->second, std::bit_cast<std::uint64_t>(sample.v)) << "commit " << i;
         series->second.erase(at);
-        if (is_certain) ++present;
+        if (is_certain) ++present[kind];
+        found_late.samples.emplace(name, sample);
       }
-      if (expected == 0) {  // What is left of it says nothing.
-        survivors.push_back(commit);
-        continue;
+      Commit survivor = commit;
+      bool is_certain = false;  // Else what is left of it says nothing.
+      if (commit.is_late) {
+        ASSERT_TRUE(!commit.is_acknowledged || present == expected)
+            << "commit " << i << " was acknowledged and has lost out-of-order samples";
+        if (!commit.is_acknowledged) survivor.samples = std::move(found_late.samples);
+        is_certain = true;
       }
-      if (present == 0) {
-        ASSERT_FALSE(commit.is_acknowledged) << "commit " << i << " was acknowledged and is lost, "
-                                             << commit.samples.begin()->first << " at "
-                                             << commit.samples.begin()->second.t.ms;
-        is_lost = true;
-        continue;
+      for (std::size_t kind = 0; kind < Commit::kKindCount && !commit.is_late; ++kind) {
+        if (expected[kind] == 0) continue;
+        if (present[kind] == 0) {
+          ASSERT_FALSE(commit.is_acknowledged)
+              << "commit " << i << " was acknowledged and is lost, "
+              << commit.samples.begin()->first << " at " << commit.samples.begin()->second.t.ms;
+          is_lost = true;
+          std::erase_if(survivor.samples,
+                        [&](const auto& one) { return commit.kinds.at(one.first) == kind; });
+          continue;
+        }
+        ASSERT_EQ(present[kind], expected[kind]) << "commit " << i << " is there in part";
+        ASSERT_FALSE(is_lost) << "commit " << i << " is there, something before it is not";
+        is_certain = true;
       }
-      ASSERT_EQ(present, expected) << "commit " << i << " is there in part";
-      ASSERT_FALSE(is_lost) << "commit " << i << " is there, one before it is not";
-      survivors.push_back(commit);
-      survivors.back().is_acknowledged = true;  // Once seen after a start, it may never go again.
+      if (survivor.samples.empty()) continue;
+      survivors.push_back(std::move(survivor));
+      // Once seen after a start, it may never go again.
+      if (is_certain) survivors.back().is_acknowledged = true;
     }
     for (const auto& [name, samples] : found)
       ASSERT_TRUE(samples.empty()) << name << " is invented";
@@ -200,6 +227,7 @@ class Life final {
     now_ms_ += 1;
     Commit commit;
     commit.samples["recovered"] = {Timestamp{now_ms_}, 1.0};
+    commit.kinds["recovered"] = Commit::kFloat;
     ASSERT_EQ(appender->append(*ref, commit.samples["recovered"]), AppendOutcome::kAppended);
     const auto position = appender->commit();
     ASSERT_TRUE(position.ok()) << position.status().message();
@@ -213,10 +241,33 @@ class Life final {
 
   bool chance(unsigned one_in) { return random_() % one_in == 0; }
 
+  /// A float, or a histogram with this sum whose buckets come and go.
+  AppendOutcome append(Appender& appender, SeriesRef ref, Sample sample, Commit::Kind kind) {
+    if (kind == Commit::kFloat) return appender.append(ref, sample);
+    const std::uint64_t bits = std::bit_cast<std::uint64_t>(sample.v);
+    const auto n = static_cast<std::int64_t>(bits % 50);
+    if (kind == Commit::kFloatHistogram) {
+      FloatHistogram h;
+      h.sum = sample.v;
+      h.count = static_cast<double>(n);
+      h.layout.negative_spans = {{static_cast<std::int32_t>(n % 4), 1}};
+      h.negative_counts = {static_cast<double>(n)};
+      return appender.append_float_histogram(ref, sample.t, std::move(h));
+    }
+    IntegerHistogram h;
+    h.sum = sample.v;
+    h.layout.positive_spans = {{static_cast<std::int32_t>(n % 4), 2}};
+    h.positive_deltas = {n, 1};
+    h.count = static_cast<std::uint64_t>(2 * n + 1);
+    return appender.append_histogram(ref, sample.t, std::move(h));
+  }
+
   void commit() {
     now_ms_ += 20 + static_cast<std::int64_t>(random_() % 120);
     const auto appender = db_->appender();
     Commit commit;
+    Commit late;
+    late.is_late = true;
     const std::size_t count = 1 + random_() % 12;
     for (std::size_t i = 0; i < count; ++i) {
       // Some series stay, some come and go.
@@ -225,21 +276,38 @@ class Life final {
                     : "s" + std::to_string(random_() % 10);
       const auto ref = appender->resolve({{"__name__", name}, {"job", "j"}});
       ASSERT_TRUE(ref.ok());
-      const Sample sample{Timestamp{now_ms_ - static_cast<std::int64_t>(random_() % 200)},
-                          std::bit_cast<double>(random_())};
-      if (appender->append(*ref, sample) != AppendOutcome::kAppended) continue;
+      auto age_ms = static_cast<std::int64_t>(random_() % 200);
+      if (takes_late_ && chance(3)) age_ms = static_cast<std::int64_t>(random_() % 3000);
+      const Sample sample{Timestamp{now_ms_ - age_ms}, std::bit_cast<double>(random_())};
+      const Commit::Kind kind = !chance(3)  ? Commit::kFloat
+                                : chance(3) ? Commit::kFloatHistogram
+                                            : Commit::kIntegerHistogram;
+      // Of two at one time the second may be dropped without a word.
+      if (takes_late_ && times_[name].contains(sample.t.ms)) continue;
+      if (append(*appender, *ref, sample, kind) != AppendOutcome::kAppended) continue;
       // A second sample of a series in one commit would need a list; one is enough.
-      if (!commit.samples.emplace(name, sample).second) return;  // Rolls back.
+      if (commit.samples.contains(name) || late.samples.contains(name)) return;  // Rolls back.
+      // In order or late is told by another door.
+      const auto strict = db_->appender();
+      strict->refuse_out_of_order();
+      const bool is_late = append(*strict, *ref, sample, kind) != AppendOutcome::kAppended;
+      (is_late ? late : commit).samples.emplace(name, sample);
+      (is_late ? late : commit).kinds.emplace(name, kind);
     }
-    if (commit.samples.empty()) return;
+    if (commit.samples.empty() && late.samples.empty()) return;
     const auto position = appender->commit();
     if (!position.ok()) return;
     ++totals_.commits;
-    const std::size_t index = commits_.size();
-    commits_.push_back(std::move(commit));
-    db_->when_synced(*position, [this, index](Status status) {
+    const std::size_t begin = commits_.size();
+    for (Commit* const part : {&commit, &late}) {
+      if (part->samples.empty()) continue;
+      if (part->is_late) ++totals_.late_commits;
+      for (const auto& [name, sample] : part->samples) times_[name].insert(sample.t.ms);
+      commits_.push_back(std::move(*part));
+    }
+    db_->when_synced(*position, [this, begin, end = commits_.size()](const Status& status) {
       if (!status.ok()) return;
-      commits_[index].is_acknowledged = true;
+      for (std::size_t i = begin; i < end; ++i) commits_[i].is_acknowledged = true;
       ++totals_.acknowledged;
     });
   }
@@ -276,12 +344,22 @@ class Life final {
     const auto set = querier->select({}, {}, nullptr).value();
     for (std::size_t i = 0; i < set->size(); ++i) {
       SampleColumns columns;
-      const Status status = set->read(i, {}, columns);
+      HistogramColumns histograms;
+      const Status status = set->read_mixed(i, {}, columns, histograms);
       EXPECT_TRUE(status.ok()) << status.message();
+      EXPECT_TRUE(histograms.empty() || set->may_have_histograms(i));
       auto& samples = out[std::string(set->label(i, "__name__"))];
       for (std::size_t k = 0; k < columns.size(); ++k) {
         EXPECT_TRUE(k == 0 || columns.times_ms[k - 1] < columns.times_ms[k]);
         samples[columns.times_ms[k]] = std::bit_cast<std::uint64_t>(columns.values[k]);
+      }
+      for (std::size_t k = 0; k < histograms.size(); ++k) {
+        EXPECT_TRUE(k == 0 || histograms.times_ms[k - 1] < histograms.times_ms[k]);
+        EXPECT_TRUE(
+            samples
+                .emplace(histograms.times_ms[k], std::bit_cast<std::uint64_t>(histograms.sums[k]))
+                .second)
+            << "two samples at one time";
       }
     }
     return out;
@@ -295,6 +373,8 @@ class Life final {
   std::unique_ptr<FaultyFileSystem> disk_ = std::make_unique<FaultyFileSystem>();
   std::unique_ptr<Db> db_;
   std::vector<Commit> commits_;
+  bool takes_late_ = false;
+  std::map<std::string, std::set<std::int64_t>> times_;
   std::int64_t now_ms_ = 100'000;
 };
 
@@ -331,9 +411,10 @@ TEST_P(DbCrash, AcknowledgedMeansPresentAfterAnyCrash) {
   std::cout << count << " seeds, " << totals.crashes << " crashes, " << totals.crashes_in_recovery
             << " of them while recovering; " << totals.commits << " commits, "
             << totals.acknowledged << " acknowledged, " << totals.survived
-            << " seen after a start, " << totals.troubles << " disk troubles, " << totals.deletions
-            << " deletions, " << totals.acknowledged_deletions << " acknowledged, " << totals.blocks
-            << " blocks, " << totals.compacted_blocks << " of them compacted\n";
+            << " seen after a start, " << totals.late_commits << " out of order, "
+            << totals.troubles << " disk troubles, " << totals.deletions << " deletions, "
+            << totals.acknowledged_deletions << " acknowledged, " << totals.blocks << " blocks, "
+            << totals.compacted_blocks << " of them compacted\n";
   EXPECT_TRUE(count < 100 || totals.compacted_blocks > 0);
 }
 

@@ -124,6 +124,19 @@ class HeadHistograms : public ::testing::Test {
     return outcome;
   }
 
+  /// Brings full chunks to files.
+  void write_head_chunks() {
+    for (int i = 0; i < 2; ++i) {
+      sync();
+      db_->write_head_chunks_due(Timestamp{now_ms_ += 60'000});
+    }
+  }
+  std::string metrics() {
+    MetricWriter out;
+    db_->collect(out);
+    return out.take();
+  }
+
   Model everything(TimeRange range = {}) {
     SelectHints hints;
     hints.range = range;
@@ -180,7 +193,52 @@ class HeadHistograms : public ::testing::Test {
   testing::CapturingLogger log_;
   std::unique_ptr<FaultyFileSystem> disk_ = std::make_unique<FaultyFileSystem>();
   std::unique_ptr<Db> db_;
+  std::int64_t now_ms_ = 1'000'000;
 };
+
+/// What is in files must be all there was: a chunk that is missing there would be missing for good.
+TEST_F(HeadHistograms, AreInChunkFilesInOneOrderWithFloats) {
+  for (int i = 0; i < 60; ++i) {
+    const std::int64_t t = 1000 + 1000 * i;
+    const auto n = static_cast<std::uint64_t>(i);
+    if (i % 3 == 0) append("a", t, 1.0 * i);
+    if (i % 3 == 1) append("a", t, AnyHistogram(integers(n)));
+    if (i % 3 == 2) append("a", t, AnyHistogram(floats(i)));
+    append("b", t, AnyHistogram(integers(n, i % 7)));  // Its chunks get new buckets.
+  }
+  append("b", 150'000, AnyHistogram(integers(60)));  // Another window.
+  const Model expected = everything();
+  const auto hints = hints_of("b");
+  write_head_chunks();
+  EXPECT_EQ(metrics().find("prometheus_tsdb_mmap_chunks_total 0\n"), std::string::npos);
+  for (int round = 0; round < 3; ++round) {
+    crash(round == 1);
+    EXPECT_EQ(everything(), expected);
+    EXPECT_EQ(hints_of("b"), hints);
+    write_head_chunks();
+  }
+  run_due();
+  EXPECT_EQ(everything(), expected);
+}
+
+/// A chunk in a file says what its series' last histogram was: the next one is judged by it.
+TEST_F(HeadHistograms, GoOnBehindAChunkFile) {
+  for (int i = 0; i < 30; ++i) {
+    append("i", 1000 + 1000 * i, AnyHistogram(integers(10 + static_cast<std::uint64_t>(i), i % 3)));
+    FloatHistogram gauge = floats(5 + i % 3);
+    gauge.hint = CounterResetHint::kGauge;
+    append("g", 1000 + 1000 * i, AnyHistogram(gauge));
+  }
+  FloatHistogram last = floats(5 + 29 % 3);
+  last.hint = CounterResetHint::kGauge;
+  append("far", 951'000, 1.0);
+  db_->run_due(Timestamp{0});  // Series that ended a quarter of an hour ago are sealed.
+  write_head_chunks();
+  crash(false);
+  EXPECT_EQ(append("i", 30'000, AnyHistogram(integers(39, 2))), AppendOutcome::kIgnored);
+  EXPECT_EQ(append("i", 30'000, AnyHistogram(integers(38, 2))), AppendOutcome::kDuplicate);
+  EXPECT_EQ(append("g", 30'000, AnyHistogram(last)), AppendOutcome::kIgnored);
+}
 
 TEST_F(HeadHistograms, AreThereAtOnceAndAfterAnyCrash) {
   Model expected;

@@ -101,6 +101,16 @@ class OutOfOrderTest : public ::testing::Test {
     }
     return out;
   }
+  /// Deletes, in the model too.
+  void erase(const std::string& name, std::int64_t min, std::int64_t max) {
+    const TimeRange range{Timestamp{min}, Timestamp{max}};
+    const auto position = db_->delete_series({Matcher::equal("__name__", name)}, range);
+    ASSERT_TRUE(position.ok()) << position.status().message();
+    EXPECT_GT(position->value, 0u);
+    std::erase_if(model_[name],
+                  [&](const auto& one) { return range.contains(Timestamp{one.first}); });
+    if (model_[name].empty()) model_.erase(name);
+  }
   std::vector<std::string> names_in(const std::string& directory) {
     std::vector<std::string> names;
     const auto entries = disk_->list("data/" + directory);
@@ -266,6 +276,99 @@ TEST_F(OutOfOrderTest, ADamagedChunkFileCostsNothingButTime) {
   EXPECT_EQ(names_in("tarsier/lost"),
             (std::vector<std::string>{"chunks_head-000001", "chunks_head-000002"}));
   EXPECT_NE(metrics().find("prometheus_tsdb_mmap_chunk_corruptions_total 1\n"), std::string::npos);
+}
+
+TEST_F(OutOfOrderTest, IsDeletedAtOnceAndForGood) {
+  fill("a", 150);  // Some of it in full chunks, in memory and in files.
+  write_head_chunks();
+  fill("b", 20);
+  append("late", 50'000, 1);  // Without any sample in order.
+  append("late", 51'000, 2);
+  {
+    const auto before = db_->querier({}).value();
+    const auto set = before->select({}, {}, nullptr).value();
+    erase("a", 100'500, 101'500);
+    erase("b", 0, 100'100);
+    erase("late", 0, 50'000);
+    EXPECT_EQ(contents(), model_);
+    SampleColumns columns;  // Who asked before sees what was there.
+    ASSERT_TRUE(set->read(2, {}, columns).ok());
+    EXPECT_EQ(columns.size(), 2u);
+  }
+  sync();
+  crash();
+  EXPECT_EQ(contents(), model_);
+  erase("late", 0, 60'000);
+  EXPECT_EQ(contents(), model_);
+  sync();
+  crash();
+  EXPECT_EQ(contents(), model_);
+}
+
+TEST_F(OutOfOrderTest, WhatComesAfterADeletionStays) {
+  fill("a", 150);
+  erase("a", 100'500, 101'500);
+  append("a", 100'507, 17);
+  append("a", 100'800, 18);
+  append("a", 110'000, 19);
+  append("a", 101'400, 20);
+  EXPECT_EQ(contents(), model_);
+  write_head_chunks();
+  sync();
+  crash();
+  EXPECT_EQ(contents(), model_);
+  for (int i = 0; i < 30; ++i) append("a", 111'000 + 1000 * i, i);
+  run_due();
+  EXPECT_EQ(contents(), model_);
+  crash();
+  EXPECT_EQ(contents(), model_);
+}
+
+/// The file of a chunk that was cut into a block may live on with others in it.
+TEST_F(OutOfOrderTest, AChunkThatIsInABlockDoesNotComeBack) {
+  fill("a", 300);
+  for (int i = 0; i < 30; ++i) append("a", 107'000 + 1000 * i, i);
+  for (int i = 0; i < 300; ++i) append("b", 136'001 + i, i);
+  write_head_chunks();
+  run_due();
+  erase("a", 100'000, 106'000);
+  sync();
+  ASSERT_FALSE(names_in("chunks_head").empty());
+  crash();
+  EXPECT_EQ(contents(), model_);
+}
+
+TEST_F(OutOfOrderTest, ADeletionIsRefusedWhileItsLogIs) {
+  append("a", 100'000, 1);
+  sync();
+  disk_->fail_append(1);
+  append("a", 90'000, 2);
+  sync();
+  const auto position = db_->delete_series({Matcher::equal("__name__", "a")}, {});
+  EXPECT_FALSE(position.ok());
+  disk_->fail_append(0);
+  sync();
+  erase("a", 0, 95'000);
+  sync();
+  crash();
+  EXPECT_EQ(contents(), model_);
+}
+
+TEST_F(OutOfOrderTest, ADamagedLogIsHelpedOutByChunkFiles) {
+  fill("a", 300);
+  write_head_chunks();
+  crash();  // Another segment behind the one to be damaged.
+  db_.reset();
+  std::string bytes = read_file(*disk_, "data/wbl/00000000", 1 << 20).value();
+  bytes[40] = static_cast<char>(bytes[40] ^ 1);
+  ASSERT_TRUE(disk_->open_writable("data/wbl/00000000", OpenMode::kTruncate)
+                  .value()
+                  ->append(as_bytes(bytes))
+                  .ok());
+  open();
+  const Contents found = contents();
+  EXPECT_GE(found.at("a").size(), 300u + 9 * 32);  // All full chunks.
+  EXPECT_FALSE(names_in("tarsier/lost").empty());
 }
 
 TEST_F(OutOfOrderTest, IsCutIntoBlocksThatAreMerged) {

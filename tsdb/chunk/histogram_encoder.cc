@@ -103,6 +103,13 @@ void HistogramEncoder::begin(ChunkResetHeader header) {
   write_header();
 }
 
+void HistogramEncoder::resume_after(ChunkResetHeader header, Timestamp t,
+                                    const AnyHistogram& last) {
+  begin(header);
+  append(t, last);
+  begin(is_gauge() ? ChunkResetHeader::kGauge : ChunkResetHeader::kUnknown);
+}
+
 void HistogramEncoder::write_header() {
   bytes_[0] = static_cast<char>(sample_count_ >> 8);
   bytes_[1] = static_cast<char>(sample_count_ & 0xff);

@@ -44,6 +44,8 @@ class HistogramEncoder final {
   Fit fit(const AnyHistogram& histogram) const;
   /// Begins an empty chunk; what the last sample was stays known until the next append.
   void begin(ChunkResetHeader header);
+  /// Goes on behind the last sample of a chunk that was finished elsewhere and had this header.
+  void resume_after(ChunkResetHeader header, Timestamp t, const AnyHistogram& last);
   /// REQUIRES: t after the last sample's; the chunk is empty or the histogram fits; valid.
   void append(Timestamp t, AnyHistogram histogram);
 

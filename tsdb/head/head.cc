@@ -387,9 +387,11 @@ void Head::replay_metadata(std::span<const RefMetadata> metadata) {
 }
 
 void Head::finish_replay() {
+  MutexLock lock(commit_mutex_);
   found_ = nullptr;
   std::unordered_set<Slot>().swap(not_adopted_);
-  std::unordered_map<Slot, std::vector<std::int64_t>>().swap(found_late_times_);
+  // Files may have out-of-order chunks that are of no epoch to come.
+  if (late_ == nullptr) next_late_epoch_ = 2;
   table_.finish_restore(newest_replayed_ref_);
   publish(std::exchange(replayed_tombstones_, {}));
 }
@@ -404,7 +406,7 @@ void Head::capture(Capture& capture) const {
   capture.late = {};
   capture.late.epochs = capture.held_epochs;
   for (const std::shared_ptr<const LateEpoch>& epoch :
-       {frozen_late_, std::shared_ptr<const LateEpoch>(late_)}) {
+       {std::shared_ptr<const LateEpoch>(frozen_late_), std::shared_ptr<const LateEpoch>(late_)}) {
     LateEpochs& epochs = capture.late.epochs;
     if (epoch != nullptr && std::find(epochs.begin(), epochs.end(), epoch) == epochs.end()) {
       epochs.push_back(epoch);

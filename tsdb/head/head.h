@@ -192,7 +192,7 @@ class Head final {
   /// before are to be in the head already if `may_follow_floats`.
   std::size_t replay_histograms(std::span<RefHistogram> histograms) EXCLUDES_LOCK(commit_mutex_);
   bool may_follow_floats(std::span<const RefHistogram> histograms) const;
-  bool had_histograms() const { return !histograms_.were_never_used(); }
+  bool had_histograms() const { return has_found_histograms_ || !histograms_.were_never_used(); }
   void replay_exemplars(std::span<const RefExemplar> exemplars);
   /// Takes what came before in the log, and nothing that comes after.
   void replay_tombstones(std::span<const RefTombstone> tombstones) EXCLUDES_LOCK(commit_mutex_);
@@ -200,12 +200,17 @@ class Head final {
   /// samples they hold are passed over.
   void set_found_chunks(const HeadChunkFiles* found) { found_ = found; }
   bool has_found_chunks() const { return found_ != nullptr && !found_->found().empty(); }
-  /// After all series, in this order: out-of-order chunks of files, then the write-behind log,
-  /// without what the chunks hold. So its markers, which say that some samples are in chunks, say
-  /// nothing new, and one that hides too much does no harm.
-  void replay_late_chunks() EXCLUDES_LOCK(commit_mutex_);
+  /// After all series, the write-behind log. It has every sample that is not in a block yet, those
+  /// of out-of-order chunks in files too, and its deletions came in between: so chunks, of which
+  /// some may be in blocks already, and markers, which speak of chunks, are not asked.
   /// Returns how many were of unknown series.
   std::size_t replay_late(std::span<const RefSample> samples) EXCLUDES_LOCK(commit_mutex_);
+  /// Takes what came before in the log, and nothing that comes after.
+  void replay_late_tombstones(std::span<const RefTombstone> tombstones)
+      EXCLUDES_LOCK(commit_mutex_);
+  /// When that log has lost records: the out-of-order chunks of files, which may have their
+  /// samples.
+  void replay_late_chunks() EXCLUDES_LOCK(commit_mutex_);
   void finish_replay();
 
   // What readers do.
@@ -377,6 +382,8 @@ class Head final {
   bool insert_late(Slot slot, Sample sample) REQUIRES_LOCK(commit_mutex_);
   void log_late(std::span<const RefSample> late) REQUIRES_LOCK(commit_mutex_);
   bool has_late(Slot slot) const REQUIRES_LOCK(commit_mutex_);
+  /// Logs that `late` is gone, and takes it out.
+  Status erase_late(std::span<const RefTombstone> late) REQUIRES_LOCK(commit_mutex_);
   bool capture_late(Capture& capture, Slot slot, std::size_t index) const
       REQUIRES_LOCK(commit_mutex_);
   void update_late_min_time() REQUIRES_LOCK(commit_mutex_);
@@ -408,7 +415,7 @@ class Head final {
   std::atomic<std::int64_t> late_min_time_{INT64_MAX};
   GroupCommitLog* late_log_ GUARDED_BY(commit_mutex_) = nullptr;
   std::shared_ptr<LateEpoch> late_ GUARDED_BY(commit_mutex_);
-  std::shared_ptr<const LateEpoch> frozen_late_ GUARDED_BY(commit_mutex_);
+  std::shared_ptr<LateEpoch> frozen_late_ GUARDED_BY(commit_mutex_);
   std::vector<RefSample> unlogged_late_ GUARDED_BY(commit_mutex_);
   std::atomic<bool> has_unlogged_late_{false};
   std::uint64_t next_late_epoch_ GUARDED_BY(commit_mutex_) = 1;
@@ -416,7 +423,7 @@ class Head final {
   const HeadChunkFiles* found_ = nullptr;  // While the log is replayed.
   std::size_t found_at_ = 0;
   std::unordered_set<Slot> not_adopted_;  // Series with several numbers.
-  std::unordered_map<Slot, std::vector<std::int64_t>> found_late_times_;  // Sorted.
+  bool has_found_histograms_ = false;
   std::uint64_t newest_replayed_ref_ = 0;
 
   struct MetadataEntry {

@@ -5,16 +5,26 @@
 #include <utility>
 
 #include "tsdb/block/chunk_files.h"
+#include "tsdb/chunk/histogram_iterator.h"
 #include "tsdb/chunk/xor_chunk.h"
 #include "tsdb/head/head.h"
 
 namespace tarsier::tsdb {
 namespace {
 
-/// What the head takes from a file: float chunks that say how long they are.
+/// Chunks of histograms may be big; nobody writes bigger ones.
+constexpr std::size_t kChunkBytesMax = std::size_t{16} << 20;
+
+/// What the head takes from a file: chunks as it makes them, that say how long they are.
 std::optional<NewSealedChunk> adoptable(const HeadChunkEntry& entry) {
-  if (entry.header.encoding != static_cast<std::uint8_t>(ChunkEncoding::kXor)) return {};
-  if (entry.data.size() < kXorHeaderBytes || entry.data.size() > 0xffff) return {};
+  const ChunkEncoding encoding{entry.header.encoding};
+  const bool is_float = encoding == ChunkEncoding::kXor;
+  if (!is_float && encoding != ChunkEncoding::kHistogram &&
+      encoding != ChunkEncoding::kFloatHistogram) {
+    return {};
+  }
+  if (entry.data.size() < (is_float ? kXorHeaderBytes : kHistogramHeaderBytes)) return {};
+  if (entry.data.size() > (is_float ? std::size_t{0xffff} : kChunkBytesMax)) return {};
   NewSealedChunk chunk;
   chunk.header = entry.header;
   chunk.size = entry.data.size();
@@ -22,12 +32,41 @@ std::optional<NewSealedChunk> adoptable(const HeadChunkEntry& entry) {
   return chunk;
 }
 
-/// The last sample, if the chunk decodes to its end and ends when its header says.
-std::optional<Sample> last_sample(const HeadChunkEntry& entry) {
-  XorIterator samples(entry.data);
-  std::optional<Sample> last;
-  while (samples.next()) last = samples.sample();
-  if (!samples.status().ok() || !last || last->t != entry.header.max_time) return {};
+/// The last sample, with what the chunk's header says if it is a histogram.
+struct LastSample {
+  Sample sample;
+  std::optional<AnyHistogram> histogram;
+  ChunkResetHeader header = ChunkResetHeader::kUnknown;
+};
+
+/// No value unless the chunk decodes to its end and ends when the file says.
+std::optional<LastSample> last_sample(const HeadChunkEntry& entry) {
+  std::optional<LastSample> last;
+  if (entry.header.encoding == static_cast<std::uint8_t>(ChunkEncoding::kXor)) {
+    XorIterator samples(entry.data);
+    while (samples.next()) last = LastSample{samples.sample(), {}};
+    if (!samples.status().ok()) return {};
+  } else {
+    const auto take = [&](HistogramIterator& it) {
+      AnyHistogram histogram = it.histogram();
+      const bool is_valid =
+          std::visit([](auto& one) { return prepare_for_storage(one).ok(); }, histogram);
+      if (!is_valid && !it.is_stale()) return false;
+      if (it.header() == ChunkResetHeader::kGauge) {
+        std::visit([](auto& one) { one.hint = CounterResetHint::kGauge; }, histogram);
+      }
+      const auto print = std::bit_cast<double>(fingerprint(histogram));
+      last = LastSample{{it.t(), print}, std::move(histogram), it.header()};
+      return true;
+    };
+    HistogramIterator it(ChunkEncoding{entry.header.encoding}, entry.data);
+    std::size_t left = it.sample_count();
+    while (it.next()) {
+      if (--left == 0 && !take(it)) return {};
+    }
+    if (!it.status().ok()) return {};
+  }
+  if (!last || last->sample.t != entry.header.max_time) return {};
   return last;
 }
 
@@ -93,7 +132,7 @@ void Head::adopt_found(Slot slot, std::uint64_t ref) {
   const std::int64_t min_valid = min_valid_time_.load(std::memory_order_relaxed);
   std::vector<HeadChunkEntry> entries;
   std::int64_t newest_t = record.chunk.t;
-  bool is_usable = !record.has_open_chunk();
+  bool is_usable = !record.has_open_chunk() && !record.newest_is_histogram();
   for (; found_at_ < found.size() && found[found_at_].series_ref == ref; ++found_at_) {
     if (!is_usable) continue;
     const HeadChunkEntry entry = found_->entry(found[found_at_]);
@@ -107,7 +146,7 @@ void Head::adopt_found(Slot slot, std::uint64_t ref) {
     newest_t = header.max_time.ms;
     entries.push_back(entry);
   }
-  std::optional<Sample> newest;
+  std::optional<LastSample> newest;
   while (!entries.empty() && !(newest = last_sample(entries.back()))) entries.pop_back();
   if (entries.empty()) return;
   MutexLock lock(commit_mutex_);
@@ -120,13 +159,23 @@ void Head::adopt_found(Slot slot, std::uint64_t ref) {
     chunk->previous_max_t = info.newest_sealed_max_t;
     info.newest_sealed = chunk;
     info.newest_sealed_max_t = chunk->max_t;
+    if (chunk->encoding() == static_cast<std::uint8_t>(ChunkEncoding::kXor)) continue;
+    record.has_histograms = 1;
+    has_found_histograms_ = true;
   }
-  record.chunk.t = newest->t.ms;
-  record.chunk.value_bits = std::bit_cast<std::uint64_t>(newest->v);
+  record.chunk.t = newest->sample.t.ms;
+  record.chunk.value_bits = std::bit_cast<std::uint64_t>(newest->sample.v);
+  if (newest->histogram) {
+    record.place.first = histograms_.begin(ChunkEncoding{entries.back().header.encoding});
+    record.place.last = 0;
+    record.chunk.leading = SeriesRecord::kHistogramMark;
+    histograms_.at(record.place.first)
+        .encoder.resume_after(newest->header, newest->sample.t, *newest->histogram);
+  }
   metrics_.chunks_created.add(entries.size());
   min_time_.store(std::min(min_time(), entries.front().header.min_time.ms),
                   std::memory_order_relaxed);
-  max_time_.store(std::max(max_time(), newest->t.ms), std::memory_order_relaxed);
+  max_time_.store(std::max(max_time(), newest->sample.t.ms), std::memory_order_relaxed);
 }
 
 void Head::forget_adopted(Slot slot) {
@@ -137,6 +186,7 @@ void Head::forget_adopted(Slot slot) {
   MutexLock lock(commit_mutex_);
   SeriesRecord& record = table_.record(slot);
   if (record.has_open_chunk() || record.has_open_histogram()) return;
+  if (record.newest_is_histogram()) end_histograms(slot, lane_);
   SeriesInfo& info = table_.info(slot);
   info.newest_sealed = nullptr;
   info.newest_sealed_max_t = INT64_MIN;
@@ -161,13 +211,7 @@ void Head::replay_late_chunks() {
     if (late_ == nullptr) late_ = std::make_shared<LateEpoch>(next_late_epoch_++);
     late_->adopt(slot, table_.info(slot).ref, *chunk, entry.data.data());
     if (table_.record(slot).chunk.t == kNoSample) ++lane_.first_sample_count;
-    std::vector<std::int64_t>& times = found_late_times_[slot];
-    const auto middle = static_cast<std::ptrdiff_t>(times.size());
-    times.insert(times.end(), columns.times_ms.begin(), columns.times_ms.end());
-    std::inplace_merge(times.begin(), times.begin() + middle, times.end());
   }
-  // Files may have chunks that nobody knows the series of; they are of no epoch to come.
-  if (late_ == nullptr) next_late_epoch_ = 2;
   update_late_min_time();
 }
 

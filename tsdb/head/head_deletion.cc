@@ -30,26 +30,37 @@ Result<LogPosition> Head::delete_samples(std::span<const Slot> slots, TimeRange 
   Tombstones next = *tombstones();
   LogPosition position;
   std::vector<RefTombstone> gone;
+  std::vector<RefTombstone> late_gone;
   std::string plain;
   EncodedRecord record;
   for (; !slots.empty(); slots = slots.subspan(std::min(slots.size(), kSeriesPerRecord))) {
     gone.clear();
+    late_gone.clear();
     MutexLock lock(commit_mutex_);
+    // The log has late samples too, and a replay takes them in order if nothing newer of their
+    // series is there: they are all before this.
+    const std::int64_t newest_late = late_log_ == nullptr ? kNoSample : append_bound();
     for (const Slot slot : slots.first(std::min(slots.size(), kSeriesPerRecord))) {
-      const std::int64_t newest = table_.record(slot).chunk.t;
-      if (newest == kNoSample || newest < range.min.ms) continue;
-      // Only what is there: the series may go on within `range`.
-      const Timestamp max = std::min(range.max, Timestamp{newest});
       const SeriesRef ref{table_.info(slot).ref};
-      gone.push_back({ref, range.min, max});
-      if (max >= head_min) next.add(ref.value, {range.min, max});
+      const std::int64_t newest = table_.record(slot).chunk.t;
+      // Only what is there: the series may go on within `range`.
+      if (newest != kNoSample && newest >= range.min.ms) {
+        const Timestamp max = std::min(range.max, Timestamp{newest});
+        if (max >= head_min) next.add(ref.value, {range.min, max});
+      }
+      if (has_late(slot)) late_gone.push_back({ref, range.min, range.max});
+      const std::int64_t logged_newest = std::max(newest, newest_late);
+      if (logged_newest == kNoSample || logged_newest < range.min.ms) continue;
+      gone.push_back({ref, range.min, std::min(range.max, Timestamp{logged_newest})});
     }
-    if (gone.empty() || log_ == nullptr) continue;
-    // Also what only blocks hold: should the block be lost, its samples come back from the log.
-    plain.clear();
-    encode_tombstones(gone, plain);
-    record.encode(as_bytes(plain), log_->compression());
-    position = TRY(log_->append(record));
+    if (!gone.empty() && log_ != nullptr) {
+      // Also what only blocks hold: should the block be lost, its samples come back from the log.
+      plain.clear();
+      encode_tombstones(gone, plain);
+      record.encode(as_bytes(plain), log_->compression());
+      position = TRY(log_->append(record));
+    }
+    TRY(erase_late(late_gone));
   }
   publish(std::move(next));
   return position;

@@ -5,6 +5,7 @@
 #include <deque>
 #include <utility>
 
+#include "base/check.h"
 #include "tsdb/chunk/xor_chunk.h"
 #include "tsdb/head/head.h"
 
@@ -56,6 +57,7 @@ bool Head::insert_late(Slot slot, Sample sample) {
 void Head::log_late(std::span<const RefSample> late) {
   if (late_log_ == nullptr) return;
   unlogged_late_.insert(unlogged_late_.end(), late.begin(), late.end());
+  if (unlogged_late_.empty()) return;
   std::string plain;
   encode_samples(unlogged_late_, plain);
   EncodedRecord record;
@@ -108,6 +110,33 @@ bool Head::capture_late(Capture& capture, Slot slot, std::size_t index) const {
   return is_any;
 }
 
+// --- Deleting
+
+Status Head::erase_late(std::span<const RefTombstone> late) {
+  if (late.empty()) return {};
+  if (late_log_ != nullptr) {
+    // What waits to be logged was there before the deletion.
+    log_late({});
+    if (has_unlogged_late()) {
+      return unavailable("the log of out-of-order samples cannot be written");
+    }
+    std::string plain;
+    encode_tombstones(late, plain);
+    EncodedRecord record;
+    record.encode(as_bytes(plain), late_log_->compression());
+    TRY(late_log_->append(record));
+  }
+  for (const RefTombstone& one : late) {
+    const Slot slot = table_.find(one.ref);
+    if (slot == SeriesRefs::kNone) continue;
+    for (LateEpoch* const epoch : {frozen_late_.get(), late_.get()}) {
+      if (epoch != nullptr) TRY(epoch->erase(slot, {one.min, one.max}));
+    }
+  }
+  update_late_min_time();
+  return {};
+}
+
 // --- Cutting
 
 Result<std::optional<Head::FrozenLate>> Head::freeze_late() {
@@ -126,7 +155,7 @@ Result<std::optional<Head::FrozenLate>> Head::freeze_late() {
 }
 
 void Head::drop_frozen_late() {
-  std::shared_ptr<const LateEpoch> dropped;
+  std::shared_ptr<LateEpoch> dropped;
   MutexLock lock(commit_mutex_);
   dropped.swap(frozen_late_);
   update_late_min_time();
@@ -192,14 +221,22 @@ std::size_t Head::replay_late(std::span<const RefSample> samples) {
       ++unknown_count;
       continue;
     }
-    const auto found = found_late_times_.find(slot);
-    if (found != found_late_times_.end() &&
-        std::binary_search(found->second.begin(), found->second.end(), sample.t.ms)) {
-      continue;
-    }
     insert_late(slot, {sample.t, sample.v});
   }
   return unknown_count;
+}
+
+void Head::replay_late_tombstones(std::span<const RefTombstone> tombstones) {
+  MutexLock lock(commit_mutex_);
+  for (const RefTombstone& one : tombstones) {
+    note_replayed(one.ref);
+    const Slot slot = table_.find(one.ref);
+    // Of what was just built in memory nothing is unreadable.
+    if (slot != SeriesRefs::kNone && late_ != nullptr) {
+      CHECK(late_->erase(slot, {one.min, one.max}).ok());
+    }
+  }
+  update_late_min_time();
 }
 
 }  // namespace tarsier::tsdb

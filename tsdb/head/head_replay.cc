@@ -113,7 +113,6 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const ReplaySources
       log.warn("The log has histograms that are not valid; they are not served",
                {{"histograms", std::to_string(statistics.invalid_histogram_count)}});
     }
-    head->replay_late_chunks();
     if (!sources.wbl_directory.empty()) TRY(replay_wbl(files, sources, *head, log, statistics));
     head->finish_replay();
     // Samples on their way were many small pieces: a fifth of the memory, and never needed again.

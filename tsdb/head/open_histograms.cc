@@ -21,8 +21,32 @@ class Mixer final {
     add(static_cast<std::uint64_t>(values.size()));
     for (const T& value : values) add(value);
   }
-  void add(const BucketSpan& span) {
-    add((static_cast<std::uint64_t>(static_cast<std::uint32_t>(span.offset)) << 32) | span.length);
+  /// Counts as they are, or as differences to the left neighbour.
+  void add_buckets(const std::vector<BucketSpan>& spans, const std::vector<double>& counts) {
+    std::size_t i = 0;
+    std::int64_t bucket = 0;
+    for (const BucketSpan& span : spans) {
+      bucket += span.offset;
+      for (std::uint32_t k = 0; k < span.length; ++k, ++bucket, ++i) {
+        if (counts[i] == 0) continue;
+        add(bucket);
+        add(counts[i]);
+      }
+    }
+  }
+  void add_buckets(const std::vector<BucketSpan>& spans, const std::vector<std::int64_t>& deltas) {
+    std::size_t i = 0;
+    std::int64_t bucket = 0;
+    std::uint64_t count = 0;
+    for (const BucketSpan& span : spans) {
+      bucket += span.offset;
+      for (std::uint32_t k = 0; k < span.length; ++k, ++bucket, ++i) {
+        count += static_cast<std::uint64_t>(deltas[i]);
+        if (count == 0) continue;
+        add(bucket);
+        add(count);
+      }
+    }
   }
   std::uint64_t state() const { return state_; }
 
@@ -40,20 +64,20 @@ std::uint64_t fingerprint(const AnyHistogram& histogram) {
   const BucketLayout& layout = layout_of(histogram);
   mixer.add(std::int64_t{layout.schema});
   mixer.add(layout.zero_threshold);
-  mixer.add_all(layout.positive_spans);
-  mixer.add_all(layout.negative_spans);
   mixer.add_all(layout.custom_bounds);
   if (const auto* integers = std::get_if<IntegerHistogram>(&histogram)) {
     mixer.add(integers->count);
     mixer.add(integers->zero_count);
-    mixer.add_all(integers->positive_deltas);
-    mixer.add_all(integers->negative_deltas);
+    mixer.add_buckets(layout.positive_spans, integers->positive_deltas);
+    mixer.add(std::uint64_t{1});  // Between the two sides.
+    mixer.add_buckets(layout.negative_spans, integers->negative_deltas);
   } else {
     const auto& floats = std::get<FloatHistogram>(histogram);
     mixer.add(floats.count);
     mixer.add(floats.zero_count);
-    mixer.add_all(floats.positive_counts);
-    mixer.add_all(floats.negative_counts);
+    mixer.add_buckets(layout.positive_spans, floats.positive_counts);
+    mixer.add(std::uint64_t{1});
+    mixer.add_buckets(layout.negative_spans, floats.negative_counts);
   }
   return mixer.state();
 }

@@ -22,6 +22,7 @@ struct OpenHistogram {
 };
 
 /// A number to tell different histograms by: of everything but the hint, of stale ones the sum.
+/// Buckets of zero do not count: those of other samples in its chunk come back with a sample.
 std::uint64_t fingerprint(const AnyHistogram& histogram);
 
 /// The open chunks of all series whose newest sample is a histogram, by place. They are few and

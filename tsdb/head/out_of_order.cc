@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "tsdb/block/chunk_files.h"
+#include "tsdb/block/tombstones.h"
 #include "tsdb/chunk/xor_chunk.h"
 
 namespace tarsier::tsdb {
@@ -79,16 +80,45 @@ bool LateEpoch::insert(Slot slot, std::uint64_t ref, Sample sample) {
   std::copy_backward(at, series.samples + series.count, series.samples + series.count + 1);
   *at = sample;
   ++series.count;
-  ++sample_count_;
   note(series, sample.t.ms, sample.t.ms);
   return true;
+}
+
+Result<bool> LateEpoch::erase(Slot slot, TimeRange range) {
+  if (find(slot) == nullptr) return false;
+  Series& series = series_[index_[slot] - 1];
+  if (series.is_empty() || series.max_t < range.min.ms || series.min_t > range.max.ms) return false;
+  SampleColumns columns;
+  TRY(read_late(series.newest, series.open(), TimeRange{}, columns));
+  const std::size_t before = columns.size();
+  const TimeRange gone[] = {range};
+  remove_deleted(gone, 0, columns);
+  if (columns.size() == before) return false;
+  // Rare enough to make everything anew.
+  series.newest = nullptr;
+  series.count = 0;
+  series.min_t = INT64_MAX;
+  series.max_t = INT64_MIN;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    insert(slot, series.ref, {Timestamp{columns.times_ms[i]}, columns.values[i]});
+  }
+  note_all();
+  return true;
+}
+
+void LateEpoch::note_all() {
+  min_t_ = INT64_MAX;
+  max_t_ = INT64_MIN;
+  for (const Series& series : series_) {
+    min_t_ = std::min(min_t_, series.min_t);
+    max_t_ = std::max(max_t_, series.max_t);
+  }
 }
 
 void LateEpoch::adopt(Slot slot, std::uint64_t ref, const NewSealedChunk& chunk,
                       const std::byte* data) {
   Series& series = series_of(slot, ref);
   push(series, window_.adopt(chunk, data));
-  sample_count_ += series.newest->sample_count();
   note(series, chunk.header.min_time.ms, chunk.header.max_time.ms);
 }
 

@@ -18,8 +18,9 @@ namespace tarsier::tsdb {
 /// The samples that came too late for their series' open chunk, since the last time such samples
 /// were cut into blocks. A series with any has a sorted array of up to 32; a full one becomes a
 /// chunk. Nothing is kept for a series without. The head fills one epoch, under its commit lock;
-/// when it is to be cut, the epoch is frozen and another begun, so from then on anybody may read it
-/// who holds it and a generation of the head from when it was still listed.
+/// when it is to be cut, the epoch is frozen and another begun: from then on it changes by
+/// deletions only, which come on the thread that cuts. Whoever holds it, and a generation of the
+/// head from when it was still listed, may read the chunks it got from it.
 class LateEpoch final {
  public:
   static constexpr std::size_t kOpenSamplesMax = 32;  // As in Prometheus.
@@ -45,6 +46,10 @@ class LateEpoch final {
   std::uint64_t number() const { return number_; }
   /// False if the array has a sample of this time: the first one stays.
   bool insert(Slot slot, std::uint64_t ref, Sample sample);
+  /// Takes the samples in `range` out; readers who have the series' chunks keep seeing them. Says
+  /// whether there were any. What is left is in the order of its times, so a chunk that a file has
+  /// is not the series' any more. Only the samples that cannot be read stay, with an error.
+  Result<bool> erase(Slot slot, TimeRange range);
   /// Takes a chunk over that a file has.
   void adopt(Slot slot, std::uint64_t ref, const NewSealedChunk& chunk, const std::byte* data);
 
@@ -54,7 +59,6 @@ class LateEpoch final {
     return &series_[index_[slot] - 1];
   }
   std::span<const Series> series() const { return series_; }
-  std::uint64_t sample_count() const { return sample_count_; }
   std::int64_t min_t() const { return min_t_; }
   std::int64_t max_t() const { return max_t_; }
   SealedWindow& window() { return window_; }
@@ -64,6 +68,7 @@ class LateEpoch final {
  private:
   Series& series_of(Slot slot, std::uint64_t ref);
   void note(Series& series, std::int64_t min_t, std::int64_t max_t);
+  void note_all();
   void grow(Series& series);
   void seal(Series& series);
   static void push(Series& series, SealedChunk* chunk);
@@ -73,7 +78,6 @@ class LateEpoch final {
   std::vector<Series> series_;
   Arena arrays_;
   SealedWindow window_;
-  std::uint64_t sample_count_ = 0;
   std::int64_t min_t_ = INT64_MAX;
   std::int64_t max_t_ = INT64_MIN;
 };

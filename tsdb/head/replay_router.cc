@@ -14,6 +14,8 @@ constexpr std::size_t kPartSlots = 512;
 /// How far ahead of the series being appended to the ends of chunks are asked for.
 constexpr Slot kPrefetchSlots = 8;
 /// Samples of a round: tens of bytes each, twice, and enough that handing over costs nothing.
+/// So that a thread that comes late finds less than half of the work left.
+constexpr std::size_t kLanesPerThread = 2;
 constexpr std::size_t kRoundSamples = std::size_t{1} << 20;
 
 /// A sample with the place it goes to.
@@ -52,6 +54,9 @@ class Sorter final {
 }  // namespace
 
 struct ReplayRouter::Round {
+  explicit Round(std::size_t the_lane_count) : lane_count(the_lane_count) {}
+
+  const std::size_t lane_count;
   std::vector<std::vector<Routed>> parts;
   std::size_t sample_count = 0;
 
@@ -59,29 +64,33 @@ struct ReplayRouter::Round {
   std::atomic<std::size_t> visitor_count{0};  // Threads of the pool that will still look at it.
   Mutex mutex;
   CondVar all_done;
-  std::size_t done GUARDED_BY(mutex) = 0;  // Of parts.
+  std::size_t done GUARDED_BY(mutex) = 0;  // Of lanes.
 
-  void run(Head& head, Head::ReplayLane& lane) {
+  /// Works on one lane after the other, until all are taken. A part is always the same lane's: so
+  /// the full chunks of a series are made one behind the other, as files must have them.
+  void run(Head& head, const Lanes& lanes) {
     std::size_t finished = 0;
     Sorter sorter;
-    for (std::size_t i = next.fetch_add(1); i < parts.size(); i = next.fetch_add(1)) {
-      sorter.apply(parts[i], static_cast<Slot>(i * kPartSlots), head, lane);
-      parts[i].clear();
+    for (std::size_t i = next.fetch_add(1); i < lane_count; i = next.fetch_add(1)) {
+      for (std::size_t part = i; part < parts.size(); part += lane_count) {
+        sorter.apply(parts[part], static_cast<Slot>(part * kPartSlots), head, *lanes[i]);
+        parts[part].clear();
+      }
       ++finished;
     }
     if (finished == 0) return;
     MutexLock lock(mutex);
     done += finished;
-    if (done == parts.size()) all_done.notify_all();
+    if (done == lane_count) all_done.notify_all();
   }
 };
 
-ReplayRouter::ReplayRouter(Head& head, ThreadPool* pool)
-    : head_(head), pool_(pool), filling_(std::make_shared<Round>()) {
-  const std::size_t lane_count = 1 + (pool == nullptr ? 0 : pool->thread_count());
+ReplayRouter::ReplayRouter(Head& head, ThreadPool* pool) : head_(head), pool_(pool) {
+  const std::size_t lane_count = pool == nullptr ? 1 : kLanesPerThread * (1 + pool->thread_count());
   for (std::size_t i = 0; i < lane_count; ++i) {
     lanes_.push_back(std::make_unique<Head::ReplayLane>());
   }
+  filling_ = std::make_shared<Round>(lane_count);
 }
 
 ReplayRouter::~ReplayRouter() { drain(); }
@@ -107,11 +116,11 @@ void ReplayRouter::start() {
   std::shared_ptr<Round> spare = running_;
   wait();
   running_ = std::exchange(filling_, nullptr);
-  for (std::size_t i = 1; i < lanes_.size(); ++i) {
+  for (std::size_t i = 0; pool_ != nullptr && i < pool_->thread_count(); ++i) {
     // A thread that comes too late finds nothing left, and touches nothing but the round.
     running_->visitor_count.fetch_add(1, std::memory_order_relaxed);
-    const bool taken = pool_->try_submit([round = running_, &head = head_, lane = lanes_[i].get()] {
-      round->run(head, *lane);
+    const bool taken = pool_->try_submit([round = running_, &head = head_, &lanes = lanes_] {
+      round->run(head, lanes);
       round->visitor_count.fetch_sub(1, std::memory_order_release);
     });
     if (taken) continue;
@@ -125,16 +134,16 @@ void ReplayRouter::start() {
     spare->done = 0;
     filling_ = std::move(spare);
   } else {
-    filling_ = std::make_shared<Round>();
+    filling_ = std::make_shared<Round>(lanes_.size());
   }
 }
 
 void ReplayRouter::wait() {
   if (running_ == nullptr) return;
-  running_->run(head_, *lanes_[0]);
+  running_->run(head_, lanes_);
   {
     MutexLock lock(running_->mutex);
-    while (running_->done < running_->parts.size()) running_->all_done.wait(running_->mutex);
+    while (running_->done < running_->lane_count) running_->all_done.wait(running_->mutex);
   }
   running_.reset();
 }

@@ -35,13 +35,14 @@ class ReplayRouter final {
   /// Samples on their way, by range of slots, and how far the threads are with them. Outlives
   /// whichever side ends last.
   struct Round;
+  using Lanes = std::vector<std::unique_ptr<Head::ReplayLane>>;
 
   void start();
   void wait();
 
   Head& head_;
   ThreadPool* const pool_;
-  std::vector<std::unique_ptr<Head::ReplayLane>> lanes_;  // The first is the caller's.
+  Lanes lanes_;
   std::shared_ptr<Round> filling_;
   bool has_mixed_ = false;
   std::shared_ptr<Round> running_;  // Null if none is.

@@ -56,16 +56,14 @@ SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* da
 
 SealedWindow::Allocated SealedWindow::allocate(const NewSealedChunk& chunk) {
   const std::size_t whole = head_chunk_entry_bytes(chunk.size);
-  const bool is_kept = chunk.header.encoding != static_cast<std::uint8_t>(ChunkEncoding::kXor);
-  auto& pages = is_kept ? kept_ : staged_;
-  if (pages.empty() || pages.back()->is_closed || pages.back()->room() < whole) {
-    pages.push_back(std::make_unique<StagedPage>(std::max(whole, StagedPage::kBytes)));
+  if (staged_.empty() || staged_.back()->is_closed || staged_.back()->room() < whole) {
+    staged_.push_back(std::make_unique<StagedPage>(std::max(whole, StagedPage::kBytes)));
   }
-  StagedPage& page = *pages.back();
+  StagedPage& page = *staged_.back();
   std::byte* const data = write_head_chunk_header(chunk.header, chunk.size, page.allocate(whole));
-  (is_kept ? bytes_ : staged_bytes_) += whole;
+  staged_bytes_ += whole;
   SealedChunk* const made = make(chunk, data);
-  if (!is_kept) page.chunks.push_back(made);
+  page.chunks.push_back(made);
   return {made, {data, chunk.size}};
 }
 
@@ -81,13 +79,10 @@ void SealedWindow::merge(SealedWindow& other) {
                 std::make_move_iterator(other.pages_.end()));
   other.pages_.clear();
   other.used_ = kPageChunks;
-  const auto staged_at = staged_.empty() ? staged_.end() : std::prev(staged_.end());
-  staged_.insert(staged_at, std::make_move_iterator(other.staged_.begin()),
+  // Behind ours: what of one series was sealed later stays behind.
+  staged_.insert(staged_.end(), std::make_move_iterator(other.staged_.begin()),
                  std::make_move_iterator(other.staged_.end()));
   other.staged_.clear();
-  kept_.insert(kept_.begin(), std::make_move_iterator(other.kept_.begin()),
-               std::make_move_iterator(other.kept_.end()));
-  other.kept_.clear();
   bytes_ += std::exchange(other.bytes_, 0);
   staged_bytes_ += std::exchange(other.staged_bytes_, 0);
   chunk_count_ += std::exchange(other.chunk_count_, 0);

@@ -84,7 +84,8 @@ class SealedWindow final {
  public:
   /// A chunk whose `size` bytes the caller writes to `data`; its place in a list is the caller's,
   /// too.
-  /// Only chunks of floats leave memory for files: they are what a start can take from there.
+  /// Files get the chunks of a series in the order in which they were sealed, whatever is in them:
+  /// a start takes them as all there is up to the newest.
   struct Allocated {
     SealedChunk* chunk;
     std::span<std::byte> data;
@@ -118,7 +119,6 @@ class SealedWindow final {
   std::vector<std::unique_ptr<SealedChunk[]>> pages_;
   std::size_t used_ = kPageChunks;                   // Of the last page.
   std::vector<std::unique_ptr<StagedPage>> staged_;  // The last may be open.
-  std::vector<std::unique_ptr<StagedPage>> kept_;    // Of what stays in memory.
   std::size_t bytes_ = 0;
   std::size_t staged_bytes_ = 0;
   std::size_t chunk_count_ = 0;

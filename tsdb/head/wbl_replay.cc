@@ -21,9 +21,15 @@ Status replay_record(Bytes record, Head& head, ReplayStatistics& statistics) {
       return {};
     }
     case RecordType::kMmapMarkers: {
-      // Read for damage only: Head::replay_late_chunks says why.
+      // Read for damage only: Head::replay_late says why.
       std::vector<MmapMarker> markers;
       return decode_markers(record, markers);
+    }
+    case RecordType::kTombstones: {
+      std::vector<RefTombstone> tombstones;
+      TRY(decode_tombstones(record, tombstones));
+      head.replay_late_tombstones(tombstones);
+      return {};
     }
     default: ++statistics.skipped_record_count; return {};
   }
@@ -43,6 +49,7 @@ Status replay_wbl(FileSystem& files, const ReplaySources& sources, Head& head, L
   if (damage) {
     ++statistics.late_damage_count;
     TRY(repair_log(files, *damage, sources.lost_directory, log));
+    if (damage->kind == LogDamage::Kind::kCorruption) head.replay_late_chunks();
   } else if (!reader->status().ok()) {
     return reader->status();
   }

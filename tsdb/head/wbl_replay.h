@@ -8,9 +8,9 @@
 
 namespace tarsier::tsdb {
 
-/// Brings the samples of the write-behind log into a head that knows all series and the chunks of
-/// files. Damage is repaired as in the log: what is before it is taken, what is behind it is set
-/// aside. Fails only when the disk does.
+/// Brings the samples of the write-behind log into a head that knows all series. Damage is repaired
+/// as in the log: what is before it is taken, what is behind it is set aside, and the out-of-order
+/// chunks of files stand in for it as far as they go. Fails only when the disk does.
 Status replay_wbl(FileSystem& files, const ReplaySources& sources, Head& head, Logger& log,
                   ReplayStatistics& statistics);
 
