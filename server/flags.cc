@@ -107,7 +107,7 @@ constexpr Spec kSpecs[] = {
      "Bytes of one frame of a streamed remote read."},
     {"otlp.grpc-address", kText, "", kIgnored, ""},
     {"otlp.http-address", kText, "", kActive,
-     "Where OTLP/HTTP listens too; default port 4318 of the first listen address, empty: nowhere."},
+     "Where OTLP/HTTP listens; default port 4318 of that host; empty: nowhere."},
     {"rules.alert.for-outage-tolerance", kTime, "1h", kActive,
      "Longest outage after which a pending alert's wait is resumed."},
     {"rules.alert.for-grace-period", kTime, "10m", kActive,
