@@ -13,6 +13,7 @@
 #include "query/parse.h"
 #include "query/parse/printer.h"
 #include "query/plan/plan.h"
+#include "query/result_cache.h"
 #include "query/result_json.h"
 #include "query/result_stream.h"
 #include "query/syntax_tree_json.h"
@@ -157,8 +158,13 @@ bool is_hex(char c) {
 
 }  // namespace
 
-Api::Api(const Engine& engine, tsdb::Queryable& storage, ApiOptions options, ApiClock clock)
-    : engine_(engine), storage_(storage), options_(options), clock_(std::move(clock)) {
+Api::Api(const Engine& engine, tsdb::Queryable& storage, ApiOptions options, ApiClock clock,
+         ResultCache* cache)
+    : engine_(engine),
+      storage_(storage),
+      options_(options),
+      clock_(std::move(clock)),
+      cache_(cache) {
   CHECK(clock_.expire_at != nullptr && clock_.elapsed_seconds != nullptr);
 }
 
@@ -315,7 +321,8 @@ Result<HttpResponse> Api::run(const HttpRequest& http, Question question,
   question.query.counts_steps = !stats.empty();
   const PreparedQuery prepared = TRY(prepare(http, question, queued_seconds));
   const std::size_t series_max = question.series_max;
-  auto answer = engine_.run(storage_, prepared, http.cancel.get());
+  auto answer = cache_ == nullptr ? engine_.run(storage_, prepared, http.cancel.get())
+                                  : cache_->run(question.query, prepared, http.cancel.get());
   if (!answer.ok()) return run_error(answer.status());
   QueryResult& result = *answer;
 

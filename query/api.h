@@ -18,6 +18,7 @@
 namespace tarsier::query {
 
 struct Expr;
+class ResultCache;
 
 struct ApiOptions {
   /// Caps the `timeout` parameter of a request. `--query.timeout`
@@ -48,7 +49,9 @@ struct ApiClock {
 /// and JSON are Prometheus'. Any number of threads. Engine and storage must outlive it.
 class Api final {
  public:
-  Api(const Engine& engine, tsdb::Queryable& storage, ApiOptions options, ApiClock clock);
+  /// `cache` may be null; it is of the same engine and storage.
+  Api(const Engine& engine, tsdb::Queryable& storage, ApiOptions options, ApiClock clock,
+      ResultCache* cache = nullptr);
 
   /// `queued_seconds`: what the request has waited for its thread.
   HttpResponse query(const HttpRequest& request, double queued_seconds = 0) const;
@@ -89,6 +92,7 @@ class Api final {
   tsdb::Queryable& storage_;
   const ApiOptions options_;
   const ApiClock clock_;
+  ResultCache* const cache_;
 };
 
 /// When a query must be answered: `limit` after its arrival, or its parameter `timeout` if that is

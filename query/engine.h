@@ -70,6 +70,7 @@ class PreparedQuery final {
 
  private:
   friend class Engine;
+  friend class ResultCache;
   explicit PreparedQuery(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {}
   std::shared_ptr<const Plan> plan_;
 };

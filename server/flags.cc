@@ -127,6 +127,9 @@ constexpr Spec kSpecs[] = {
     {"query.max-concurrency", kNumber, "20", kActive, "Queries at a time."},
     {"query.log-file", kText, "", kActive,
      "Write every finished query to this file; global.query_log_file goes first."},
+    {"query.result-cache-size", kBytes, "64MB", kActive,
+     "Memory for answers of range queries, of which a repeated query computes only what is new or "
+     "changed; 0 turns it off."},
     {"query.max-memory", kBytes, "0B", kActive,
      "Memory all queries may hold together; default a quarter of the machine's."},
     {"query.max-memory-per-query", kBytes, "0B", kActive,

@@ -19,6 +19,7 @@
 #include "query/api.h"
 #include "query/monitor.h"
 #include "query/query_log.h"
+#include "query/result_cache.h"
 #include "server/alerting_wiring.h"
 #include "server/authorizing_client.h"
 #include "server/clock.h"
@@ -126,6 +127,7 @@ struct Tarsier::Impl {
   query::QueryLog query_log{*files};
   std::unique_ptr<query::QueryMonitor> monitor;
   std::unique_ptr<query::Engine> engine;
+  std::unique_ptr<query::ResultCache> result_cache;  // Null when it is off.
   std::unique_ptr<query::Api> query_api;
   std::unique_ptr<EarlyReads> early;
   std::string external_text;  ///< The URL users reach this server under.
@@ -351,7 +353,11 @@ void Tarsier::Impl::start_rooms() {
                          .log = log,
                          .discovery = discovery.get()},
       ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global)}, draw_hash_key());
-  query_api = std::make_unique<query::Api>(*engine, *db, query_api_options(flags), api_clock());
+  if (const std::uint64_t bytes = flags.bytes("query.result-cache-size"); bytes > 0) {
+    result_cache = std::make_unique<query::ResultCache>(*engine, *db, bytes);
+  }
+  query_api = std::make_unique<query::Api>(*engine, *db, query_api_options(flags), api_clock(),
+                                           result_cache.get());
 
   alerting_room =
       std::make_unique<AlertingWiring>(AlertingWiring::Doors{.flags = flags,
@@ -441,6 +447,7 @@ std::string Tarsier::Impl::metrics() const {
   if (is_ready) {
     db->collect(out);
     memory->collect(out);
+    if (result_cache) result_cache->collect(out);
     scrapes->collect(out);
     receiver->collect(out);
     otlp_metrics->collect(out);
@@ -492,6 +499,7 @@ void Tarsier::Impl::stop() {
   http.reset();
   tracing_room.reset();
   query_api.reset();
+  result_cache.reset();
   early.reset();
   engine.reset();
   monitor.reset();

@@ -12,6 +12,7 @@
 #include "tsdb/block/block_querier.h"
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/snapshot.h"
+#include "tsdb/change_log.h"
 #include "tsdb/compaction/block_compaction.h"
 #include "tsdb/db_metrics.h"
 #include "tsdb/follow/follower_hub.h"
@@ -129,6 +130,7 @@ struct Db::Impl {
   std::optional<BegunCut> begun_cut;  // Of the maintenance thread.
   Backoff cut_backoff;                // Likewise.
   bool log_is_writable = true;        // Of the log's thread: as last reported.
+  ChangeLog changes;                  // Before those who note in it.
   std::unique_ptr<BlockSet> blocks;
   std::unique_ptr<BlockCompaction> compaction;
   std::unique_ptr<GroupCommitLog> wal;
@@ -379,6 +381,8 @@ Status Db::Impl::checkpoint() {
 Db::Db(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Db::~Db() = default;
 
+const ChangeLog* Db::changes() const { return &impl_->changes; }
+
 Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& directory,
                                      const Options& options, Logger& log, ThreadPool* pool,
                                      Opening* opening) {
@@ -407,6 +411,8 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->head =
       TRY(replay_head(files, sources, options, served_until, log, pool, *opening, impl->replay));
   impl->head_chunks->forget_found();
+  impl->head->attach_changes(&impl->changes);
+  impl->blocks->attach_changes(&impl->changes);
   impl->spiller = std::make_unique<ChunkSpiller>(*impl->head, *impl->head_chunks, log);
   impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
   impl->head->attach_log(impl->wal.get());
@@ -550,6 +556,7 @@ Result<LogPosition> Db::delete_series(const std::vector<Matcher>& matchers, Time
       first_error = std::move(outcome).with_prefix("block " + block->meta().ulid.to_string());
     }
   }
+  impl_->changes.note(range.min);
   TRY(std::move(first_error));
   return position;
 }

@@ -74,6 +74,7 @@ class Db final : public Queryable {
 
   std::unique_ptr<Appender> appender();
   Result<std::unique_ptr<Querier>> querier(TimeRange range) override;
+  const ChangeLog* changes() const override;
 
   /// Calls `done` once everything up to `position` is as durable as `Options::wal_sync` demands, or
   /// with the error that stopped the log. `done` runs on the thread that drives `sync_due`, or at

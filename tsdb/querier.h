@@ -18,6 +18,8 @@
 
 namespace tarsier::tsdb {
 
+class ChangeLog;
+
 /// What the reader is going to do with a selection, so that storage can skip work. Never changes
 /// the meaning of the result, only its cost.
 struct SelectHints {
@@ -114,6 +116,9 @@ class Queryable {
   virtual ~Queryable() = default;
   /// A view that promises samples within `range` only.
   virtual Result<std::unique_ptr<Querier>> querier(TimeRange range) = 0;
+  /// What changes, for whoever keeps answers; null if the storage cannot tell. Lives as long as
+  /// this.
+  virtual const ChangeLog* changes() const { return nullptr; }
 };
 
 }  // namespace tarsier::tsdb

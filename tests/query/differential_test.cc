@@ -19,6 +19,8 @@
 #include "tests/query/random_expression.h"
 #include "tests/query/reference_engine.h"
 #include "tests/query/reference_histogram.h"
+#include "tests/support/sanitizer.h"
+#include "tests/support/seed.h"
 
 namespace tarsier::testing {
 namespace {
@@ -269,33 +271,28 @@ void compare_random_expressions(std::uint32_t seed, int count, RandomExpression:
       seed, count, answered, empty, failed, different);
 }
 
-/// TARSIER_SEED repeats a failure or widens the search.
-std::uint32_t seed_or(std::uint32_t fixed) {
-  const char* text = std::getenv("TARSIER_SEED");
-  return text ? static_cast<std::uint32_t>(std::atoll(text)) : fixed;
-}
-
 /// TARSIER_DIFFERENTIAL_COUNT is how many, for long searches.
 int count_or(int fixed) {
   const char* text = std::getenv("TARSIER_DIFFERENTIAL_COUNT");
-  return text ? std::atoi(text) : fixed;
+  if (text != nullptr) return std::atoi(text);
+  return kIsSanitized ? fixed / 20 : fixed;
 }
 
 TEST(Differential, EngineAndOracleAgree) {
-  compare_random_expressions(seed_or(1), count_or(3000), RandomExpression::Data::kFloats, {});
+  compare_random_expressions(seed_or(1), count_or(10'000), RandomExpression::Data::kFloats, {});
 }
 
 TEST(Differential, EngineAndOracleAgreeWithDelayedNameRemoval) {
-  compare_random_expressions(seed_or(2), count_or(1500), RandomExpression::Data::kFloats,
+  compare_random_expressions(seed_or(2), count_or(4'000), RandomExpression::Data::kFloats,
                              {.delayed_name_removal = true});
 }
 
 TEST(Differential, EngineAndOracleAgreeOnNativeHistograms) {
-  compare_random_expressions(seed_or(3), count_or(1500), RandomExpression::Data::kHistograms, {});
+  compare_random_expressions(seed_or(3), count_or(4'000), RandomExpression::Data::kHistograms, {});
 }
 
 TEST(Differential, EngineAndOracleAgreeOnNativeHistogramsWithDelayedNameRemoval) {
-  compare_random_expressions(seed_or(4), count_or(800), RandomExpression::Data::kHistograms,
+  compare_random_expressions(seed_or(4), count_or(2'000), RandomExpression::Data::kHistograms,
                              {.delayed_name_removal = true});
 }
 

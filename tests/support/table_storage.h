@@ -32,6 +32,9 @@ class TableStorage final : public tsdb::Queryable {
   using Value = std::variant<double, tsdb::FloatHistogram>;
   using Samples = std::map<std::int64_t, Value>;
 
+  const std::map<tsdb::Labels, Samples>& series() const { return series_; }
+  void remove(const tsdb::Labels& labels, Timestamp t) { series_[labels].erase(t.ms); }
+
   Result<std::unique_ptr<tsdb::Querier>> querier(TimeRange range) override;
 
   /// Start timestamps by the time of their sample.

@@ -6,6 +6,7 @@
 
 #include "tsdb/block/block_upgrade.h"
 #include "tsdb/block/block_writer.h"
+#include "tsdb/change_log.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -82,8 +83,27 @@ void BlockSet::publish(BlockList blocks) {
            std::pair(b->meta().min_time, b->meta().ulid);
   });
   auto published = std::make_shared<const BlockList>(std::move(blocks));
-  const MutexLock lock(mutex_);
-  blocks_.swap(published);
+  const std::shared_ptr<const BlockList> now = published;
+  {
+    const MutexLock lock(mutex_);
+    blocks_.swap(published);
+  }
+  note_difference(*published, *now);
+}
+
+void BlockSet::note_difference(const BlockList& before, const BlockList& now) const {
+  if (changes_ == nullptr) return;
+  Timestamp oldest = kMaxTimestamp;
+  const auto note_missing = [&](const BlockList& blocks, const BlockList& others) {
+    for (const auto& block : blocks) {
+      if (std::ranges::find(others, block) == others.end()) {
+        oldest = std::min(oldest, block->meta().min_time);
+      }
+    }
+  };
+  note_missing(before, now);
+  note_missing(now, before);
+  if (oldest != kMaxTimestamp) changes_->note(oldest);
 }
 
 Status BlockSet::remove_temporary_directories() {

@@ -16,6 +16,8 @@
 
 namespace tarsier::tsdb {
 
+class ChangeLog;
+
 /// Where damaged blocks are put, below the data directory.
 inline constexpr std::string_view kDamagedDirectory = "tarsier/damaged";
 
@@ -48,6 +50,8 @@ class BlockSet final {
                                                 Logger& log);
 
   std::shared_ptr<const BlockList> blocks() const;
+  /// Where it is noted from now on when blocks come or go.
+  void attach_changes(ChangeLog* changes) { changes_ = changes; }
 
   /// Looks at the directory again: opens what is new, drops what is gone, and puts it in order as
   /// open does. A new block's name is synced before it serves; what is replaced goes oldest first.
@@ -82,10 +86,12 @@ class BlockSet final {
   Status delete_directory(const std::string& name);
   Status write_meta(const BlockMeta& meta);
   void publish(BlockList blocks);
+  void note_difference(const BlockList& before, const BlockList& now) const;
 
   FileSystem& files_;
   const std::string data_directory_;
   Logger& log_;
+  ChangeLog* changes_ = nullptr;
   std::set<std::string> reported_remnants_;  // Told once, not at every reload.
 
   mutable Mutex mutex_;

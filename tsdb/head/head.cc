@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tsdb/change_log.h"
 #include "tsdb/head/batch_records.h"
 #include "tsdb/head/head_appender.h"
 
@@ -181,7 +182,16 @@ Result<LogPosition> Head::commit(HeadBatch& batch, std::uint64_t removal_count) 
   if (!batch.late.empty()) log_late(batch.late);
   metrics_.samples_lost_to_races.add(batch.refused.size());
   for (const RefMetadata& metadata : batch.metadata) apply_metadata(metadata);
+  note_changes(batch);
   return position;
+}
+
+void Head::note_changes(const HeadBatch& batch) {
+  if (changes_ == nullptr || (batch.samples.empty() && batch.histograms.empty())) return;
+  Timestamp oldest = kMaxTimestamp;
+  for (const RefSample& sample : batch.samples) oldest = std::min(oldest, sample.t);
+  for (const RefHistogram& histogram : batch.histograms) oldest = std::min(oldest, histogram.t);
+  changes_->note(oldest);
 }
 
 void Head::apply(HeadBatch& batch, const HeadBatch::Run& run) {

@@ -40,6 +40,8 @@
 
 namespace tarsier::tsdb {
 
+class ChangeLog;
+
 /// The head between two moments at which something was taken away, by a truncation or because
 /// chunks went to files, as its readers hold it. What is taken away hangs on the generation that
 /// ended and is freed with it; a generation keeps the next one alive, so nothing goes before the
@@ -136,6 +138,8 @@ class Head final {
   /// From now on commits go to `log` (may be null: memory only). REQUIRES: no commit yet, and no
   /// replay after.
   void attach_log(GroupCommitLog* log) { log_ = log; }
+  /// Where commits are noted from now on.
+  void attach_changes(ChangeLog* changes) { changes_ = changes; }
   /// From now on what goes in out of order is written to `log`, too.
   void attach_late_log(GroupCommitLog* log) EXCLUDES_LOCK(commit_mutex_);
   /// Whether late samples wait for the write-behind log to take them: it refuses while its disk
@@ -361,6 +365,7 @@ class Head final {
 
   void note_replayed(SeriesRef ref);
   void revive(HeadBatch& batch) REQUIRES_LOCK(commit_mutex_);
+  void note_changes(const HeadBatch& batch);
   Result<LogPosition> log_batch(const HeadBatch& batch, const std::deque<EncodedRecord>& samples)
       REQUIRES_LOCK(commit_mutex_);
   /// Samples that fit neither in order nor out of order are passed over and noted.
@@ -396,6 +401,7 @@ class Head final {
   GroupCommitLog* log_ = nullptr;
   SeriesTable table_;
   HeadMetrics metrics_;
+  ChangeLog* changes_ = nullptr;
   SeriesGrowth growth_;
 
   std::atomic<std::int64_t> min_valid_time_{INT64_MIN};
