@@ -33,9 +33,9 @@ void write(JsonWriter& json, const PayloadValue& value, const Expand& expand) {
       return;
     case PayloadValue::Kind::kMap:
       json.begin_object();
-      for (const auto& [name, member] : value.members) {
-        json.key(expand(name));
-        write(json, member, expand);
+      for (std::size_t i = 0; i < value.items.size(); ++i) {
+        json.key(expand(value.names[i]));
+        write(json, value.items[i], expand);
       }
       json.end_object();
       return;
@@ -47,10 +47,7 @@ void write(JsonWriter& json, const PayloadValue& value, const Expand& expand) {
 void PayloadValue::for_each_template(const std::function<void(std::string_view)>& visit) const {
   if (kind == Kind::kText) visit(text);
   for (const PayloadValue& item : items) item.for_each_template(visit);
-  for (const auto& [name, member] : members) {
-    visit(name);
-    member.for_each_template(visit);
-  }
+  for (const std::string& name : names) visit(name);
 }
 
 std::string payload_json(const PayloadValue& payload, const Expand& expand) {

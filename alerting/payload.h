@@ -1,10 +1,8 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace tarsier::alerting {
@@ -15,8 +13,8 @@ struct PayloadValue {
   enum class Kind : unsigned char { kText, kJson, kList, kMap };
   Kind kind = Kind::kText;
   std::string text;  ///< kText: a template. kJson: a number, `true`, `false` or `null` as it is.
-  std::vector<PayloadValue> items;                            ///< kList.
-  std::vector<std::pair<std::string, PayloadValue>> members;  ///< kMap, in the order written.
+  std::vector<PayloadValue> items;  ///< kList, and the members of a kMap in the order written.
+  std::vector<std::string> names;   ///< kMap: parallel to `items`.
 
   /// Every template of the tree, names included.
   void for_each_template(const std::function<void(std::string_view)>& visit) const;

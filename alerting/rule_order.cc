@@ -14,16 +14,13 @@ const tsdb::Matcher* matcher_of(const Matchers& matchers, std::string_view label
 }
 
 bool may_match(const Matchers& matchers, const Rule& earlier) {
-  const tsdb::Matcher& name = *matcher_of(matchers, tsdb::kMetricName);
+  const tsdb::Matcher* const found = matcher_of(matchers, tsdb::kMetricName);
+  if (!found) return true;
+  const tsdb::Matcher& name = *found;
   if (!earlier.is_alerting()) return name.matches(earlier.name());
   if (!name.matches("ALERTS") && !name.matches("ALERTS_FOR_STATE")) return false;
   const tsdb::Matcher* const alert = matcher_of(matchers, "alertname");
   return !alert || alert->matches(earlier.name());
-}
-
-bool depends_on(const Rule& rule, const Rule& earlier) {
-  return std::any_of(rule.selectors().begin(), rule.selectors().end(),
-                     [&](const Matchers& matchers) { return may_match(matchers, earlier); });
 }
 
 bool has_nameless_selector(const std::vector<std::shared_ptr<const Rule>>& rules) {
@@ -36,6 +33,11 @@ bool has_nameless_selector(const std::vector<std::shared_ptr<const Rule>>& rules
 }
 
 }  // namespace
+
+bool depends_on(const Rule& rule, const Rule& earlier) {
+  return std::any_of(rule.selectors().begin(), rule.selectors().end(),
+                     [&](const Matchers& matchers) { return may_match(matchers, earlier); });
+}
 
 std::vector<RuleBatch> sequential_batches(std::size_t rule_count) {
   std::vector<RuleBatch> out;

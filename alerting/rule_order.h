@@ -11,6 +11,9 @@ namespace tarsier::alerting {
 /// Indices of rules that may run at the same time.
 using RuleBatch = std::vector<std::size_t>;
 
+/// Whether a selector of the rule may match what the earlier one writes.
+bool depends_on(const Rule& rule, const Rule& earlier);
+
 /// One after another, in file order.
 std::vector<RuleBatch> sequential_batches(std::size_t rule_count);
 

@@ -212,7 +212,9 @@ int run_command(std::span<const std::string> arguments) {
   if (is_rules && command == "test") return test_rules(arguments.subspan(2), kTerminal);
   if (command == "tsdb" && arguments.size() > 2 && arguments[1] == "create-blocks-from" &&
       arguments[2] == "rules") {
-    return create_blocks_from_rules(arguments.subspan(3), now(), ask_api, kTerminal);
+    return create_blocks_from_rules(
+        arguments.subspan(3), now(), [](HttpFetch fetch) { return ask_server(std::move(fetch)); },
+        kTerminal);
   }
   if (command == "check") {
     if (arguments.size() > 1 && arguments[1] == "notifier") {

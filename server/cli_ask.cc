@@ -17,15 +17,20 @@ std::string server_url(std::string_view text) {
   return out;
 }
 
-Result<HttpResponse> ask_server(const std::string& method, const std::string& url,
-                                Duration timeout) {
+Result<HttpResponse> ask_server(HttpFetch fetch) {
   TcpHttpClient client({.user_agent = fmt::format("Tarsier/{}", version())});
   std::promise<Result<HttpResponse>> promise;
-  HttpFetch fetch{.url = url, .headers = {{"Accept-Encoding", "gzip"}}, .timeout = timeout};
-  fetch.method = method;
   client.fetch(std::move(fetch),
                [&](Result<HttpResponse> outcome) { promise.set_value(std::move(outcome)); });
   return promise.get_future().get();
+}
+
+Result<HttpResponse> ask_server(const std::string& method, const std::string& url) {
+  return ask_server({.url = url,
+                     .headers = {{"Accept-Encoding", "gzip"}},
+                     .method = method,
+                     .body = {},
+                     .timeout = minutes(3)});
 }
 
 Result<std::string> ask_api(const std::string& url) {

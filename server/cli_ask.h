@@ -6,7 +6,6 @@
 #include "base/http.h"
 #include "base/json_reader.h"
 #include "base/result.h"
-#include "base/time.h"
 
 namespace tarsier::server {
 
@@ -19,8 +18,8 @@ inline constexpr JsonLimits kAnswerLimits{.value_count_max = 50'000'000};
 std::string server_url(std::string_view text);
 
 /// Waits for the answer, whatever its status.
-Result<HttpResponse> ask_server(const std::string& method, const std::string& url,
-                                Duration timeout = minutes(3));
+Result<HttpResponse> ask_server(HttpFetch fetch);
+Result<HttpResponse> ask_server(const std::string& method, const std::string& url);
 /// The body of a GET, whatever its status: errors of the API are told in it.
 Result<std::string> ask_api(const std::string& url);
 

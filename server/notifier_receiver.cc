@@ -140,7 +140,8 @@ PayloadValue payload_of(const YamlNode& node) {
     case YamlNode::Kind::kMap:
       out.kind = PayloadValue::Kind::kMap;
       for (const YamlEntry& entry : node.entries) {
-        out.members.emplace_back(entry.first.text, payload_of(entry.second));
+        out.names.push_back(entry.first.text);
+        out.items.push_back(payload_of(entry.second));
       }
       break;
   }

@@ -14,7 +14,12 @@ namespace tarsier::server {
 /// synced, for nobody will look at it again.
 class ScratchDb final {
  public:
-  static Result<std::unique_ptr<ScratchDb>> open(FileSystem& files, Logger& log);
+  enum class Order : unsigned char {
+    kInOrder,
+    kAny,  ///< Samples of a series may come in any order.
+  };
+  static Result<std::unique_ptr<ScratchDb>> open(FileSystem& files, Logger& log,
+                                                 Order order = Order::kInOrder);
   ~ScratchDb();
 
   tsdb::Db& db() { return *db_; }

@@ -130,19 +130,18 @@ TEST(Notification, PagerDutyEventsAreNotTooLong) {
 }
 
 PayloadValue text_value(std::string text) {
-  return {.kind = PayloadValue::Kind::kText, .text = std::move(text), .items = {}, .members = {}};
+  return {.kind = PayloadValue::Kind::kText, .text = std::move(text), .items = {}, .names = {}};
 }
 
 TEST(Notification, APayloadStandsInForVersionFour) {
-  PayloadValue list{.kind = PayloadValue::Kind::kList, .text = {}, .items = {}, .members = {}};
+  PayloadValue list{.kind = PayloadValue::Kind::kList, .text = {}, .items = {}, .names = {}};
   list.items = {text_value("{{ .Alerts | len }}"), text_value("a \"b\" {{ .Status }}"),
                 text_value("{{ .CommonLabels.job | toJson }}")};
   auto payload = std::make_shared<PayloadValue>();
   payload->kind = PayloadValue::Kind::kMap;
-  payload->members = {{"text", text_value("{{ template \"slack.default.title\" . }}")},
-                      {"{{ .Status }}", list},
-                      {"labels", text_value("{{ .CommonLabels | toJson }}")},
-                      {"broken", text_value("{{ .NoSuchField }}")}};
+  payload->names = {"text", "{{ .Status }}", "labels", "broken"};
+  payload->items = {text_value("{{ template \"slack.default.title\" . }}"), list,
+                    text_value("{{ .CommonLabels | toJson }}"), text_value("{{ .NoSuchField }}")};
   IntegrationConfig webhook;
   webhook.payload = payload;
   const Body body = make_body(webhook, *NotificationTemplates::create({}), sample());

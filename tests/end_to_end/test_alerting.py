@@ -8,6 +8,7 @@ import threading
 import time
 import unittest
 
+import remote_write
 from processes import EndToEndTest, Server, free_port, http as fetch, wait_until
 
 RULES = """
@@ -222,6 +223,54 @@ groups:
         for line in dump.splitlines():
             self.assertTrue(line.startswith(
                 '{__name__="job:up:max", job="node", l="v"} 1 '), line)
+
+
+    def test_rules_of_the_past_read_each_other_and_histograms(self):
+        server = self.tarsier("global: {external_labels: {region: eu}}\n",
+                              arguments=("--web.enable-remote-write-receiver",)).start()
+        begin = int(time.time()) - 1200
+        histogram = lambda i: {"count": 3 * i, "zero_count": i, "sum": 2.5 * i, "schema": 0,  # noqa: E731
+                               "zero_threshold": 0.001, "positive": ([(0, 2)], [i, 0])}
+        status, text = remote_write.send(server.url, [
+            ({"__name__": "x", "job": "a"}, [((begin + 15 * i) * 1000, float(i)) for i in range(41)]),
+            ({"__name__": "h", "job": "a"}, [], [((begin + 15 * i) * 1000, histogram(i)) for i in range(1, 41)])])
+        self.assertEqual(status // 100, 2, text)
+        rules = self.write("rules.yml", """
+groups:
+- name: g
+  interval: 1m
+  rules:
+  - {record: 'x:rate', expr: 'rate(x[2m])'}
+  - {record: 'x:rate:sum', expr: 'sum(max_over_time(x:rate[5m]))', labels: {l: v}}
+  - {record: 'h:copy', expr: 'sum by (job) (h)'}
+  - {record: 'h:count', expr: 'histogram_count(h:copy)'}
+""")
+        out = self.path("blocks")
+        done = subprocess.run([
+            os.environ["TARSIER"], "tsdb", "create-blocks-from", "rules", f"--start={begin}",
+            f"--end={begin + 600}", f"--url={server.url}", f"--output-dir={out}", rules],
+            capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        dumped = subprocess.run([os.environ["TARSIER"], "tsdb", "dump", out], capture_output=True, text=True,
+                                timeout=60, check=False)
+        self.assertEqual(dumped.returncode, 0, dumped.stderr)
+        lines = {}
+        for line in dumped.stdout.splitlines():
+            labels, _, rest = line.partition("} ")
+            lines.setdefault(labels + "}", []).append(rest)
+        self.assertEqual(sorted(lines), [
+            '{__name__="h:count", job="a"}', '{__name__="x:rate", job="a"}', '{__name__="x:rate:sum", l="v"}'])
+        self.assertGreaterEqual(len(lines['{__name__="x:rate:sum", l="v"}']), 9)
+        for name in ('{__name__="x:rate", job="a"}', '{__name__="x:rate:sum", l="v"}'):
+            self.assertAlmostEqual(float(lines[name][-1].split()[0]), 1 / 15)
+        # What the server computes for the same moment.
+        value, at = lines['{__name__="h:count", job="a"}'][-1].split()
+        self.assertEqual(server.query("histogram_count(sum(h))", int(at) / 1000)[0]["value"][1], value)
+        blocks = self.tarsier(data="blocks").start()
+        copy = blocks.query("h:copy", int(at) / 1000)
+        self.assertEqual(copy[0]["metric"], {"__name__": "h:copy", "job": "a"})
+        self.assertEqual(copy[0]["histogram"][1],
+                         server.query("sum by (job) (h)", int(at) / 1000)[0]["histogram"][1])
 
 
 class ApiTest(EndToEndTest):
