@@ -1,6 +1,7 @@
 #include "tracing/tail_sampler.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace tarsier::tracing {
 namespace {
@@ -73,9 +74,15 @@ TailSampler::TailSampler(std::unique_ptr<PolicySet> policies, OperationTable& op
 
 void TailSampler::begin_batch(const SpanBatch& batch, Scratch& scratch) const {
   scratch.resources.resize(batch.resources().size());
+  scratch.services.resize(batch.resources().size());
   for (std::size_t i = 0; i < batch.resources().size(); ++i) {
     policies_->conditions.read_resource(batch.resources()[i].wire, scratch.resources[i]);
+    scratch.services[i] = service_bit(batch.resources()[i].service_name);
   }
+}
+
+std::uint64_t TailSampler::service_bit(std::string_view service) {
+  return std::uint64_t{1} << (std::hash<std::string_view>()(service) >> 58);
 }
 
 void TailSampler::observe(const SpanBatch& batch, const SpanRecord& span, Scratch& scratch,
@@ -89,6 +96,7 @@ void TailSampler::observe(const SpanBatch& batch, const SpanRecord& span, Scratc
   evidence.end_ns = std::max(evidence.end_ns, span.end_ns);
   evidence.byte_count += span.wire.size();
   ++evidence.span_count;
+  evidence.services |= scratch.services[span.resource_index];
   evidence.has_random_flag |= (span.flags & 2) != 0;
   if (!span.trace_state.empty()) {
     const OtelTraceState state = parse_otel_trace_state(span.trace_state);

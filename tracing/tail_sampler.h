@@ -30,6 +30,7 @@ struct TraceEvidence {
   SpanId operation_span{UINT64_MAX};
   std::uint64_t threshold = 0;   ///< The highest the sender's spans carry.
   std::uint64_t randomness = 0;  ///< Theirs, if has_randomness.
+  std::uint64_t services = 0;    ///< A bit for each service that took part: service_bit().
   bool has_root = false;
   bool has_threshold = false;
   bool has_randomness = false;
@@ -54,6 +55,7 @@ class TailSampler final {
   struct Scratch {
     ConditionSet::Scratch conditions;
     std::vector<std::vector<FieldValue>> resources;  ///< Parallel to the batch's.
+    std::vector<std::uint64_t> services;             ///< Likewise.
   };
   /// Reads what the policies ask of the batch's resources. `scratch` borrows from the batch.
   void begin_batch(const SpanBatch& batch, Scratch& scratch) const;
@@ -78,6 +80,7 @@ class TailSampler final {
   bool has_error(const TraceEvidence& evidence) const {
     return evidence.conditions[policies_->error_condition];
   }
+  TraceFacts facts_of(const TraceEvidence& evidence, const Context& context) const;
 
   /// One policy's answer, for explanations. Nothing is charged.
   struct Opinion {
@@ -103,6 +106,8 @@ class TailSampler final {
     std::uint64_t value = 0;
     bool is_public = false;
   };
+  /// One of 64 bits: several services share one.
+  static std::uint64_t service_bit(std::string_view service);
   static Randomness randomness_of(const TraceEvidence& evidence, TraceId id);
 
  private:
@@ -110,7 +115,6 @@ class TailSampler final {
   /// The exact probability over all draws of salted hashes; 0 when it cannot be known.
   double salted_probability(TraceFacts facts, Threshold incoming, Threshold boost)
       REQUIRES_LOCK(mutex_);
-  TraceFacts facts_of(const TraceEvidence& evidence, const Context& context) const;
 
   const std::unique_ptr<PolicySet> policies_;
   OperationTable& operations_;
