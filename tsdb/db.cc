@@ -228,8 +228,8 @@ Result<Db::Impl::Cut> Db::Impl::cut_late(Timestamp now) {
               {"series", std::to_string(meta.series_count)},
               {"samples", std::to_string(meta.sample_count)}});
   };
-  const LateEpoch& epoch = *begun_late_cut->frozen.epoch;
-  TRY(cut_late_blocks(*head, epoch, files, cut, begun_late_cut->done_until));
+  TRY(cut_late_blocks(*head, {begun_late_cut->frozen.epoch}, files, cut,
+                      begun_late_cut->done_until));
   TRY(blocks->reload());
   const auto list = blocks->blocks();
   for (const Ulid& ulid : ulids) {
@@ -569,7 +569,18 @@ Result<std::string> Db::snapshot(Timestamp now, SnapshotScope scope) {
   SnapshotRequest request;
   request.name = snapshot_name(now, draw_hash_key().words[0]);
   if (scope == SnapshotScope::kEverything) {
-    request.copy_head = [&](const std::string& directory) {
+    request.copy_head = [&](const std::string& directory) -> Status {
+      // Late samples first: those that are cut meanwhile are in a block, perhaps twice.
+      const auto generation = impl_->head->generation();
+      LateCut late;
+      late.data_directory = directory;
+      late.block_range = impl_->options.block_range;
+      late.segment_bytes_max = impl_->options.chunk_segment_bytes;
+      late.next_ulid = [&] { return impl_->next_ulid(now); };
+      late.written = [](const BlockMeta&) {};
+      Timestamp done_until = kMinTimestamp;
+      TRY(cut_late_blocks(*impl_->head, impl_->head->late_epochs(), impl_->files, late,
+                          done_until));
       return copy_head(*impl_->head, impl_->files, directory, impl_->next_ulid(now),
                        impl_->options.chunk_segment_bytes)
           .status();

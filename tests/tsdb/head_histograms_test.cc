@@ -1,5 +1,6 @@
 // Native histograms and exemplars through the database: appended, queried, logged, cut.
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <random>
@@ -236,8 +237,98 @@ TEST_F(HeadHistograms, GoOnBehindAChunkFile) {
   write_head_chunks();
   crash(false);
   EXPECT_EQ(append("i", 30'000, AnyHistogram(integers(39, 2))), AppendOutcome::kIgnored);
-  EXPECT_EQ(append("i", 30'000, AnyHistogram(integers(38, 2))), AppendOutcome::kDuplicate);
+  EXPECT_EQ(append("i", 30'000, AnyHistogram(integers(38, 2))), AppendOutcome::kOutOfBounds);
   EXPECT_EQ(append("g", 30'000, AnyHistogram(last)), AppendOutcome::kIgnored);
+}
+
+/// Late ones of all kinds, with floats of the same series between them.
+TEST_F(HeadHistograms, GoInOutOfOrder) {
+  options_.out_of_order_time_window = seconds(500);
+  ASSERT_TRUE(db_->set_out_of_order_time_window(seconds(500)).ok());
+  std::mt19937_64 random(7);
+  Model expected;
+  const auto put = [&](const std::string& name, std::int64_t t, const Value& value) {
+    const AppendOutcome outcome = append(name, t, value);
+    if (outcome != AppendOutcome::kAppended) return outcome;
+    const double* v = std::get_if<double>(&value);
+    expected[name].emplace(t, v != nullptr ? show(*v) : show(std::get<AnyHistogram>(value)));
+    return outcome;
+  };
+  const auto any = [&](std::int64_t t) -> Value {
+    const auto n = static_cast<std::uint64_t>(random() % 40);
+    switch (random() % 5) {
+      case 0: return static_cast<double>(t);
+      case 1: return AnyHistogram(floats(static_cast<double>(n)));
+      case 2: {
+        IntegerHistogram custom;
+        custom.layout.schema = kCustomBucketsSchema;
+        custom.layout.custom_bounds = {0.5, static_cast<double>(1 + n % 3)};
+        custom.layout.positive_spans = {{0, 3}};
+        custom.positive_deltas = {static_cast<std::int64_t>(n), 0, 1};
+        custom.count = 3 * n + 1;
+        return AnyHistogram(custom);
+      }
+      case 3: {
+        FloatHistogram gauge = floats(static_cast<double>(n));
+        gauge.hint = CounterResetHint::kGauge;
+        return AnyHistogram(gauge);
+      }
+      default: return AnyHistogram(integers(n, static_cast<std::int32_t>(n % 4)));
+    }
+  };
+  put("a", 600'000, AnyHistogram(integers(1)));
+  put("f", 600'000, 1.0);
+  EXPECT_EQ(put("a", 99'999, AnyHistogram(integers(1))), AppendOutcome::kTooOld);
+  std::vector<std::int64_t> times;
+  for (std::int64_t t = 520'000; t < 600'000; t += 400) times.push_back(t);
+  std::shuffle(times.begin(), times.end(), random);
+  for (const std::int64_t t : times) {
+    ASSERT_EQ(put("a", t, any(t)), AppendOutcome::kAppended);
+    if (t % 1200 == 0) put("f", t, any(t));
+  }
+  // Of two at one time the first stays, whatever they are.
+  append("f", 520'800, 2.0);
+  append("f", 520'800, AnyHistogram(floats(3)));
+  expected["f"].emplace(520'800, show(2.0));
+  put("late", 300'000, AnyHistogram(floats(3)));  // Nothing in order.
+  put("late", 300'001, stale_marker());
+  EXPECT_EQ(everything(), expected);
+  EXPECT_EQ(metrics().find(
+                "prometheus_tsdb_head_out_of_order_samples_appended_total{type=\"histogram\"} 0\n"),
+            std::string::npos);
+
+  write_head_chunks();
+  EXPECT_EQ(everything(), expected);
+  for (const bool loses_power : {false, true}) {
+    crash(loses_power);
+    EXPECT_EQ(everything(), expected);
+  }
+  const TimeRange gone{Timestamp{530'000}, Timestamp{550'000}};
+  ASSERT_TRUE(db_->delete_series({Matcher::equal("__name__", "a")}, gone).ok());
+  std::erase_if(expected["a"],
+                [&](const auto& one) { return gone.contains(Timestamp{one.first}); });
+  put("a", 540'000, AnyHistogram(integers(7)));
+  EXPECT_EQ(everything(), expected);
+  sync();
+  crash(false);
+  EXPECT_EQ(everything(), expected);
+
+  const std::string name =
+      db_->snapshot(Timestamp{now_ms_}, Db::SnapshotScope::kEverything).value();
+  for (std::int64_t t = 601'000; t < 900'000; t += 1000) put("f", t, 1.0);
+  for (int i = 0; i < 8; ++i) {
+    sync();
+    db_->run_due(Timestamp{now_ms_ += 60'000});
+  }
+  EXPECT_NE(metrics().find("prometheus_tsdb_out_of_order_wbl_truncations_total 1\n"),
+            std::string::npos);
+  EXPECT_EQ(everything(), expected);
+  crash(false);
+  EXPECT_EQ(everything(), expected);
+  db_.reset();
+  db_ = Db::open(*disk_, "data/snapshots/" + name, options_, log_, nullptr).value();
+  expected["f"].erase(expected["f"].upper_bound(600'000), expected["f"].end());
+  EXPECT_EQ(everything(), expected);
 }
 
 TEST_F(HeadHistograms, AreThereAtOnceAndAfterAnyCrash) {

@@ -15,7 +15,7 @@
 #include "tests/support/temporary_directory.h"
 #include "tsdb/db.h"
 #include "tsdb/head/head_chunk_files.h"
-#include "tsdb/head/out_of_order.h"
+#include "tsdb/head/late_capture.h"
 #include "tsdb/opening.h"
 
 namespace tarsier::tsdb {
@@ -369,6 +369,23 @@ TEST_F(OutOfOrderTest, ADamagedLogIsHelpedOutByChunkFiles) {
   const Contents found = contents();
   EXPECT_GE(found.at("a").size(), 300u + 9 * 32);  // All full chunks.
   EXPECT_FALSE(names_in("tarsier/lost").empty());
+}
+
+TEST_F(OutOfOrderTest, SnapshotsHaveIt) {
+  fill("a", 150);
+  append("late", 50'000, 1);
+  for (int i = 0; i < 30; ++i) append("a", 104'000 + 1000 * i, i);
+  run_due();
+  append("a", 120'500, 17);
+  append("late", 90'000, 2);
+  const Contents expected = model_;
+  const std::string name =
+      db_->snapshot(Timestamp{now_ms_}, Db::SnapshotScope::kEverything).value();
+  append("late", 90'001, 3);
+  EXPECT_EQ(contents(), model_);
+  db_.reset();
+  db_ = Db::open(*disk_, "data/snapshots/" + name, options_, log_, nullptr).value();
+  EXPECT_EQ(contents(), expected);
 }
 
 TEST_F(OutOfOrderTest, IsCutIntoBlocksThatAreMerged) {

@@ -170,7 +170,7 @@ class SeriesMerger final {
       samples_.clear();
       TRY(decode_any_chunk({piece.encoding, data_of(piece)}, {piece.min_time, piece.max_time},
                            HeaderReset::kForgotten, samples_));
-      fold(samples_);
+      merge_any_samples(merged_, samples_);
     }
     encode(merged_, kSamplesPerChunk);
     is_after_merge_ = true;
@@ -185,20 +185,6 @@ class SeriesMerger final {
     char& flags = bytes_[piece.begin + kHistogramHeaderBytes - 1];
     const auto header = static_cast<ChunkResetHeader>(static_cast<unsigned char>(flags) >> 6);
     if (header == ChunkResetHeader::kNotReset) flags = '\0';
-  }
-
-  /// Merges `added` into merged_; where both have a sample, merged_'s stays.
-  void fold(std::vector<AnySample>& added) {
-    std::vector<AnySample> out;
-    out.reserve(merged_.size() + added.size());
-    std::size_t a = 0;
-    std::size_t b = 0;
-    while (a < merged_.size() || b < added.size()) {
-      const bool take_a = b == added.size() || (a < merged_.size() && merged_[a].t <= added[b].t);
-      if (take_a && b < added.size() && merged_[a].t == added[b].t) ++b;
-      out.push_back(std::move(take_a ? merged_[a++] : added[b++]));
-    }
-    merged_.swap(out);
   }
 
   void encode(std::span<const AnySample> samples, std::size_t samples_max) {

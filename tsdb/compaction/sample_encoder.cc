@@ -1,6 +1,7 @@
 #include "tsdb/compaction/sample_encoder.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include "tsdb/chunk/histogram_iterator.h"
@@ -96,6 +97,24 @@ Status decode_any_chunk(const Chunk& chunk, TimeRange range, HeaderReset header_
     out.push_back({it.t(), std::move(histogram)});
   }
   return it.status();
+}
+
+void merge_any_samples(std::vector<AnySample>& samples, std::vector<AnySample>& added) {
+  if (samples.empty() || added.empty() || samples.back().t < added.front().t) {
+    samples.insert(samples.end(), std::make_move_iterator(added.begin()),
+                   std::make_move_iterator(added.end()));
+    return;
+  }
+  std::vector<AnySample> out;
+  out.reserve(samples.size() + added.size());
+  std::size_t a = 0;
+  std::size_t b = 0;
+  while (a < samples.size() || b < added.size()) {
+    const bool take_a = b == added.size() || (a < samples.size() && samples[a].t <= added[b].t);
+    if (take_a && b < added.size() && samples[a].t == added[b].t) ++b;
+    out.push_back(std::move(take_a ? samples[a++] : added[b++]));
+  }
+  samples.swap(out);
 }
 
 void encode_any_samples(std::span<const AnySample> samples, std::size_t samples_max,

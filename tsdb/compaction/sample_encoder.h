@@ -31,6 +31,10 @@ enum class HeaderReset : unsigned char { kKept, kForgotten };
 Status decode_any_chunk(const Chunk& chunk, TimeRange range, HeaderReset header_reset,
                         std::vector<AnySample>& out);
 
+/// Merges `added` into `samples`, both in time order; where both have a sample, that of `samples`
+/// stays.
+void merge_any_samples(std::vector<AnySample>& samples, std::vector<AnySample>& added);
+
 /// Takes a finished chunk: its first and last time and its data, which lives for the call.
 using ChunkSink = std::function<void(Timestamp min_time, Timestamp max_time, const Chunk& chunk)>;
 

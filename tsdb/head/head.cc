@@ -169,17 +169,19 @@ Result<LogPosition> Head::commit(HeadBatch& batch, std::uint64_t removal_count) 
   const LogPosition position = TRY(log_batch(batch, records));
   batch.refused.clear();
   batch.late.clear();
+  batch.late_histograms.clear();
   for (std::size_t i = 0; i < batch.run_count(); ++i) {
     const HeadBatch::Run run = batch.run(i);
     apply(batch, run);
     if (run.histogram_count == 0) continue;
     apply_histograms(
         std::span(batch.histogram_slots).subspan(run.histograms_begin, run.histogram_count),
-        std::span(batch.histograms).subspan(run.histograms_begin, run.histogram_count),
-        &batch.refused);
+        std::span(batch.histograms).subspan(run.histograms_begin, run.histogram_count), &batch);
   }
   apply_exemplars(batch);
-  if (!batch.late.empty()) log_late(batch.late);
+  if (!batch.late.empty() || !batch.late_histograms.empty()) {
+    log_late(batch.late, batch.late_histograms);
+  }
   metrics_.samples_lost_to_races.add(batch.refused.size());
   for (const RefMetadata& metadata : batch.metadata) apply_metadata(metadata);
   note_changes(batch);
@@ -435,7 +437,9 @@ void Head::capture(Capture& capture) const {
     if (!is_in_range && !is_late) continue;
     const std::uint64_t bits =
         record.newest_is_histogram() ? Newest::kLookIntoChunk : chunk.value_bits;
-    if (record.has_histograms != 0) capture.mixed.push_back(static_cast<std::uint32_t>(kept));
+    if (record.has_histograms != 0 || (is_late && capture.late.has_histograms(kept))) {
+      capture.mixed.push_back(static_cast<std::uint32_t>(kept));
+    }
     capture.newest.push_back(is_in_range ? Newest{chunk.t, bits} : Newest{kNoSample, 0});
     slots[kept++] = slots[i];
   }

@@ -25,6 +25,7 @@
 #include "tsdb/db.h"
 #include "tsdb/head/exemplar_ring.h"
 #include "tsdb/head/head_chunk_files.h"
+#include "tsdb/head/late_capture.h"
 #include "tsdb/head/open_chunks.h"
 #include "tsdb/head/open_histograms.h"
 #include "tsdb/head/out_of_order.h"
@@ -101,6 +102,7 @@ struct HeadBatch {
   // Filled by the commit.
   std::vector<LateRefusal> refused;
   std::vector<RefSample> late;  ///< What went in out of order.
+  std::vector<RefHistogram> late_histograms;
 };
 
 struct HeadMetrics {
@@ -109,8 +111,10 @@ struct HeadMetrics {
   Counter samples_lost_to_races;  ///< Valid when queued, not any more at the commit.
   Counter out_of_order;
   Counter out_of_bounds;
-  Counter too_old;
-  Counter late_appended;  ///< Stored out of order.
+  Counter too_old;  ///< Floats.
+  Counter histograms_too_old;
+  Counter late_appended;  ///< Floats stored out of order.
+  Counter late_histograms_appended;
   HistogramMetric late_by_seconds{
       {60 * 10, 60 * 30, 60 * 60, 60 * 60 * 2, 60 * 60 * 3, 60 * 60 * 6, 60 * 60 * 12}};
   Counter series_removed;
@@ -209,6 +213,12 @@ class Head final {
   /// some may be in blocks already, and markers, which speak of chunks, are not asked.
   /// Returns how many were of unknown series.
   std::size_t replay_late(std::span<const RefSample> samples) EXCLUDES_LOCK(commit_mutex_);
+  struct LateReplay {
+    std::size_t unknown_count = 0;
+    std::size_t invalid_count = 0;
+  };
+  LateReplay replay_late_histograms(std::span<RefHistogram> histograms)
+      EXCLUDES_LOCK(commit_mutex_);
   /// Takes what came before in the log, and nothing that comes after.
   void replay_late_tombstones(std::span<const RefTombstone> tombstones)
       EXCLUDES_LOCK(commit_mutex_);
@@ -237,6 +247,11 @@ class Head final {
     LateEpochs held_epochs;  ///< What the reader knew before it knew the blocks.
     LateCapture late;
   };
+  /// The late samples of one series from `epochs` within `range` as they are now, under index 0.
+  LateCapture late_of(Slot slot, const LateEpochs& epochs, TimeRange range) const
+      EXCLUDES_LOCK(commit_mutex_);
+  /// The series with late samples in `epochs`, ascending.
+  std::vector<Slot> late_slots(const LateEpochs& epochs) const EXCLUDES_LOCK(commit_mutex_);
   /// What has late samples now. REQUIRES: the caller holds a generation from before.
   LateEpochs late_epochs() const EXCLUDES_LOCK(commit_mutex_);
   /// INT64_MAX if there are no late samples.
@@ -375,17 +390,24 @@ class Head final {
   /// The same for several in a row; what does not fit is passed over. Returns how many did.
   std::size_t append_run(Slot slot, std::span<const Sample> samples, Lane& lane);
   void seal(Slot slot, Lane& lane);
+  /// `batch`, of which they are, may be null: then nothing goes in out of order.
   void apply_histograms(std::span<const Slot> slots, std::span<RefHistogram> histograms,
-                        std::vector<LateRefusal>* refused) REQUIRES_LOCK(commit_mutex_);
+                        HeadBatch* batch) REQUIRES_LOCK(commit_mutex_);
   void apply_exemplars(const HeadBatch& batch);
-  AppendOutcome append_histogram_to(Slot slot, Timestamp t, AnyHistogram histogram, Lane& lane);
+  /// Takes the histogram only if it fits.
+  AppendOutcome append_histogram_to(Slot slot, Timestamp t, AnyHistogram& histogram, Lane& lane);
   void seal_histogram(Slot slot, Lane& lane);
   /// The series goes on with floats, or not at all.
   void end_histograms(Slot slot, Lane& lane);
   void copy_open_histogram(const SeriesRecord& record, TimeRange range, ChunksInRange& out) const;
   /// False if the sample's time is taken.
   bool insert_late(Slot slot, Sample sample) REQUIRES_LOCK(commit_mutex_);
-  void log_late(std::span<const RefSample> late) REQUIRES_LOCK(commit_mutex_);
+  bool insert_late(Slot slot, Timestamp t, const AnyHistogram& histogram)
+      REQUIRES_LOCK(commit_mutex_);
+  void note_late(Slot slot, Timestamp t) REQUIRES_LOCK(commit_mutex_);
+  /// Logs these and what could not be logged before.
+  void log_late(std::span<const RefSample> samples, std::span<const RefHistogram> histograms)
+      REQUIRES_LOCK(commit_mutex_);
   bool has_late(Slot slot) const REQUIRES_LOCK(commit_mutex_);
   /// Logs that `late` is gone, and takes it out.
   Status erase_late(std::span<const RefTombstone> late) REQUIRES_LOCK(commit_mutex_);
@@ -423,6 +445,7 @@ class Head final {
   std::shared_ptr<LateEpoch> late_ GUARDED_BY(commit_mutex_);
   std::shared_ptr<LateEpoch> frozen_late_ GUARDED_BY(commit_mutex_);
   std::vector<RefSample> unlogged_late_ GUARDED_BY(commit_mutex_);
+  std::vector<RefHistogram> unlogged_late_histograms_ GUARDED_BY(commit_mutex_);
   std::atomic<bool> has_unlogged_late_{false};
   std::uint64_t next_late_epoch_ GUARDED_BY(commit_mutex_) = 1;
 

@@ -21,11 +21,7 @@ Sample newest_sample(SeriesRecord& record) {
   return {Timestamp{t}, std::bit_cast<double>(bits)};
 }
 
-/// Appended, with whether that will be in order; or why not.
-struct Verdict {
-  AppendOutcome outcome;
-  bool is_late = false;
-};
+}  // namespace
 
 Verdict judge(Sample sample, Sample newest, std::int64_t bound, std::int64_t late_bound) {
   const bool has_newest = newest.t.ms != kNoSample;
@@ -41,8 +37,6 @@ Verdict judge(Sample sample, Sample newest, std::int64_t bound, std::int64_t lat
   if (sample.t.ms >= late_bound) return {AppendOutcome::kAppended, true};
   return {AppendOutcome::kTooOld};
 }
-
-}  // namespace
 
 HeadAppender::HeadAppender(Head& head)
     : head_(head),

@@ -11,6 +11,15 @@
 
 namespace tarsier::tsdb {
 
+/// Appended, with whether that will be in order; or why not.
+struct Verdict {
+  AppendOutcome outcome;
+  bool is_late = false;
+};
+/// Of a histogram the sample's value is its fingerprint. A `late_bound` of INT64_MAX: nothing goes
+/// in out of order.
+Verdict judge(Sample sample, Sample newest, std::int64_t bound, std::int64_t late_bound);
+
 /// The appender of a head. Judges samples when they are queued, without a lock; the commit, under
 /// the commit lock, drops what no longer fits because another appender was faster.
 class HeadAppender final : public Appender {

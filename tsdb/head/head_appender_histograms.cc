@@ -64,24 +64,23 @@ AppendOutcome HeadAppender::queue(Slot slot, SeriesRef series, Timestamp t,
     newest_bits = std::atomic_ref(record.chunk.value_bits).load(std::memory_order_relaxed);
   }
   const std::uint64_t print = fingerprint(histogram);
-  if (newest_t != kNoSample && t.ms == newest_t) {
-    if (print != newest_bits) return AppendOutcome::kDuplicate;
-    has_ignored_ = true;
-    return AppendOutcome::kIgnored;
-  }
-  if (t.ms < bound_ || t.ms == kNoSample) {
-    head_.metrics().out_of_bounds.add();
-    return AppendOutcome::kOutOfBounds;
-  }
-  if (newest_t != kNoSample && t.ms < newest_t) {
-    head_.metrics().out_of_order.add();
-    return AppendOutcome::kOutOfOrder;
+  const auto [outcome, is_late] =
+      judge({t, std::bit_cast<double>(print)},
+            {Timestamp{newest_t}, std::bit_cast<double>(newest_bits)}, bound_, late_bound_);
+  if (outcome != AppendOutcome::kAppended) {
+    if (outcome == AppendOutcome::kIgnored) has_ignored_ = true;
+    if (outcome == AppendOutcome::kOutOfOrder) head_.metrics().out_of_order.add();
+    if (outcome == AppendOutcome::kOutOfBounds) head_.metrics().out_of_bounds.add();
+    if (outcome == AppendOutcome::kTooOld) head_.metrics().histograms_too_old.add();
+    return outcome;
   }
   const RecordType type = record_type_of(histogram);
-  begin_run_if(queued != nullptr && queued->type != type);
-  std::atomic_ref(record.batch_mark)
-      .store(static_cast<std::uint32_t>(batch_.histogram_slots.size()) | kHistogramInBatch,
-             std::memory_order_relaxed);
+  if (!is_late) {
+    begin_run_if(queued != nullptr && queued->type != type);
+    std::atomic_ref(record.batch_mark)
+        .store(static_cast<std::uint32_t>(batch_.histogram_slots.size()) | kHistogramInBatch,
+               std::memory_order_relaxed);
+  }
   queued_.push_back(
       {t, print, type, {histogram.index() == 1, hint_of(histogram) == CounterResetHint::kGauge}});
   batch_.histogram_slots.push_back(slot);

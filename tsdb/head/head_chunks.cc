@@ -196,15 +196,17 @@ void Head::forget_adopted(Slot slot) {
 void Head::replay_late_chunks() {
   if (found_ == nullptr) return;
   MutexLock lock(commit_mutex_);
-  SampleColumns columns;
+  std::vector<AnySample> samples;
   for (const HeadChunkFiles::Found& found : found_->found()) {
     const HeadChunkEntry entry = found_->entry(found);
     if (!entry.header.is_out_of_order) continue;
     const Slot slot = table_.find(SeriesRef{found.series_ref});
     const auto chunk = adoptable(entry);
-    columns.clear();
+    samples.clear();
     if (slot == SeriesRefs::kNone || !chunk ||
-        !decode_xor_chunk(entry.data, {entry.header.min_time, entry.header.max_time}, columns)
+        !decode_any_chunk({ChunkEncoding{entry.header.encoding}, entry.data},
+                          {entry.header.min_time, entry.header.max_time}, HeaderReset::kForgotten,
+                          samples)
              .ok()) {
       continue;
     }

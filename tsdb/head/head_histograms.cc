@@ -45,8 +45,10 @@ HeadBatch::Run HeadBatch::run(std::size_t i) const {
 }
 
 void Head::apply_histograms(std::span<const Slot> slots, std::span<RefHistogram> histograms,
-                            std::vector<LateRefusal>* refused) {
-  const std::int64_t min_valid = min_valid_time_.load(std::memory_order_relaxed);
+                            HeadBatch* batch) {
+  const bool takes_late = batch != nullptr && batch->late_bound != INT64_MAX;
+  const std::int64_t min_valid = std::max(min_valid_time_.load(std::memory_order_relaxed),
+                                          takes_late ? batch->bound : INT64_MIN);
   std::int64_t oldest = min_time();
   std::int64_t newest = max_time();
   ShardLock shard(shards_);
@@ -56,21 +58,31 @@ void Head::apply_histograms(std::span<const Slot> slots, std::span<RefHistogram>
     AppendOutcome outcome = AppendOutcome::kOutOfBounds;
     if (one.t.ms >= min_valid) {
       shard.hold(slots[i]);
-      outcome = append_histogram_to(slots[i], one.t, std::move(one.histogram), lane_);
+      outcome = append_histogram_to(slots[i], one.t, one.histogram, lane_);
     }
     if (outcome == AppendOutcome::kAppended) {
       metrics_.histograms_appended.add();
       oldest = std::min(oldest, one.t.ms);
       newest = std::max(newest, one.t.ms);
-    } else if (refused != nullptr && outcome != AppendOutcome::kIgnored) {
-      refused->push_back({one.ref, as_sample, outcome});
+      continue;
     }
+    if (batch == nullptr || outcome == AppendOutcome::kIgnored) continue;
+    if (takes_late && outcome != AppendOutcome::kDuplicate) {
+      if (one.t.ms >= batch->late_bound) {
+        if (insert_late(slots[i], one.t, one.histogram)) {
+          batch->late_histograms.push_back(std::move(one));
+        }
+        continue;
+      }
+      outcome = AppendOutcome::kTooOld;
+    }
+    batch->refused.push_back({one.ref, as_sample, outcome});
   }
   min_time_.store(oldest, std::memory_order_relaxed);
   max_time_.store(newest, std::memory_order_relaxed);
 }
 
-AppendOutcome Head::append_histogram_to(Slot slot, Timestamp t, AnyHistogram histogram,
+AppendOutcome Head::append_histogram_to(Slot slot, Timestamp t, AnyHistogram& histogram,
                                         Lane& lane) {
   SeriesRecord& record = table_.record(slot);
   const std::uint64_t print = fingerprint(histogram);

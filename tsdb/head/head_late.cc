@@ -10,6 +10,48 @@
 #include "tsdb/head/head.h"
 
 namespace tarsier::tsdb {
+namespace {
+
+/// Records of the write-behind log that belong next to each other.
+class LateRecords final {
+ public:
+  explicit LateRecords(WalCompression compression) : compression_(compression) {}
+
+  void add(std::span<const MmapMarker> markers) {
+    encode_markers(markers, plain_.emplace_back());
+    finish();
+  }
+  void add(std::span<const RefSample> samples, std::span<const RefHistogram> histograms) {
+    if (!samples.empty()) {
+      encode_samples(samples, plain_.emplace_back());
+      finish();
+    }
+    for (const RecordType type :
+         {RecordType::kHistograms, RecordType::kCustomHistograms, RecordType::kFloatHistograms,
+          RecordType::kCustomFloatHistograms}) {
+      const bool has_any = std::any_of(
+          histograms.begin(), histograms.end(),
+          [&](const RefHistogram& one) { return record_type_of(one.histogram) == type; });
+      if (!has_any) continue;
+      encode_histograms(histograms, type, plain_.emplace_back());
+      finish();
+    }
+  }
+  std::span<const EncodedRecord* const> all() const { return records_; }
+
+ private:
+  void finish() {
+    encoded_.emplace_back().encode(as_bytes(plain_.back()), compression_);
+    records_.push_back(&encoded_.back());
+  }
+
+  const WalCompression compression_;
+  std::deque<std::string> plain_;
+  std::deque<EncodedRecord> encoded_;
+  std::vector<const EncodedRecord*> records_;
+};
+
+}  // namespace
 
 void Head::attach_late_log(GroupCommitLog* log) {
   MutexLock lock(commit_mutex_);
@@ -43,35 +85,48 @@ void Head::update_late_min_time() {
 bool Head::insert_late(Slot slot, Sample sample) {
   if (late_ == nullptr) late_ = std::make_shared<LateEpoch>(next_late_epoch_++);
   if (!late_->insert(slot, table_.info(slot).ref, sample)) return false;
-  if (sample.t.ms < late_min_time()) update_late_min_time();
-  // A selection that is being made may lack a series without any sample before.
-  if (table_.record(slot).chunk.t == kNoSample) ++lane_.first_sample_count;
+  note_late(slot, sample.t);
   metrics_.late_appended.add();
-  const std::int64_t late_by_ms = max_time() - sample.t.ms;
-  if (max_time() != INT64_MIN) {
-    metrics_.late_by_seconds.observe(static_cast<double>(late_by_ms) * 1e-3);
-  }
   return true;
 }
 
-void Head::log_late(std::span<const RefSample> late) {
+bool Head::insert_late(Slot slot, Timestamp t, const AnyHistogram& histogram) {
+  if (late_ == nullptr) late_ = std::make_shared<LateEpoch>(next_late_epoch_++);
+  if (!late_->insert(slot, table_.info(slot).ref, t, histogram)) return false;
+  note_late(slot, t);
+  metrics_.late_histograms_appended.add();
+  return true;
+}
+
+void Head::note_late(Slot slot, Timestamp t) {
+  if (t.ms < late_min_time()) update_late_min_time();
+  // A selection that is being made may lack a series without any sample before.
+  if (table_.record(slot).chunk.t == kNoSample) ++lane_.first_sample_count;
+  if (max_time() == INT64_MIN) return;
+  metrics_.late_by_seconds.observe(static_cast<double>((Timestamp{max_time()} - t).ms) * 1e-3);
+}
+
+void Head::log_late(std::span<const RefSample> samples, std::span<const RefHistogram> histograms) {
   if (late_log_ == nullptr) return;
-  unlogged_late_.insert(unlogged_late_.end(), late.begin(), late.end());
-  if (unlogged_late_.empty()) return;
-  std::string plain;
-  encode_samples(unlogged_late_, plain);
-  EncodedRecord record;
-  record.encode(as_bytes(plain), late_log_->compression());
+  unlogged_late_.insert(unlogged_late_.end(), samples.begin(), samples.end());
+  unlogged_late_histograms_.insert(unlogged_late_histograms_.end(), histograms.begin(),
+                                   histograms.end());
+  if (unlogged_late_.empty() && unlogged_late_histograms_.empty()) return;
+  LateRecords records(late_log_->compression());
+  records.add(unlogged_late_, unlogged_late_histograms_);
   // They are visible already; should the log refuse, they wait until it does not.
-  const bool is_logged = late_log_->append(record).ok();
-  if (is_logged) unlogged_late_.clear();
+  const bool is_logged = late_log_->append(records.all()).ok();
+  if (is_logged) {
+    unlogged_late_.clear();
+    unlogged_late_histograms_.clear();
+  }
   has_unlogged_late_.store(!is_logged, std::memory_order_release);
 }
 
 void Head::log_unlogged_late() {
   if (!has_unlogged_late()) return;
   MutexLock lock(commit_mutex_);
-  log_late({});
+  log_late({}, {});
 }
 
 // --- Reading
@@ -96,18 +151,53 @@ bool Head::capture_late(Capture& capture, Slot slot, std::size_t index) const {
       continue;
     }
     std::vector<Sample>& samples = capture.late.samples;
+    std::vector<LateHistogram>& histograms = capture.late.histograms;
     LateCapture::Part part{static_cast<std::uint32_t>(index),
-                           static_cast<std::uint32_t>(samples.size()), 0, series->newest};
+                           static_cast<std::uint32_t>(samples.size()),
+                           0,
+                           static_cast<std::uint32_t>(histograms.size()),
+                           0,
+                           series->has_histograms(),
+                           series->newest};
     for (const Sample& sample : series->open()) {
       if (sample.t < capture.late_range.min || sample.t > capture.late_range.max) continue;
       samples.push_back(sample);
       ++part.count;
     }
-    if (part.count == 0 && part.newest == nullptr) continue;
+    for (const LateHistogram& one : series->open_histograms()) {
+      if (!capture.late_range.contains(one.t)) continue;
+      histograms.push_back(one);
+      ++part.histogram_count;
+    }
+    if (part.count == 0 && part.histogram_count == 0 && part.newest == nullptr) continue;
     capture.late.parts.push_back(part);
     is_any = true;
   }
   return is_any;
+}
+
+LateCapture Head::late_of(Slot slot, const LateEpochs& epochs, TimeRange range) const {
+  Capture capture;
+  capture.late_range = range;
+  capture.late.epochs = epochs;
+  MutexLock lock(commit_mutex_);
+  capture_late(capture, slot, 0);
+  return std::move(capture.late);
+}
+
+std::vector<Slot> Head::late_slots(const LateEpochs& epochs) const {
+  std::vector<Slot> slots;
+  {
+    MutexLock lock(commit_mutex_);
+    for (const auto& epoch : epochs) {
+      for (const LateEpoch::Series& series : epoch->series()) {
+        if (!series.is_empty()) slots.push_back(series.slot);
+      }
+    }
+  }
+  std::sort(slots.begin(), slots.end());
+  slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
+  return slots;
 }
 
 // --- Deleting
@@ -116,7 +206,7 @@ Status Head::erase_late(std::span<const RefTombstone> late) {
   if (late.empty()) return {};
   if (late_log_ != nullptr) {
     // What waits to be logged was there before the deletion.
-    log_late({});
+    log_late({}, {});
     if (has_unlogged_late()) {
       return unavailable("the log of out-of-order samples cannot be written");
     }
@@ -173,40 +263,39 @@ Status Head::log_markers(const LateEpoch& epoch, std::span<const LatePlace> plac
   if (late_log_ == nullptr || late_.get() != &epoch || places.empty()) return {};
   std::vector<MmapMarker> markers;
   std::vector<RefSample> again;
-  SampleColumns columns;
+  std::vector<RefHistogram> histograms_again;
+  std::vector<AnySample> samples;
   for (const LatePlace& place : places) {
     const Slot slot = table_.find(place.marker.ref);
     const LateEpoch::Series* const series = slot == SeriesRefs::kNone ? nullptr : epoch.find(slot);
     if (series == nullptr) continue;
     markers.push_back(place.marker);
-    columns.clear();
+    samples.clear();
     for (const SealedChunk* chunk = series->newest; chunk != nullptr && chunk != place.chunk;
          chunk = chunk->previous) {
-      TRY(decode_xor_chunk(chunk->bytes(), TimeRange{}, columns));
+      TRY(decode_any_chunk({ChunkEncoding{chunk->encoding()}, chunk->bytes()}, TimeRange{},
+                           HeaderReset::kForgotten, samples));
     }
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      again.push_back({place.marker.ref, Timestamp{columns.times_ms[i]}, columns.values[i]});
+    for (AnySample& sample : samples) {
+      if (const double* v = std::get_if<double>(&sample.value)) {
+        again.push_back({place.marker.ref, sample.t, *v});
+      } else {
+        histograms_again.push_back(
+            {place.marker.ref, sample.t, std::move(std::get<AnyHistogram>(sample.value))});
+      }
     }
     for (const Sample& sample : series->open())
       again.push_back({place.marker.ref, sample.t, sample.v});
+    for (const LateHistogram& one : series->open_histograms()) {
+      histograms_again.push_back({place.marker.ref, one.t, *one.value});
+    }
   }
   if (markers.empty()) return {};
-  std::deque<std::string> plain;
-  std::deque<EncodedRecord> encoded;
-  std::vector<const EncodedRecord*> records;
-  const auto compression = late_log_->compression();
-  const auto add = [&] {
-    encoded.emplace_back().encode(as_bytes(plain.back()), compression);
-    records.push_back(&encoded.back());
-  };
-  encode_markers(markers, plain.emplace_back());
-  add();
-  if (!again.empty()) {
-    encode_samples(again, plain.emplace_back());
-    add();
-  }
+  LateRecords records(late_log_->compression());
+  records.add(markers);
+  records.add(again, histograms_again);
   // Next to each other: a marker without what follows it would hide samples.
-  return late_log_->append(records).status();
+  return late_log_->append(records.all()).status();
 }
 
 // --- Replay
@@ -224,6 +313,25 @@ std::size_t Head::replay_late(std::span<const RefSample> samples) {
     insert_late(slot, {sample.t, sample.v});
   }
   return unknown_count;
+}
+
+Head::LateReplay Head::replay_late_histograms(std::span<RefHistogram> histograms) {
+  LateReplay outcome;
+  MutexLock lock(commit_mutex_);
+  for (RefHistogram& one : histograms) {
+    note_replayed(one.ref);
+    const Slot slot = table_.find(one.ref);
+    const bool is_valid =
+        std::visit([](auto& h) { return prepare_for_storage(h).ok(); }, one.histogram);
+    if (slot == SeriesRefs::kNone) {
+      ++outcome.unknown_count;
+    } else if (!is_valid) {
+      ++outcome.invalid_count;
+    } else {
+      insert_late(slot, one.t, one.histogram);
+    }
+  }
+  return outcome;
 }
 
 void Head::replay_late_tombstones(std::span<const RefTombstone> tombstones) {

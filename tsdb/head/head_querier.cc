@@ -90,6 +90,11 @@ class HeadSeriesSet final : public SeriesSet {
   }
 
   Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
+    if (may_have_histograms(i) && !late_.of(i).empty()) {
+      // A float may have the time of a histogram that came first.
+      HistogramColumns histograms;
+      return read_mixed(i, range, out, histograms);
+    }
     const std::size_t begin = out.size();
     TRY(read_chunks(i, range, out, nullptr));
     return add_late(i, range, begin, out);
@@ -102,9 +107,16 @@ class HeadSeriesSet final : public SeriesSet {
 
   Status read_mixed(std::size_t i, TimeRange range, SampleColumns& floats,
                     HistogramColumns& histograms) const override {
-    const std::size_t begin = floats.size();
+    const auto late = late_.of(i);
+    if (late.empty()) return read_chunks(i, range, floats, &histograms);
+    MixedMerge merge(floats, histograms);
     TRY(read_chunks(i, range, floats, &histograms));
-    return add_late(i, range, begin, floats);
+    merge.add_source();
+    for (const LateCapture::Part& part : late) {
+      TRY(read_late(late_, part, range, floats, histograms, merge));
+    }
+    merge.finish();
+    return {};
   }
 
   Result<std::optional<Sample>> last_sample(std::size_t i, TimeRange range) const override {
@@ -112,7 +124,11 @@ class HeadSeriesSet final : public SeriesSet {
     if (late_.parts.empty() || (last && last->t == range.max)) return last;
     if (last) range.min = last->t + milliseconds(1);
     SampleColumns out;
-    TRY(add_late(i, range, 0, out));
+    if (may_have_histograms(i)) {
+      TRY(read(i, range, out));
+    } else {
+      TRY(add_late(i, range, 0, out));
+    }
     if (out.size() > 0) last = Sample{Timestamp{out.times_ms.back()}, out.values.back()};
     return last;
   }

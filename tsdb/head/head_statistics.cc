@@ -182,9 +182,17 @@ void Head::collect(MetricWriter& out) const {
       "Total number of out of order samples ingestion failed attempts with out of order support "
       "enabled, but sample outside of time window.",
       number(metrics_.too_old.value()), {{"type", "float"}});
+  out.counter(
+      "prometheus_tsdb_too_old_samples_total",
+      "Total number of out of order samples ingestion failed attempts with out of order support "
+      "enabled, but sample outside of time window.",
+      number(metrics_.histograms_too_old.value()), {{"type", "histogram"}});
   out.counter("prometheus_tsdb_head_out_of_order_samples_appended_total",
               "Total number of appended out of order samples.",
               number(metrics_.late_appended.value()), {{"type", "float"}});
+  out.counter("prometheus_tsdb_head_out_of_order_samples_appended_total",
+              "Total number of appended out of order samples.",
+              number(metrics_.late_histograms_appended.value()), {{"type", "histogram"}});
   out.histogram("prometheus_tsdb_sample_ooo_delta",
                 "Delta in seconds by which a sample is considered out of order.",
                 metrics_.late_by_seconds);

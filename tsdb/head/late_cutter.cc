@@ -7,22 +7,98 @@
 
 #include "tsdb/block/block_writer.h"
 #include "tsdb/chunk/xor_chunk.h"
+#include "tsdb/compaction/sample_encoder.h"
+#include "tsdb/head/late_capture.h"
 
 namespace tarsier::tsdb {
 namespace {
 
 constexpr std::size_t kSamplesPerChunk = 120;
 
-/// Slots, in label order, of the series that may have samples in `range`.
-std::vector<Slot> slots_in(Head& head, const HeadGeneration& generation, const LateEpoch& epoch,
-                           TimeRange range) {
-  std::vector<Slot> slots;
-  for (const LateEpoch::Series& series : epoch.series()) {
-    if (series.is_empty() || series.min_t > range.max.ms || series.max_t < range.min.ms) continue;
-    slots.push_back(series.slot);
+/// What one series has of late samples within a range, as chunks.
+class LateSeries final {
+ public:
+  LateSeries(const Head& head, const Head::LateEpochs& epochs) : head_(head), epochs_(epochs) {}
+
+  Status read(Slot slot, TimeRange range) {
+    columns_.clear();
+    samples_.clear();
+    const LateCapture late = head_.late_of(slot, epochs_, range);
+    if (late.has_histograms(0)) {
+      for (const LateCapture::Part& part : late.parts) {
+        std::vector<AnySample> added;
+        TRY(read_late(part.newest, late.open(part), late.open_histograms(part), range, added));
+        merge_any_samples(samples_, added);
+      }
+      return {};
+    }
+    for (const LateCapture::Part& part : late.parts) {
+      const std::size_t from = columns_.size();
+      TRY(read_late(part.newest, late.open(part), range, columns_));
+      merge_columns(0, from, columns_);
+    }
+    return {};
   }
-  std::sort(slots.begin(), slots.end());
-  head.table().sort_by_labels(generation.order_epoch, slots);
+  bool empty() const { return columns_.size() == 0 && samples_.empty(); }
+  template <typename Take>
+  void for_each_time(const Take& take) const {
+    for (const std::int64_t t : columns_.times_ms) take(t);
+    for (const AnySample& sample : samples_) take(sample.t.ms);
+  }
+  Status write(const Labels& labels, BlockWriter& writer) {
+    bytes_.clear();
+    std::vector<Place> places;
+    const auto keep = [&](Timestamp min_time, Timestamp max_time, const Chunk& chunk) {
+      places.push_back({min_time, max_time, chunk.encoding, bytes_.size(), chunk.data.size()});
+      bytes_ += as_text(chunk.data);
+    };
+    for (std::size_t begin = 0; begin < columns_.size(); begin += kSamplesPerChunk) {
+      const std::size_t end = std::min(begin + kSamplesPerChunk, columns_.size());
+      XorEncoder encoder;
+      for (std::size_t i = begin; i < end; ++i) {
+        encoder.append({Timestamp{columns_.times_ms[i]}, columns_.values[i]});
+      }
+      keep(Timestamp{columns_.times_ms[begin]}, Timestamp{columns_.times_ms[end - 1]},
+           {ChunkEncoding::kXor, encoder.bytes()});
+    }
+    encode_any_samples(samples_, kSamplesPerChunk, keep);
+    std::vector<EncodedChunk> chunks;
+    for (const Place& place : places) {
+      chunks.push_back({place.min_time,
+                        place.max_time,
+                        {place.encoding, as_bytes(bytes_).subspan(place.begin, place.size)}});
+    }
+    return writer.add_series(labels, chunks);
+  }
+
+ private:
+  struct Place {
+    Timestamp min_time;
+    Timestamp max_time;
+    ChunkEncoding encoding;
+    std::size_t begin;
+    std::size_t size;
+  };
+
+  const Head& head_;
+  const Head::LateEpochs& epochs_;
+  SampleColumns columns_;  // Of a series without histograms; else samples_ has all.
+  std::vector<AnySample> samples_;
+  std::string bytes_;
+};
+
+/// Those of `slots` that have samples in `range`, in label order.
+Result<std::vector<Slot>> slots_in(const Head& head, const HeadGeneration& generation,
+                                   const Head::LateEpochs& epochs, std::vector<Slot> slots,
+                                   TimeRange range) {
+  LateSeries series(head, epochs);
+  std::size_t kept = 0;
+  for (const Slot slot : slots) {
+    TRY(series.read(slot, range));
+    if (!series.empty()) slots[kept++] = slot;
+  }
+  slots.resize(kept);
+  generation.table.sort_by_labels(generation.order_epoch, slots);
   return slots;
 }
 
@@ -41,27 +117,10 @@ SymbolSet symbols_of(const SeriesTable& table, const std::vector<Slot>& slots) {
   return symbols;
 }
 
-Status add_series(const Labels& labels, const SampleColumns& columns, BlockWriter& writer) {
-  std::vector<XorEncoder> encoders;
-  encoders.reserve(columns.size() / kSamplesPerChunk + 1);
-  std::vector<EncodedChunk> chunks;
-  for (std::size_t begin = 0; begin < columns.size(); begin += kSamplesPerChunk) {
-    const std::size_t end = std::min(begin + kSamplesPerChunk, columns.size());
-    XorEncoder& encoder = encoders.emplace_back();
-    for (std::size_t i = begin; i < end; ++i) {
-      encoder.append({Timestamp{columns.times_ms[i]}, columns.values[i]});
-    }
-    chunks.push_back({Timestamp{columns.times_ms[begin]},
-                      Timestamp{columns.times_ms[end - 1]},
-                      {ChunkEncoding::kXor, encoder.bytes()}});
-  }
-  return writer.add_series(labels, chunks);
-}
-
-Status cut_range(Head& head, const LateEpoch& epoch, FileSystem& files, const LateCut& cut,
-                 TimeRange range) {
+Status cut_range(Head& head, const Head::LateEpochs& epochs, const std::vector<Slot>& candidates,
+                 FileSystem& files, const LateCut& cut, TimeRange range) {
   const std::shared_ptr<const HeadGeneration> generation = head.generation();
-  const std::vector<Slot> slots = slots_in(head, *generation, epoch, range);
+  const std::vector<Slot> slots = TRY(slots_in(head, *generation, epochs, candidates, range));
   if (slots.empty()) return {};
   BlockMeta meta;
   meta.ulid = cut.next_ulid();
@@ -72,12 +131,10 @@ Status cut_range(Head& head, const LateEpoch& epoch, FileSystem& files, const La
   const auto writer =
       TRY(BlockWriter::create(files, cut.data_directory, std::move(meta),
                               symbols_of(head.table(), slots), cut.segment_bytes_max));
-  SampleColumns columns;
+  LateSeries series(head, epochs);
   for (const Slot slot : slots) {
-    const LateEpoch::Series& series = *epoch.find(slot);
-    columns.clear();
-    TRY(read_late(series.newest, series.open(), range, columns));
-    if (columns.size() > 0) TRY(add_series(head.table().labels(slot), columns, *writer));
+    TRY(series.read(slot, range));
+    TRY(series.write(head.table().labels(slot), *writer));
   }
   const std::optional<BlockMeta> written = TRY(writer->finish());
   if (written) cut.written(*written);
@@ -86,22 +143,22 @@ Status cut_range(Head& head, const LateEpoch& epoch, FileSystem& files, const La
 
 }  // namespace
 
-Status cut_late_blocks(Head& head, const LateEpoch& epoch, FileSystem& files, const LateCut& cut,
-                       Timestamp& done_until) {
+Status cut_late_blocks(Head& head, const Head::LateEpochs& epochs, FileSystem& files,
+                       const LateCut& cut, Timestamp& done_until) {
+  const std::vector<Slot> slots = head.late_slots(epochs);
   // The ranges that have samples, found by the samples: late ones may be far apart.
   std::set<std::int64_t> ends;
-  SampleColumns columns;
-  for (const LateEpoch::Series& series : epoch.series()) {
-    columns.clear();
-    TRY(read_late(series.newest, series.open(), TimeRange{}, columns));
-    for (const std::int64_t t : columns.times_ms) {
+  LateSeries series(head, epochs);
+  for (const Slot slot : slots) {
+    TRY(series.read(slot, TimeRange{}));
+    series.for_each_time([&](std::int64_t t) {
       if (ends.empty() || head.window_end(t) != *ends.rbegin()) ends.insert(head.window_end(t));
-    }
+    });
   }
   for (const std::int64_t end : ends) {
     const TimeRange range{Timestamp{end} - cut.block_range, Timestamp{end} - milliseconds(1)};
     if (range.min < done_until) continue;
-    TRY(cut_range(head, epoch, files, cut, range));
+    TRY(cut_range(head, epochs, slots, files, cut, range));
     done_until = Timestamp{end};
   }
   return {};

@@ -22,11 +22,12 @@ struct LateCut {
   std::function<void(const BlockMeta&)> written;  ///< Told of every block.
 };
 
-/// Writes the samples of a frozen epoch as blocks of level 1, one for every aligned range that has
+/// Writes the samples of frozen epochs as blocks of level 1, one for every aligned range that has
 /// any, with the hint that says they are not all there is of their time. They overlap other blocks,
 /// which compaction then merges. `done_until` is where to begin, and where an attempt that failed
-/// got to: the ranges before it have their blocks. Commits and queries go on meanwhile.
-Status cut_late_blocks(Head& head, const LateEpoch& epoch, FileSystem& files, const LateCut& cut,
-                       Timestamp& done_until);
+/// got to: the ranges before it have their blocks. Commits and queries go on meanwhile. Epochs that
+/// are not frozen are copied, each series at a moment of its own.
+Status cut_late_blocks(Head& head, const Head::LateEpochs& epochs, FileSystem& files,
+                       const LateCut& cut, Timestamp& done_until);
 
 }  // namespace tarsier::tsdb

@@ -3,17 +3,27 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/check.h"
-#include "tsdb/block/chunk_files.h"
-#include "tsdb/block/tombstones.h"
 #include "tsdb/chunk/xor_chunk.h"
+#include "tsdb/compaction/sample_encoder.h"
+#include "tsdb/head/late_capture.h"
 
 namespace tarsier::tsdb {
 namespace {
 
 constexpr std::uint16_t kFirstCapacity = 4;
 
-bool is_before(const Sample& sample, Timestamp t) { return sample.t < t; }
+template <typename T>
+bool is_before(const T& sample, Timestamp t) {
+  return sample.t < t;
+}
+
+std::size_t bytes_of(const AnyHistogram& histogram) {
+  const BucketLayout& layout = layout_of(histogram);
+  return sizeof(AnyHistogram) + layout.custom_bounds.size() * sizeof(double) +
+         (layout.positive_spans.size() + layout.negative_spans.size()) * sizeof(BucketSpan) +
+         (bucket_count(layout.positive_spans) + bucket_count(layout.negative_spans)) *
+             sizeof(double);
+}
 
 }  // namespace
 
@@ -50,25 +60,45 @@ void LateEpoch::push(Series& series, SealedChunk* chunk) {
   series.newest = chunk;
 }
 
+void LateEpoch::seal(Series& series, TimeRange range, const Chunk& chunk) {
+  NewSealedChunk sealed;
+  sealed.header = {series.ref, range.min, range.max, static_cast<std::uint8_t>(chunk.encoding),
+                   true};
+  sealed.size = chunk.data.size();
+  const auto [made, data] = window_.allocate(sealed);
+  std::memcpy(data.data(), chunk.data.data(), chunk.data.size());
+  push(series, made);
+}
+
 void LateEpoch::seal(Series& series) {
   XorEncoder encoder;
   for (const Sample& sample : series.open()) encoder.append(sample);
-  const Bytes bytes = encoder.bytes();
-  NewSealedChunk chunk;
-  chunk.header = {series.ref, series.open().front().t, series.open().back().t,
-                  static_cast<std::uint8_t>(ChunkEncoding::kXor), true};
-  chunk.size = bytes.size();
-  const auto [made, data] = window_.allocate(chunk);
-  std::memcpy(data.data(), bytes.data(), bytes.size());
-  push(series, made);
+  seal(series, {series.open().front().t, series.open().back().t},
+       {ChunkEncoding::kXor, encoder.bytes()});
   series.count = 0;
+}
+
+void LateEpoch::seal_histograms(Series& series) {
+  std::vector<AnySample> samples;
+  for (const LateHistogram& one : *series.histograms) samples.push_back({one.t, *one.value});
+  encode_any_samples(samples, samples.size(),
+                     [&](Timestamp min_time, Timestamp max_time, const Chunk& chunk) {
+                       seal(series, {min_time, max_time}, chunk);
+                     });
+  for (const LateHistogram& one : *series.histograms) histogram_bytes_ -= bytes_of(*one.value);
+  series.histograms->clear();
 }
 
 bool LateEpoch::insert(Slot slot, std::uint64_t ref, Sample sample) {
   Series& series = series_of(slot, ref);
   Sample* const end = series.samples + series.count;
-  Sample* at = std::lower_bound(series.samples, end, sample.t, is_before);
+  Sample* at = std::lower_bound(series.samples, end, sample.t, is_before<Sample>);
   if (at != end && at->t == sample.t) return false;
+  if (series.has_histograms()) {
+    const auto same = std::lower_bound(series.histograms->begin(), series.histograms->end(),
+                                       sample.t, is_before<LateHistogram>);
+    if (same != series.histograms->end() && same->t == sample.t) return false;
+  }
   if (series.count == kOpenSamplesMax) {
     seal(series);
     at = series.samples;
@@ -84,23 +114,56 @@ bool LateEpoch::insert(Slot slot, std::uint64_t ref, Sample sample) {
   return true;
 }
 
+bool LateEpoch::insert(Slot slot, std::uint64_t ref, Timestamp t, const AnyHistogram& histogram) {
+  Series& series = series_of(slot, ref);
+  if (series.histograms == nullptr) {
+    series.histograms = std::make_unique<std::vector<LateHistogram>>();
+  }
+  std::vector<LateHistogram>& open = *series.histograms;
+  auto at = std::lower_bound(open.begin(), open.end(), t, is_before<LateHistogram>);
+  if (at != open.end() && at->t == t) return false;
+  const std::span<const Sample> floats = series.open();
+  const auto same = std::lower_bound(floats.begin(), floats.end(), t, is_before<Sample>);
+  if (same != floats.end() && same->t == t) return false;
+  if (open.size() == kOpenSamplesMax) {
+    seal_histograms(series);
+    at = open.end();
+  }
+  auto value = std::make_shared<AnyHistogram>(histogram);
+  // Whatever came before it when it was made is not what will be before it.
+  if (hint_of(*value) != CounterResetHint::kGauge) {
+    std::visit([](auto& one) { one.hint = CounterResetHint::kUnknown; }, *value);
+  }
+  histogram_bytes_ += bytes_of(*value);
+  open.insert(at, {t, std::move(value)});
+  note(series, t.ms, t.ms);
+  return true;
+}
+
 Result<bool> LateEpoch::erase(Slot slot, TimeRange range) {
   if (find(slot) == nullptr) return false;
   Series& series = series_[index_[slot] - 1];
   if (series.is_empty() || series.max_t < range.min.ms || series.min_t > range.max.ms) return false;
-  SampleColumns columns;
-  TRY(read_late(series.newest, series.open(), TimeRange{}, columns));
-  const std::size_t before = columns.size();
-  const TimeRange gone[] = {range};
-  remove_deleted(gone, 0, columns);
-  if (columns.size() == before) return false;
+  std::vector<AnySample> samples;
+  TRY(read_late(series.newest, series.open(), series.open_histograms(), TimeRange{}, samples));
+  const std::size_t before = samples.size();
+  std::erase_if(samples, [&](const AnySample& sample) { return range.contains(sample.t); });
+  if (samples.size() == before) return false;
   // Rare enough to make everything anew.
   series.newest = nullptr;
   series.count = 0;
+  for (const LateHistogram& one : series.open_histograms()) {
+    histogram_bytes_ -= bytes_of(*one.value);
+  }
+  series.histograms.reset();
   series.min_t = INT64_MAX;
   series.max_t = INT64_MIN;
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    insert(slot, series.ref, {Timestamp{columns.times_ms[i]}, columns.values[i]});
+  for (const AnySample& sample : samples) {
+    if (const double* v = std::get_if<double>(&sample.value)) {
+      insert(slot, series.ref, {sample.t, *v});
+    } else {
+      insert(slot, series.ref, sample.t, std::get<AnyHistogram>(sample.value));
+    }
   }
   note_all();
   return true;
@@ -119,73 +182,16 @@ void LateEpoch::adopt(Slot slot, std::uint64_t ref, const NewSealedChunk& chunk,
                       const std::byte* data) {
   Series& series = series_of(slot, ref);
   push(series, window_.adopt(chunk, data));
+  if (chunk.header.encoding != static_cast<std::uint8_t>(ChunkEncoding::kXor) &&
+      series.histograms == nullptr) {
+    series.histograms = std::make_unique<std::vector<LateHistogram>>();
+  }
   note(series, chunk.header.min_time.ms, chunk.header.max_time.ms);
 }
 
 std::size_t LateEpoch::bytes() const {
   return index_.capacity() * sizeof(std::uint32_t) + series_.capacity() * sizeof(Series) +
-         arrays_.bytes() + window_.bytes();
-}
-
-void merge_columns(std::size_t begin, std::size_t from, SampleColumns& columns) {
-  if (from == begin || from == columns.size()) return;
-  if (columns.times_ms[from - 1] < columns.times_ms[from]) return;
-  SampleColumns added;
-  const auto offset = static_cast<std::ptrdiff_t>(from);
-  added.times_ms.assign(columns.times_ms.begin() + offset, columns.times_ms.end());
-  added.values.assign(columns.values.begin() + offset, columns.values.end());
-  // From the back, in place: what is already at its place is never touched. Samples of the same
-  // time leave holes at the front of the merged part, closed at the end.
-  std::size_t a = from;
-  std::size_t b = added.size();
-  std::size_t out = columns.size();
-  while (b > 0) {
-    if (a > begin && columns.times_ms[a - 1] >= added.times_ms[b - 1]) {
-      if (columns.times_ms[a - 1] == added.times_ms[b - 1]) --b;
-      --a;
-      --out;
-      columns.times_ms[out] = columns.times_ms[a];
-      columns.values[out] = columns.values[a];
-    } else {
-      --b;
-      --out;
-      columns.times_ms[out] = added.times_ms[b];
-      columns.values[out] = added.values[b];
-    }
-  }
-  const auto hole_begin = static_cast<std::ptrdiff_t>(a);
-  const auto hole_end = static_cast<std::ptrdiff_t>(out);
-  columns.times_ms.erase(columns.times_ms.begin() + hole_begin,
-                         columns.times_ms.begin() + hole_end);
-  columns.values.erase(columns.values.begin() + hole_begin, columns.values.begin() + hole_end);
-}
-
-Status read_late(const SealedChunk* newest, std::span<const Sample> open, TimeRange range,
-                 SampleColumns& out) {
-  std::vector<const SealedChunk*> chunks;
-  for (const SealedChunk* chunk = newest; chunk != nullptr; chunk = chunk->previous) {
-    if (chunk->max_t < range.min.ms || chunk->min_t() > range.max.ms) continue;
-    chunks.push_back(chunk);
-  }
-  const std::size_t begin = out.size();
-  for (auto chunk = chunks.rbegin(); chunk != chunks.rend(); ++chunk) {
-    const std::size_t from = out.size();
-    TRY(decode_xor_chunk((*chunk)->bytes(), range, out));
-    merge_columns(begin, from, out);
-  }
-  const std::size_t from = out.size();
-  for (const Sample& sample : open) {
-    if (range.min <= sample.t && sample.t <= range.max) out.push_back(sample.t, sample.v);
-  }
-  merge_columns(begin, from, out);
-  return {};
-}
-
-std::span<const LateCapture::Part> LateCapture::of(std::size_t index) const {
-  const auto before = [](const Part& part, std::size_t i) { return part.index < i; };
-  const auto first = std::lower_bound(parts.begin(), parts.end(), index, before);
-  const auto last = std::lower_bound(first, parts.end(), index + 1, before);
-  return {first, last};
+         arrays_.bytes() + window_.bytes() + histogram_bytes_;
 }
 
 }  // namespace tarsier::tsdb

@@ -8,17 +8,26 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "tsdb/block/chunk_files.h"
 #include "tsdb/head/arena.h"
 #include "tsdb/head/head_postings.h"
 #include "tsdb/head/sealed_chunks.h"
+#include "tsdb/histogram.h"
 #include "tsdb/sample.h"
 
 namespace tarsier::tsdb {
 
+/// A histogram that came late. Who copies the array shares what it points to.
+struct LateHistogram {
+  Timestamp t;
+  std::shared_ptr<const AnyHistogram> value;  ///< Its hint says gauge, or nothing.
+};
+
 /// The samples that came too late for their series' open chunk, since the last time such samples
-/// were cut into blocks. A series with any has a sorted array of up to 32; a full one becomes a
-/// chunk. Nothing is kept for a series without. The head fills one epoch, under its commit lock;
-/// when it is to be cut, the epoch is frozen and another begun: from then on it changes by
+/// were cut into blocks. A series with any has a sorted array of up to 32 floats, and another of
+/// histograms if it has those; a full one becomes a chunk, or several if its histograms are too
+/// different. Nothing is kept for a series without. The head fills one epoch, under its commit
+/// lock; when it is to be cut, the epoch is frozen and another begun: from then on it changes by
 /// deletions only, which come on the thread that cuts. Whoever holds it, and a generation of the
 /// head from when it was still listed, may read the chunks it got from it.
 class LateEpoch final {
@@ -38,14 +47,21 @@ class LateEpoch final {
     const SealedChunk* newest = nullptr;  ///< By order of sealing, not of time.
     std::int64_t min_t = INT64_MAX;       ///< Of all its samples here.
     std::int64_t max_t = INT64_MIN;
+    /// Null if it never had one here. By time, at times that `samples` does not have.
+    std::unique_ptr<std::vector<LateHistogram>> histograms;
 
     std::span<const Sample> open() const { return {samples, count}; }
-    bool is_empty() const { return count == 0 && newest == nullptr; }
+    std::span<const LateHistogram> open_histograms() const {
+      return histograms == nullptr ? std::span<const LateHistogram>() : *histograms;
+    }
+    bool has_histograms() const { return histograms != nullptr; }
+    bool is_empty() const { return count == 0 && newest == nullptr && open_histograms().empty(); }
   };
 
   std::uint64_t number() const { return number_; }
-  /// False if the array has a sample of this time: the first one stays.
+  /// False if an array has a sample of this time: the first one stays.
   bool insert(Slot slot, std::uint64_t ref, Sample sample);
+  bool insert(Slot slot, std::uint64_t ref, Timestamp t, const AnyHistogram& histogram);
   /// Takes the samples in `range` out; readers who have the series' chunks keep seeing them. Says
   /// whether there were any. What is left is in the order of its times, so a chunk that a file has
   /// is not the series' any more. Only the samples that cannot be read stay, with an error.
@@ -71,6 +87,8 @@ class LateEpoch final {
   void note_all();
   void grow(Series& series);
   void seal(Series& series);
+  void seal_histograms(Series& series);
+  void seal(Series& series, TimeRange range, const Chunk& chunk);
   static void push(Series& series, SealedChunk* chunk);
 
   const std::uint64_t number_;
@@ -78,36 +96,9 @@ class LateEpoch final {
   std::vector<Series> series_;
   Arena arrays_;
   SealedWindow window_;
+  std::size_t histogram_bytes_ = 0;  // About.
   std::int64_t min_t_ = INT64_MAX;
   std::int64_t max_t_ = INT64_MIN;
 };
-
-/// Appends what the list of chunks and the array have within `range`, in order of time, to `out`.
-/// Where two have the same time the one that came first stays.
-Status read_late(const SealedChunk* newest, std::span<const Sample> open, TimeRange range,
-                 SampleColumns& out);
-
-/// The late samples of one selection, as they were at its moment. Chunks never change; the arrays
-/// do, and are copied.
-struct LateCapture {
-  struct Part {
-    std::uint32_t index;  ///< Of the series in the selection.
-    std::uint32_t begin;  ///< In samples.
-    std::uint32_t count;
-    const SealedChunk* newest;
-  };
-  std::vector<std::shared_ptr<const LateEpoch>> epochs;  ///< What the parts point into.
-  std::vector<Part> parts;                               ///< By index; of one, by epoch.
-  std::vector<Sample> samples;
-
-  std::span<const Part> of(std::size_t index) const;
-  std::span<const Sample> open(const Part& part) const {
-    return std::span(samples).subspan(part.begin, part.count);
-  }
-};
-
-/// Merges the samples from `from` on, which are in order, into those from `begin` on before them.
-/// Where both have a sample of one time the former's goes.
-void merge_columns(std::size_t begin, std::size_t from, SampleColumns& columns);
 
 }  // namespace tarsier::tsdb

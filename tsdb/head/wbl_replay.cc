@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "tsdb/wal/histogram_record.h"
 #include "tsdb/wal/log_reader.h"
 #include "tsdb/wal/mmap_markers.h"
 #include "tsdb/wal/repair.h"
@@ -29,6 +30,20 @@ Status replay_record(Bytes record, Head& head, ReplayStatistics& statistics) {
       std::vector<RefTombstone> tombstones;
       TRY(decode_tombstones(record, tombstones));
       head.replay_late_tombstones(tombstones);
+      return {};
+    }
+    case RecordType::kHistograms:
+    case RecordType::kFloatHistograms:
+    case RecordType::kCustomHistograms:
+    case RecordType::kCustomFloatHistograms:
+    case RecordType::kHistogramsV2:
+    case RecordType::kFloatHistogramsV2: {
+      std::vector<RefHistogram> histograms;
+      TRY(decode_histograms(record, histograms));
+      statistics.late_sample_count += histograms.size();
+      const Head::LateReplay done = head.replay_late_histograms(histograms);
+      statistics.late_unknown_sample_count += done.unknown_count;
+      statistics.invalid_histogram_count += done.invalid_count;
       return {};
     }
     default: ++statistics.skipped_record_count; return {};
