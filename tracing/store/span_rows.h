@@ -55,8 +55,6 @@ class SpanRows : public traceql::SpanSource {
 
   /// The parts of a row as they were sent; views live as long as this. The error is kCorruption.
   virtual Result<KeptSpan> wire(std::uint32_t row) = 0;
-  /// Every attribute that occurs, by scope and name.
-  virtual std::vector<traceql::Attribute> attributes() = 0;
 
  protected:
   using Column = traceql::FieldColumn;

@@ -45,6 +45,8 @@ class SpanSource {
   virtual std::span<const std::uint32_t> parents() = 0;
   virtual std::span<const NestedSet> nested_sets() = 0;
   virtual std::span<const std::uint64_t> starts_ns() = 0;
+  /// Every attribute that occurs, with its scope and name. Not cheap.
+  virtual std::vector<Attribute> attributes() = 0;
 };
 
 }  // namespace tarsier::tracing::traceql
