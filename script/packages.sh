@@ -3,12 +3,12 @@
 
 packages_build=(
   ca-certificates g++ cmake ninja-build pkg-config ccache
-  libboost1.81-dev libprotobuf-dev protobuf-compiler libsnappy-dev libzstd-dev zlib1g-dev
+  libboost1.81-dev libprotobuf-dev protobuf-compiler libgrpc++-dev libsnappy-dev libzstd-dev zlib1g-dev
   libre2-dev libssl-dev libyaml-cpp-dev libfmt-dev libxxhash-dev libgtest-dev)
 packages_run=(prometheus-node-exporter)
 packages_test_all=(
   clang-19 libclang-rt-19-dev lld-19 llvm-19
-  prometheus prometheus-alertmanager prometheus-node-exporter curl python3)
+  prometheus prometheus-alertmanager prometheus-node-exporter curl python3 python3-grpcio)
 packages_bench=(libbenchmark-dev prometheus victoria-metrics)
 
 as_root() {

@@ -19,8 +19,8 @@ constexpr const char* kFlag = "otlp.http-address";
 ReceiverAddress receiver_address(const Flags& flags, const std::string& flag, int default_port) {
   if (flags.is_set(flag)) return {.address = flags.text(flag), .is_explicit = true};
   const std::string& main = flags.list("web.listen-address").at(0);
-  const int port = port_of(main) == "0" ? 0 : default_port;
-  return {.address = fmt::format("{}:{}", main.substr(0, main.rfind(':')), port)};
+  if (port_of(main) == "0") return {};
+  return {.address = fmt::format("{}:{}", main.substr(0, main.rfind(':')), default_port)};
 }
 
 Result<std::unique_ptr<OtlpListener>> OtlpListener::listen(const Flags& flags, const Doors& doors,

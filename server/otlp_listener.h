@@ -19,7 +19,7 @@ struct ReceiverAddress {
   std::string address;       ///< Empty: nowhere.
   bool is_explicit = false;  ///< The flag was given: a port that is taken is then an error.
 };
-/// With port 0 as listen address the receiver takes a free port, too.
+/// A server on a free port (0) is one nobody sends to: there the default is nowhere.
 ReceiverAddress receiver_address(const Flags& flags, const std::string& flag, int default_port);
 
 /// OTLP/HTTP's own port (4318): the paths of the specification and nothing else, behind the same

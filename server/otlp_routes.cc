@@ -34,6 +34,12 @@ HttpHandler traces_handler(const Doors& doors) {
   };
 }
 
+HttpHandler zipkin_handler(const Doors& doors) {
+  return [&doors](HttpRequest request, HttpResponder respond) {
+    doors.tracing->receive_zipkin(std::move(request), std::move(respond));
+  };
+}
+
 /// For a signal nobody here takes: permanent, so that the sender stops.
 HttpHandler unserved_handler(std::string signal) {
   return [text = fmt::format("{} are not stored here; this server takes OTLP traces and metrics",
@@ -61,6 +67,12 @@ void add_otlp_routes(Router& router, const Doors& doors, OtlpPaths paths) {
     post("/v1/logs", unserved_handler("logs"));
     post("/v1development/profiles", unserved_handler("profiles"));
   }
+  if (paths != OtlpPaths::kMainPort) return;
+  router.add({.path = "/api/v2/spans",
+              .methods = {"POST"},
+              .handler = zipkin_handler(doors),
+              .body_size_max = kBodyBytesMax,
+              .compress = false});
 }
 
 }  // namespace tarsier::server

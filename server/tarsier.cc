@@ -36,6 +36,7 @@
 #include "server/notifications.h"
 #include "server/notifier_wiring.h"
 #include "server/otlp_listener.h"
+#include "server/otlp_rpc.h"
 #include "server/router.h"
 #include "server/routes.h"
 #include "server/scheduler.h"
@@ -90,6 +91,7 @@ struct Tarsier::Impl {
   query::ApiClock api_clock();
   void start_engine();
   Result<HttpGuard> make_guard();
+  Result<std::optional<RpcTls>> make_rpc_tls();
   void open_query_log(const GlobalConfig& global);
   Status listen();
   Status open_storage();
@@ -140,6 +142,7 @@ struct Tarsier::Impl {
   std::unique_ptr<WebAccess> access;
   std::unique_ptr<HttpServer> http;
   std::unique_ptr<OtlpListener> otlp_http;  ///< Null: OTLP comes to the main port only.
+  std::unique_ptr<OtlpRpc> otlp_grpc;       ///< Null: off.
   Deadlines deadlines;
   Scheduler maintenance{"maintenance"};  ///< Storage: long tasks.
   Scheduler scheduler{"scheduler"};      ///< Scrapes, deadlines, reloads: short ones.
@@ -210,6 +213,16 @@ Result<HttpGuard> Tarsier::Impl::make_guard() {
   return guard;
 }
 
+/// The same for gRPC, which reads certificates once.
+Result<std::optional<RpcTls>> Tarsier::Impl::make_rpc_tls() {
+  if (!access || !access->has_tls()) return std::optional<RpcTls>();
+  return std::optional<RpcTls>(RpcTls{.material = TRY(access->tls_material()),
+                                      .clients = TRY(access->tls_rules()).clients,
+                                      .allows_names = [this](const std::vector<std::string>& names) {
+                                        return access->allows_names(names);
+                                      }});
+}
+
 /// The listener is up before storage is, so that a replay can be watched.
 Status Tarsier::Impl::listen() {
   const std::vector<std::string>& listen_addresses = flags.list("web.listen-address");
@@ -264,7 +277,9 @@ Status Tarsier::Impl::listen() {
   for (const std::string& address : http->addresses()) {
     log.info("Listening", {{"address", address}});
   }
-  otlp_http = TRY(OtlpListener::listen(flags, *doors, log, std::move(otlp_guard)));
+  otlp_http = TRY(OtlpListener::listen(flags, *doors, log, otlp_guard));
+  std::optional<RpcTls> tls = TRY(make_rpc_tls());
+  otlp_grpc = TRY(OtlpRpc::listen(flags, *doors, log, std::move(otlp_guard), std::move(tls)));
   return {};
 }
 
@@ -453,6 +468,7 @@ std::string Tarsier::Impl::metrics() const {
     otlp_metrics->collect(out);
     alerting_room->collect(out);
     tracing_room->collect(out);
+    if (otlp_grpc) otlp_grpc->collect(out);
     if (notifier) notifier->collect(out, now());
   }
   return out.take();
@@ -476,6 +492,7 @@ void Tarsier::Impl::stop() {
   notifications.close();
   http->drain(kDrainGrace);
   if (otlp_http) otlp_http->drain(kDrainGrace);
+  if (otlp_grpc) otlp_grpc->drain(kDrainGrace);
   http->cut_off();  // What still runs is cancelled, so that the pool below ends soon.
   scheduler.stop();
   if (db) db->interrupt_maintenance();
@@ -495,6 +512,7 @@ void Tarsier::Impl::stop() {
   // Writers that still wait are answered by the last sync; then nobody needs the listener.
   if (db) db->interrupt_sync();
   if (sync_thread.joinable()) sync_thread.join();
+  otlp_grpc.reset();
   otlp_http.reset();
   http.reset();
   tracing_room.reset();

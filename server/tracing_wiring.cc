@@ -7,6 +7,7 @@
 #include "server/clock.h"
 #include "server/http_answer.h"
 #include "tracing/otlp_traces.h"
+#include "tracing/zipkin.h"
 
 namespace tarsier::server {
 namespace {
@@ -112,13 +113,27 @@ void TracingWiring::stop() {
 }
 
 void TracingWiring::receive_otlp(HttpRequest request, HttpResponder respond) {
-  const TraceReceiversConfig receivers = parts()->receivers;
-  if (!receivers.has_otlp_http) {
+  if (!parts()->receivers.has_otlp_http) {
     return respond(
         text_response(404, "traces over OTLP/HTTP are off: traces.receivers.otlp_http\n"));
   }
-  tracing::receive_otlp_traces(std::move(request), std::move(respond), door_, limits_of(receivers),
-                               doors_.log);
+  receive_spans(std::move(request), std::move(respond));
+}
+
+void TracingWiring::receive_spans(HttpRequest request, HttpResponder respond) {
+  tracing::receive_otlp_traces(std::move(request), std::move(respond), door_,
+                               limits_of(parts()->receivers), doors_.log);
+}
+
+bool TracingWiring::takes_grpc() const { return parts()->receivers.has_otlp_grpc; }
+
+void TracingWiring::receive_zipkin(HttpRequest request, HttpResponder respond) {
+  const TraceReceiversConfig receivers = parts()->receivers;
+  if (!receivers.has_zipkin) {
+    return respond(text_response(404, "Zipkin spans are off: traces.receivers.zipkin\n"));
+  }
+  tracing::receive_zipkin_spans(std::move(request), std::move(respond), door_, limits_of(receivers),
+                                doors_.log);
 }
 
 void TracingWiring::collect(MetricWriter& out) const {

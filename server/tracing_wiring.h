@@ -36,6 +36,11 @@ class TracingWiring final {
 
   /// POST /v1/traces.
   void receive_otlp(HttpRequest request, HttpResponder respond);
+  /// The same for requests that came another way.
+  void receive_spans(HttpRequest request, HttpResponder respond);
+  bool takes_grpc() const;
+  /// POST /api/v2/spans.
+  void receive_zipkin(HttpRequest request, HttpResponder respond);
   void collect(MetricWriter& out) const;
 
  private:

@@ -131,6 +131,10 @@ Result<TlsContext> WebAccess::tls_context() {
   return made;
 }
 
+Result<TlsMaterial> WebAccess::tls_material() { return material(*TRY(current())); }
+
+Result<TlsServerRules> WebAccess::tls_rules() { return TRY(current())->tls; }
+
 bool WebAccess::allows_names(const std::vector<std::string>& names) {
   const auto config = current();
   if (!config.ok()) return false;

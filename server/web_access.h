@@ -36,6 +36,9 @@ class WebAccess final {
   bool has_tls() const { return has_tls_; }
   /// For the next connection.
   Result<TlsContext> tls_context();
+  /// The same in parts, as they are now: for a listener that makes its connections itself.
+  Result<TlsMaterial> tls_material();
+  Result<TlsServerRules> tls_rules();
   /// Whether a client with these names in its certificate may go on.
   bool allows_names(const std::vector<std::string>& names);
 

@@ -54,6 +54,7 @@ const std::map<std::string, std::set<std::string>> kConfined = {
     {"boost/beast/",
      {"server/http_connection.h", "server/http_connection.cc", "server/http_client.cc",
       "server/http_link.h", "server/http_link.cc"}},
+    {"grpc", {"server/grpc_server.cc"}},
     {"google/protobuf/", {}},  // Tests only.
     {"re2/", {"base/regex.cc"}},
     {"yaml-cpp/", {"server/yaml.cc"}},

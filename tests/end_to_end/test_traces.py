@@ -111,6 +111,66 @@ class TracesTest(EndToEndTest):
         self.assertEqual(self.send(f"{url}/metrics", b"{}", "application/json"), (200, "{}"))
         self.assertEqual(self.send(f"{tarsier.url}/v1/metrics", b""), (200, ""))
 
+    def test_grpc_and_http_are_the_same_door(self):
+        try:
+            import grpc
+        except ImportError:
+            self.skipTest("python3-grpcio is not installed: script/test --all installs it")
+        grpc_port = free_port()
+        tarsier = self.tarsier(
+            config=CONFIG,
+            arguments=[f"--otlp.grpc-address=127.0.0.1:{grpc_port}", "--otlp.http-address="]).start()
+        channel = grpc.insecure_channel(f"127.0.0.1:{grpc_port}")
+        self.addCleanup(channel.close)
+
+        def export(signal, service, message, compression=None):
+            call = channel.unary_unary(
+                f"/opentelemetry.proto.collector.{signal}.v1.{service}/Export")
+            return call(message, timeout=20, compression=compression)
+
+        now = time.time_ns()
+        spans = [Span("shop", "op", "0" * 31 + "1", f"{i + 1:016x}", now, 5_000_000)
+                 for i in range(50)]
+        request = protobuf_request(spans)
+        self.assertEqual(export("trace", "TraceService", request), b"")
+        self.assertEqual(
+            export("trace", "TraceService", request, grpc.Compression.Gzip), b"")
+        self.assertEqual(export("metrics", "MetricsService", b""), b"")
+        bad = protobuf_request([Span("shop", "bad", "0" * 32, "0" * 15 + "1", now, 1)])
+        partial = export("trace", "TraceService", bad)
+        self.assertTrue(partial.startswith(b"\x0a") and b"invalid trace id" in partial, partial)
+        with self.assertRaises(grpc.RpcError) as damaged:
+            export("trace", "TraceService", b"\x0a\x7f")
+        self.assertEqual(damaged.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+        with self.assertRaises(grpc.RpcError) as logs:
+            export("logs", "LogsService", b"")
+        self.assertEqual(logs.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
+        self.assertIn("logs are not stored here", logs.exception.details())
+        counted = wait_until(lambda: tarsier.query("traces_spanmetrics_calls_total"), "counted")
+        self.assertIn(counted[0]["value"][1], ("50", "100"))  # 50 where retries are recognised.
+        self.assertIn('tarsier_otlp_grpc_requests_total{signal="logs",code="UNIMPLEMENTED"} 1',
+                      http(f"{tarsier.url}/metrics")[1])
+
+    def test_zipkin_spans_are_counted_as_others_are(self):
+        tarsier = self.server()
+        now = time.time_ns() // 1000
+        trace = "80f1da5e10147517"
+        body = json.dumps([
+            {"traceId": trace, "id": "1", "kind": "CLIENT", "name": "call", "timestamp": now,
+             "duration": 30000, "localEndpoint": {"serviceName": "front"}},
+            {"traceId": trace, "id": "1", "kind": "SERVER", "name": "get", "timestamp": now,
+             "duration": 20000, "shared": True, "localEndpoint": {"serviceName": "cart"},
+             "tags": {"error": "boom"}}]).encode()
+        self.assertEqual(self.send(f"{tarsier.url}/api/v2/spans", body, "application/json"),
+                         (202, ""))
+        self.assertEqual(self.send(f"{tarsier.url}/api/v2/spans", b"{", "application/json")[0], 400)
+        wait_until(lambda: tarsier.query(
+            'traces_spanmetrics_calls_total{service="cart",span_name="get",'
+            'span_kind="SPAN_KIND_SERVER",status_code="STATUS_CODE_ERROR"} == 1'), "it is counted")
+        wait_until(lambda: tarsier.query(
+            'traces_service_graph_request_failed_total{client="front",server="cart"} == 1'),
+            "both halves of the shared span meet")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -106,7 +106,8 @@ TEST(ConfigTraces, ReceiversListenBesideTheMainPort) {
   };
   EXPECT_EQ(address({}), "0.0.0.0:4318");
   EXPECT_EQ(address({"--web.listen-address=127.0.0.1:9091"}), "127.0.0.1:4318");
-  EXPECT_EQ(address({"--web.listen-address=[::1]:0"}), "[::1]:0");
+  EXPECT_EQ(address({"--web.listen-address=[::1]:9090"}), "[::1]:4318");
+  EXPECT_EQ(address({"--web.listen-address=127.0.0.1:0"}), "");
   EXPECT_EQ(address({"--otlp.http-address=127.0.0.1:5"}), "127.0.0.1:5 explicit");
   EXPECT_EQ(address({"--otlp.http-address="}), " explicit");
 }
