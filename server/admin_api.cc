@@ -111,6 +111,30 @@ void snapshot(const Doors& doors, const HttpRequest& request, HttpResponder resp
   });
 }
 
+/// `?seal=all`: cuts the head, compacts and seals everything; answers when it is on the disk.
+void compact(const Doors& doors, const HttpRequest& request, HttpResponder respond) {
+  if (const std::string_view seal = request.parameter("seal").value_or("all"); seal != "all") {
+    return respond(api_error(invalid_parameter("seal", "want all")));
+  }
+  doors.maintain([&doors, respond = std::move(respond)] {
+    const tsdb::LogPosition position = doors.db->begin_compacting_everything();
+    doors.db->when_synced(position, [&doors, respond](const Status& status) {
+      if (!status.ok()) return respond(outcome_response(status));
+      doors.maintain([&doors, respond] {
+        const Result<tsdb::CompactionReport> report = doors.db->compact_everything(now());
+        if (!report.ok()) return respond(outcome_response(report.status()));
+        respond(api_success([&](JsonWriter& json) {
+          json.begin_object();
+          json.field("bytesBefore", report->bytes_before).field("bytesAfter", report->bytes_after);
+          json.field("samplesBefore", report->samples_before);
+          json.field("samplesAfter", report->samples_after);
+          json.field("failures", report->failures).end_object();
+        }));
+      });
+    });
+  });
+}
+
 }  // namespace
 
 void add_admin_routes(Router& router, const Doors& doors) {
@@ -128,6 +152,7 @@ void add_admin_routes(Router& router, const Doors& doors) {
   add("/api/v1/admin/tsdb/delete_series", delete_series);
   add("/api/v1/admin/tsdb/clean_tombstones", clean_tombstones);
   add("/api/v1/admin/tsdb/snapshot", snapshot);
+  add("/api/v1/admin/tsdb/compact", compact);
 }
 
 }  // namespace tarsier::server

@@ -273,6 +273,9 @@ std::string tsdb_usage() {
          "tarsier tsdb dump-openmetrics [PATH]     the same as OpenMetrics text\n"
          "tarsier tsdb verify [PATH]               read everything, name what is damaged\n"
          "tarsier tsdb repair [PATH]               set aside what is damaged, save the rest\n"
+         "tarsier tsdb export [PATH]               bring sealed blocks back, in place or elsewhere\n"
+         "                                         (--output --min-time --max-time)\n"
+         "tarsier tsdb import FROM [PATH]          seal a directory of blocks into PATH\n"
          "tarsier tsdb create-blocks-from openmetrics FILE [PATH]\n"
          "                                         make blocks of samples with timestamps\n"
          "                                         (-q -r --max-block-duration --label)\n";
@@ -287,6 +290,8 @@ int run_tsdb(std::span<const std::string> arguments) {
   if (command == "dump-openmetrics") return dump(rest, DumpFormat::kOpenMetrics);
   if (command == "verify") return run_tsdb_verify(rest);
   if (command == "repair") return run_tsdb_repair(rest);
+  if (command == "export") return run_tsdb_export(rest);
+  if (command == "import") return run_tsdb_import(rest);
   if (command == "create-blocks-from") return run_tsdb_create_blocks(rest);
   return cli_complain("tarsier: error: expected a command of tsdb, got " + quote(command) +
                           "; there are:\n" + tsdb_usage(),

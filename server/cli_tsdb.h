@@ -8,8 +8,8 @@
 
 namespace tarsier::server {
 
-/// `tarsier tsdb ...`: list, analyze, dump, dump-openmetrics, verify, repair and
-/// create-blocks-from. Flags and output are promtool's where promtool has the command. Returns the
+/// `tarsier tsdb ...`: list, analyze, dump, dump-openmetrics, verify, repair,
+/// export, import and create-blocks-from. Flags and output are promtool's where promtool has the command. Returns the
 /// exit code.
 int run_tsdb(std::span<const std::string> arguments);
 /// What --help says of them, a line each.
@@ -28,5 +28,9 @@ int run_tsdb_analyze(std::span<const std::string> arguments);
 int run_tsdb_create_blocks(std::span<const std::string> arguments);
 int run_tsdb_verify(std::span<const std::string> arguments);
 int run_tsdb_repair(std::span<const std::string> arguments);
+int run_tsdb_export(std::span<const std::string> arguments);
+int run_tsdb_import(std::span<const std::string> arguments);
+/// The tiers of a data directory, a line each; nothing if none is sealed.
+std::string tier_table(const std::string& path);
 
 }  // namespace tarsier::server

@@ -119,7 +119,11 @@ int run_tsdb_analyze(std::span<const std::string> arguments) {
   const std::string path = parsed->rest.empty() ? "data/" : parsed->rest[0];
   if (parsed->rest.size() > 1) request.ulid = parsed->rest[1];
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const std::string tiers = request.ulid.empty() ? tier_table(path) : "";
+  cli_print(tiers);
   const Result<BlockAnalysis> block = tsdb::analyze_block(*files, path, request);
+  // With everything sealed there is no block to look into.
+  if (!block.ok() && !tiers.empty()) return kCliOk;
   if (!block.ok()) return cli_complain(block.status().message(), kCliFailed);
   print_analysis(*block, matcher, limit);
   if (request.with_chunks) print_chunks(*block);

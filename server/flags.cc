@@ -14,7 +14,7 @@
 namespace tarsier::server {
 namespace {
 
-enum class Kind : unsigned char { kText, kList, kSwitch, kDuration, kNumber, kBytes, kChoice };
+enum class Kind : unsigned char { kText, kList, kSwitch, kDuration, kNumber, kBytes, kChoice, kDurationOrNever };
 enum class Use : unsigned char {
   kActive,
   kIdle,     ///< Taken without a word: it changes nothing that users could notice.
@@ -36,6 +36,7 @@ constexpr Kind kTime = Kind::kDuration;
 constexpr Kind kNumber = Kind::kNumber;
 constexpr Kind kBytes = Kind::kBytes;
 constexpr Kind kChoice = Kind::kChoice;
+constexpr Kind kTimeOrNever = Kind::kDurationOrNever;
 constexpr Use kActive = Use::kActive;
 constexpr Use kIdle = Use::kIdle;
 constexpr Use kIgnored = Use::kIgnored;
@@ -95,7 +96,8 @@ constexpr Spec kSpecs[] = {
      "commit|interval|none: When an acknowledged write is on disk."},
     {"storage.head-series-max", kNumber, "0", kActive,
      "Refuse series beyond this many; 0: no limit."},
-    {"storage.seal-after", kText, "24h", kIgnored, ""},
+    {"storage.seal-after", kTimeOrNever, "24h", kActive,
+     "Seal blocks this much older than the newest sample; never: all stay interchangeable."},
     {"storage.memory-limit", kBytes, "0B", kActive,
      "Memory of the process; default 75 % of cgroup limit or RAM."},
     {"storage.traces.path", kText, "", kIgnored, ""},
@@ -192,6 +194,9 @@ Status check_value(const Spec& spec, std::string_view value) {
     case Kind::kChoice:
       return is_choice(spec, value) ? Status()
                                     : wrong(fmt::format("want one of {}", choices_of(spec)));
+    case Kind::kDurationOrNever:
+      if (value == "never") return {};
+      [[fallthrough]];
     case Kind::kDuration: {
       const Result<Duration> parsed = parse_duration(value);
       return parsed.ok() ? Status() : wrong(parsed.status().message());
@@ -274,7 +279,7 @@ bool Flags::is_set(std::string_view name) const {
 }
 
 const std::string& Flags::text(std::string_view name) const {
-  spec_of(name, {Kind::kText, Kind::kChoice});
+  spec_of(name, {Kind::kText, Kind::kChoice, Kind::kDurationOrNever});
   return values_.find(name)->second.at(0);
 }
 

@@ -149,6 +149,7 @@ std::vector<Endpoint> endpoints() {
        "Delete series",
        {{"match[]", kSelectors, true}, {"start", kString}, {"end", kString}}},
       {"/admin/tsdb/clean_tombstones", "post put", "clean-tombstones", "Remove deleted data", {}},
+      {"/admin/tsdb/compact", "post put", "compact", "Seal everything", {{"seal", kString}}},
       {"/read", "post", "remote-read", "Prometheus remote read", {}},
       {"/write", "post", "remote-write", "Prometheus remote write", {}},
   };

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/duration.h"
 #include "server/feature_flags.h"
 #include "server/memory_guard.h"
 #include "server/url.h"
@@ -108,6 +109,9 @@ tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
       flags.is_set("storage.tsdb.max-block-duration")
           ? flags.duration("storage.tsdb.max-block-duration")
           : std::clamp(tenth, std::min(options.block_range, days(31)), days(31));
+  const std::string& seal_after = flags.text("storage.seal-after");
+  options.seal_after =
+      seal_after == "never" ? tsdb::kSealNever : parse_duration(seal_after).value();
   options.head_series_max = flags.number("storage.head-series-max");
   options.exemplars_max = static_cast<std::size_t>(config.exemplars_max);
   options.metric_series_max = config.metric_series_max;

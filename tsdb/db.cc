@@ -10,10 +10,14 @@
 #include "base/keyed_hash.h"
 #include "tsdb/block/block_deletion.h"
 #include "tsdb/block/block_querier.h"
+#include "tsdb/block/block_export.h"
 #include "tsdb/block/block_set.h"
+#include "tsdb/block/sealed_set.h"
 #include "tsdb/block/snapshot.h"
 #include "tsdb/change_log.h"
 #include "tsdb/compaction/block_compaction.h"
+#include "tsdb/compaction/retention.h"
+#include "tsdb/compaction/sealer.h"
 #include "tsdb/db_metrics.h"
 #include "tsdb/follow/follower_hub.h"
 #include "tsdb/head/chunk_spiller.h"
@@ -45,6 +49,8 @@ constexpr std::string_view kSeriesStateName = "series_state.json";
 
 /// How often maintenance looks around.
 constexpr Duration kMaintenanceInterval = minutes(1);
+/// Sealing everything goes on past as many blocks that refuse.
+constexpr std::uint64_t kCompactionFailuresMax = 100;
 
 Status remove_shortcuts(FileSystem& files, const std::string& directory) {
   for (const DirectoryEntry& entry : TRY(files.list(directory))) {
@@ -65,13 +71,26 @@ Status make_directory(FileSystem& files, const std::string& directory) {
   return files.sync_directory(parent);
 }
 
-std::vector<MergeSource> block_sources(const BlockList& blocks, TimeRange range) {
+/// `sealed` was taken after `blocks`: what is sealed goes from there.
+std::vector<MergeSource> block_sources(const BlockList& blocks, const SealedBlockList& sealed,
+                                       TimeRange range) {
   std::vector<MergeSource> sources;
+  for (const auto& block : sealed) {
+    if (!block->range().overlaps(range)) continue;
+    sources.push_back({make_sealed_querier(block, range), block->range()});
+  }
   for (const auto& block : blocks) {
     if (!block->range().overlaps(range)) continue;
     sources.push_back({make_block_querier(block, range), block->range()});
   }
   return sources;
+}
+
+/// What is to be sealed is compacted to what sealing takes at once, and no further.
+Options with_sealing(Options options) {
+  if (options.seal_after == kSealNever) return options;
+  options.block_range_max = std::min(options.block_range_max, Duration{9 * options.block_range.ms});
+  return options;
 }
 
 double number(std::uint64_t n) { return static_cast<double>(n); }
@@ -85,7 +104,7 @@ struct Db::Impl {
         directory(std::move(the_directory)),
         wal_directory(join_path(directory, kWalName)),
         wbl_directory(join_path(directory, kWblName)),
-        options(the_options),
+        options(with_sealing(the_options)),
         log(the_log) {}
 
   Ulid next_ulid(Timestamp now) {
@@ -99,6 +118,14 @@ struct Db::Impl {
   /// What came of looking for blocks to cut.
   enum class Cut : unsigned char { kNothing, kTruncated, kWaitsForLog };
   Result<Cut> cut_due(Timestamp now);
+  /// Where the next cut ends, if one is due.
+  std::optional<Timestamp> next_cut_end() const;
+  /// As far as blocks of either kind have everything.
+  Timestamp complete_until() const {
+    return std::max(blocks->complete_until(), sealed->complete_until());
+  }
+  Timestamp newest_time() const;
+  Status export_sealed(const std::string& target);
   Status checkpoint();
   std::optional<std::uint32_t> choose_checkpoint(std::uint32_t first, std::uint32_t active);
   Status open_followers();
@@ -132,7 +159,11 @@ struct Db::Impl {
   bool log_is_writable = true;        // Of the log's thread: as last reported.
   ChangeLog changes;                  // Before those who note in it.
   std::unique_ptr<BlockSet> blocks;
+  std::unique_ptr<SealedSet> sealed;
   std::unique_ptr<BlockCompaction> compaction;
+  std::unique_ptr<Sealer> sealer;
+  /// Everything before is to be cut now, whatever the windows. Of the maintenance thread.
+  std::optional<Timestamp> forced_cut_end;
   std::unique_ptr<GroupCommitLog> wal;
   /// Of out-of-order samples; made when they are first allowed. Read through the pointer, which is
   /// set once.
@@ -152,11 +183,40 @@ struct Db::Impl {
   bool is_late_cut_due = false;
 };
 
+std::optional<Timestamp> Db::Impl::next_cut_end() const {
+  if (head->is_empty()) return std::nullopt;
+  const Timestamp window_end{head->window_end(head->min_time())};
+  if (forced_cut_end && Timestamp{head->min_time()} < *forced_cut_end) {
+    return std::min(window_end, *forced_cut_end);
+  }
+  return head->is_cut_due() ? std::optional(window_end) : std::nullopt;
+}
+
+Timestamp Db::Impl::newest_time() const {
+  Timestamp newest = sealed->newest_end();
+  const auto list = blocks->blocks();
+  for (const auto& block : *list) newest = std::max(newest, block->meta().max_time);
+  return head->is_empty() ? newest : std::max(newest, Timestamp{head->max_time()});
+}
+
+/// Lets every sealed block come back below `target`.
+Status Db::Impl::export_sealed(const std::string& target) {
+  const auto list = sealed->blocks();
+  for (const auto& block : *list) {
+    for (std::size_t i = 0; i < block->meta().sources.size(); ++i) {
+      const auto source = TRY(
+          make_sealed_chunk_source(files, sealed->directory_of(block->meta().ulid), block, i));
+      TRY(export_block(files, *source, block->meta().sources[i].segment_bytes_max, target));
+    }
+  }
+  return {};
+}
+
 /// Cuts one block after the other until the head is short enough.
 Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
   Cut done = Cut::kNothing;
-  while (head->is_cut_due()) {
-    const Timestamp end{head->window_end(head->min_time())};
+  while (const std::optional<Timestamp> next = next_cut_end()) {
+    const Timestamp end = *next;
     if (!begun_cut || begun_cut->end != end) {
       head->freeze_before(end);
       begun_cut = BegunCut{end, wal->appended_position()};
@@ -347,7 +407,7 @@ Status Db::Impl::checkpoint() {
   const Timestamp min_time{head->generation()->min_time};
   // Time of which everything is deleted leaves no block. The next start will read the log from
   // before it, and needs the deletions there.
-  if (blocks->complete_until() < min_time) return {};
+  if (complete_until() < min_time) return {};
   TRY(wal->begin_segment());
   const std::vector<std::uint32_t> segments = TRY(list_segments(files, wal_directory));
   if (segments.empty()) return {};
@@ -397,9 +457,13 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->blocks = TRY(BlockSet::open(files, directory, log));
   impl->compaction =
       std::make_unique<BlockCompaction>(files, directory, impl->options, *impl->blocks, log);
-  const Timestamp served_until = impl->blocks->complete_until();
-  opening->serve_blocks(served_until, [list = impl->blocks->blocks()](TimeRange range) {
-    return make_merge_querier(block_sources(*list, range));
+  impl->sealed = TRY(SealedSet::open(files, directory, log));
+  impl->sealer = std::make_unique<Sealer>(files, directory, impl->options, *impl->blocks,
+                                          *impl->sealed, log);
+  const Timestamp served_until = impl->complete_until();
+  opening->serve_blocks(served_until, [list = impl->blocks->blocks(),
+                                       sealed = impl->sealed->blocks()](TimeRange range) {
+    return make_merge_querier(block_sources(*list, *sealed, range));
   });
   ReplaySources sources;
   sources.wal_directory = impl->wal_directory;
@@ -446,7 +510,8 @@ Result<std::unique_ptr<Querier>> Db::querier(TimeRange range) {
       Timestamp{std::min(impl_->head->generation()->min_time, impl_->head->late_min_time())},
       kMaxTimestamp};
   const auto blocks = impl_->blocks->blocks();  // Held while it is walked: it may be replaced.
-  std::vector<MergeSource> sources = block_sources(*blocks, range);
+  const auto sealed = impl_->sealed->blocks();
+  std::vector<MergeSource> sources = block_sources(*blocks, *sealed, range);
   sources.push_back({std::move(head_querier), head_range});
   return make_merge_querier(std::move(sources));
 }
@@ -522,7 +587,8 @@ Timestamp Db::run_due(Timestamp now) {
     impl_->log.error("Looking for new blocks failed", {{"error", status.message()}});
   }
   const auto expired =
-      impl_->blocks->apply_retention({impl_->options.retention, impl_->options.retention_bytes});
+      apply_retention(*impl_->blocks, *impl_->sealed,
+                      {impl_->options.retention, impl_->options.retention_bytes}, impl_->log);
   if (expired.ok()) {
     impl_->metrics.blocks_expired.add(expired->for_age + expired->for_size);
     if (expired->for_age > 0) impl_->metrics.time_retentions.add();
@@ -532,7 +598,61 @@ Timestamp Db::run_due(Timestamp now) {
   }
   const auto compacted = impl_->compaction->run_due(now, impl_->next_ulid(now));
   // One group at a time, so that the head is cut in between.
-  return compacted == BlockCompaction::Outcome::kDone ? now : now + kMaintenanceInterval;
+  if (compacted == BlockCompaction::Outcome::kDone) return now;
+  const auto sealed = impl_->sealer->run_due(now, impl_->newest_time(), Sealer::Scope::kDue,
+                                             [&] { return impl_->next_ulid(now); });
+  return sealed == Sealer::Outcome::kDone ? now : now + kMaintenanceInterval;
+}
+
+LogPosition Db::begin_compacting_everything() {
+  if (impl_->head->is_empty()) return {};
+  impl_->forced_cut_end = Timestamp{impl_->head->max_time()} + milliseconds(1);
+  impl_->head->freeze_before(*impl_->forced_cut_end);
+  return impl_->wal->appended_position();
+}
+
+Result<CompactionReport> Db::compact_everything(Timestamp now) {
+  CompactionReport report;
+  const auto measure = [&](std::uint64_t& bytes, std::uint64_t& samples) {
+    const auto blocks = impl_->blocks->blocks();
+    const auto sealed = impl_->sealed->blocks();
+    for (const auto& block : *blocks) {
+      bytes += block->size_bytes();
+      samples += block->meta().sample_count;
+    }
+    for (const auto& block : *sealed) {
+      bytes += block->size_bytes();
+      samples += block->meta().sample_count;
+    }
+  };
+  const auto forced_end = impl_->forced_cut_end;
+  const Result<Impl::Cut> cut = impl_->cut_due(now);
+  impl_->forced_cut_end.reset();
+  if (!cut.ok()) return cut.status();
+  if (*cut == Impl::Cut::kWaitsForLog) return unavailable("the log is not synced yet");
+  if (forced_end) {
+    const Result<Impl::Cut> late = impl_->cut_late(now);
+    if (!late.ok()) return late.status();
+    if (*late == Impl::Cut::kWaitsForLog) impl_->is_late_cut_due = true;
+    if (const Status status = impl_->checkpoint(); !status.ok()) return status;
+  }
+  TRY(impl_->blocks->reload());
+  measure(report.bytes_before, report.samples_before);
+  for (;;) {
+    const auto outcome = impl_->compaction->run_due(now, impl_->next_ulid(now));
+    if (outcome == BlockCompaction::Outcome::kCancelled) return cancelled("the server is ending");
+    if (outcome != BlockCompaction::Outcome::kDone) break;
+  }
+  for (;;) {
+    const auto outcome =
+        impl_->sealer->run_due(now, impl_->newest_time(), Sealer::Scope::kEverything,
+                               [&] { return impl_->next_ulid(now); });
+    if (outcome == Sealer::Outcome::kCancelled) return cancelled("the server is ending");
+    if (outcome == Sealer::Outcome::kFailed) ++report.failures;
+    if (outcome == Sealer::Outcome::kNothingDue || report.failures > kCompactionFailuresMax) break;
+  }
+  measure(report.bytes_after, report.samples_after);
+  return report;
 }
 
 Result<LogPosition> Db::delete_series(const std::vector<Matcher>& matchers, TimeRange range) {
@@ -557,40 +677,46 @@ Result<LogPosition> Db::delete_series(const std::vector<Matcher>& matchers, Time
     }
   }
   impl_->changes.note(range.min);
+  const Status in_sealed = impl_->sealed->delete_series(matchers, range);
   TRY(std::move(first_error));
+  TRY(in_sealed);
   return position;
 }
 
 Status Db::clean_tombstones(Timestamp now) {
-  return impl_->compaction->clean_tombstones([&] { return impl_->next_ulid(now); });
+  const auto next_ulid = [&] { return impl_->next_ulid(now); };
+  TRY(impl_->compaction->clean_tombstones(next_ulid));
+  return impl_->sealer->clean_tombstones(next_ulid);
 }
 
 Result<std::string> Db::snapshot(Timestamp now, SnapshotScope scope) {
   SnapshotRequest request;
   request.name = snapshot_name(now, draw_hash_key().words[0]);
-  if (scope == SnapshotScope::kEverything) {
-    request.copy_head = [&](const std::string& directory) -> Status {
-      // Late samples first: those that are cut meanwhile are in a block, perhaps twice.
-      const auto generation = impl_->head->generation();
-      LateCut late;
-      late.data_directory = directory;
-      late.block_range = impl_->options.block_range;
-      late.segment_bytes_max = impl_->options.chunk_segment_bytes;
-      late.next_ulid = [&] { return impl_->next_ulid(now); };
-      late.written = [](const BlockMeta&) {};
-      Timestamp done_until = kMinTimestamp;
-      TRY(cut_late_blocks(*impl_->head, impl_->head->late_epochs(), impl_->files, late,
-                          done_until));
-      return copy_head(*impl_->head, impl_->files, directory, impl_->next_ulid(now),
-                       impl_->options.chunk_segment_bytes)
-          .status();
-    };
-  }
+  request.copy_head = [&](const std::string& directory) -> Status {
+    TRY(impl_->export_sealed(directory));
+    if (scope == SnapshotScope::kBlocksOnly) return {};
+    // Late samples first: those that are cut meanwhile are in a block, perhaps twice.
+    const auto generation = impl_->head->generation();
+    LateCut late;
+    late.data_directory = directory;
+    late.block_range = impl_->options.block_range;
+    late.segment_bytes_max = impl_->options.chunk_segment_bytes;
+    late.next_ulid = [&] { return impl_->next_ulid(now); };
+    late.written = [](const BlockMeta&) {};
+    Timestamp done_until = kMinTimestamp;
+    TRY(cut_late_blocks(*impl_->head, impl_->head->late_epochs(), impl_->files, late, done_until));
+    return copy_head(*impl_->head, impl_->files, directory, impl_->next_ulid(now),
+                     impl_->options.chunk_segment_bytes)
+        .status();
+  };
   TRY(write_snapshot(impl_->files, impl_->directory, *impl_->blocks->blocks(), request));
   return request.name;
 }
 
-void Db::interrupt_maintenance() { impl_->compaction->cancel(); }
+void Db::interrupt_maintenance() {
+  impl_->compaction->cancel();
+  impl_->sealer->cancel();
+}
 
 Timestamp Db::write_head_chunks_due(Timestamp now) {
   return impl_->spiller->run_due(now, impl_->safe_positions());
@@ -671,6 +797,8 @@ Timestamp Db::oldest_time() const {
   for (const auto& block : *blocks) {
     oldest = std::min(oldest, block->meta().min_time);
   }
+  const auto sealed = impl_->sealed->blocks();
+  for (const auto& block : *sealed) oldest = std::min(oldest, block->meta().min_time);
   if (!impl_->head->is_empty()) oldest = std::min(oldest, Timestamp{impl_->head->min_time()});
   oldest = std::min(oldest, Timestamp{impl_->head->late_min_time()});
   return oldest;
@@ -686,6 +814,7 @@ void Db::collect(MetricWriter& out) const {
   const auto blocks = impl_->blocks->blocks();
   std::uint64_t bytes = 0;
   for (const auto& block : *blocks) bytes += block->size_bytes();
+  bytes += impl_->sealed->size_bytes();
   const DbMetrics& metrics = impl_->metrics;
   out.gauge("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks",
             number(blocks->size()));
@@ -699,6 +828,7 @@ void Db::collect(MetricWriter& out) const {
             "Lowest timestamp value stored in the database.",
             oldest == kMaxTimestamp ? 0 : static_cast<double>(oldest.ms) / 1000);
   impl_->compaction->collect(out);
+  impl_->sealer->collect(out);
   metrics.collect(impl_->options, out);
   out.gauge("prometheus_tsdb_data_replay_duration_seconds",
             "Time taken to replay the data on disk.", impl_->replay.seconds);

@@ -58,6 +58,15 @@ struct BlockSummary {
   int compaction_level = 1;
 };
 
+/// What compacting everything did to blocks of all kinds.
+struct CompactionReport {
+  std::uint64_t bytes_before = 0;
+  std::uint64_t bytes_after = 0;
+  std::uint64_t samples_before = 0;
+  std::uint64_t samples_after = 0;  ///< Less than before where blocks overlapped.
+  std::uint64_t failures = 0;       ///< Blocks left as they were, reported in the log.
+};
+
 /// One data directory: write-ahead log, head and blocks, byte-compatible with Prometheus
 /// (FORMAT.md). Opened by `server`, which also drives it: `sync_due` on a thread of its own,
 /// `run_due` on the maintenance thread. Appenders and queriers come from any thread and must all be
@@ -120,6 +129,12 @@ class Db final : public Queryable {
   Result<std::vector<std::string>> stored_followers() const;
   /// Removes the stored position of a follower that is not open.
   Status forget_follower(const std::string& name);
+
+  /// Cuts the whole head, compacts and seals everything, now: for operators and measurements. First
+  /// begin; when the log is synced up to the position, the rest, which may take minutes. kUnavailable
+  /// if it is not. The result is on the disk.
+  LogPosition begin_compacting_everything();
+  Result<CompactionReport> compact_everything(Timestamp now);
 
   /// Stops the log cleanly: everything written and synced. Call after the last appender is gone.
   Status close();

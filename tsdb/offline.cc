@@ -6,6 +6,7 @@
 
 #include "tsdb/block/block.h"
 #include "tsdb/block/block_querier.h"
+#include "tsdb/block/sealed_block.h"
 #include "tsdb/head/head_querier.h"
 #include "tsdb/head/head_replay.h"
 #include "tsdb/merge_querier.h"
@@ -36,10 +37,33 @@ Result<BlockList> open_blocks(FileSystem& files, const std::string& directory, L
   return blocks;
 }
 
+Result<SealedBlockList> open_sealed(FileSystem& files, const std::string& directory, Logger& log) {
+  SealedBlockList blocks;
+  const std::string shelf = join_path(directory, kSealedDirectory);
+  if (!files.exists(shelf)) return blocks;
+  std::set<Ulid> replaced;
+  for (const DirectoryEntry& entry : TRY(files.list(shelf))) {
+    if (!entry.is_directory || !parse_ulid(entry.name)) continue;
+    auto block = SealedBlock::open(files, join_path(shelf, entry.name));
+    if (!block.ok()) {
+      log.warn("A sealed block cannot be read",
+               {{"ulid", entry.name}, {"error", block.status().message()}});
+      continue;
+    }
+    replaced.insert((*block)->meta().replaces.begin(), (*block)->meta().replaces.end());
+    blocks.push_back(std::move(*block));
+  }
+  std::erase_if(blocks, [&](const auto& block) { return replaced.contains(block->meta().ulid); });
+  std::sort(blocks.begin(), blocks.end(),
+            [](const auto& a, const auto& b) { return a->meta().min_time < b->meta().min_time; });
+  return blocks;
+}
+
 }  // namespace
 
 struct OfflineDb::Impl {
   BlockList blocks;
+  SealedBlockList sealed;
   std::unique_ptr<Head> head;  // Null: only blocks were asked for.
 };
 
@@ -50,12 +74,25 @@ Result<std::unique_ptr<OfflineDb>> OfflineDb::open(FileSystem& files, const std:
                                                    Scope scope, Logger& log) {
   auto impl = std::make_unique<Impl>();
   impl->blocks = TRY(open_blocks(files, directory, log));
+  impl->sealed = TRY(open_sealed(files, directory, log));
+  // What is sealed may be there still, if nobody came to remove it.
+  std::erase_if(impl->blocks, [&](const auto& block) {
+    return std::any_of(impl->sealed.begin(), impl->sealed.end(), [&](const auto& sealed) {
+      return sealed->meta().has_source(block->meta().ulid);
+    });
+  });
   const std::string wal = join_path(directory, "wal");
   if (scope == Scope::kBlocksAndLog && files.exists(wal)) {
     Timestamp complete_until = kMinTimestamp;
     for (const auto& block : impl->blocks) {
       if (!block->meta().is_complete()) continue;
       complete_until = std::max(complete_until, block->meta().max_time);
+    }
+    for (const auto& block : impl->sealed) {
+      for (const SealedSource& source : block->meta().sources) {
+        if (!source.meta.is_complete()) continue;
+        complete_until = std::max(complete_until, source.meta.max_time);
+      }
     }
     impl->head = TRY(read_head(files, wal, Options(), complete_until, log));
   }
@@ -81,6 +118,10 @@ std::vector<BlockSummary> OfflineDb::blocks() const {
 
 Result<std::unique_ptr<Querier>> OfflineDb::querier(TimeRange range) {
   std::vector<MergeSource> sources;
+  for (const auto& block : impl_->sealed) {
+    if (!block->range().overlaps(range)) continue;
+    sources.push_back({make_sealed_querier(block, range), block->range()});
+  }
   for (const auto& block : impl_->blocks) {
     if (!block->range().overlaps(range)) continue;
     sources.push_back({make_block_querier(block, range), block->range()});

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,9 @@ struct LabelSeriesLimit {
   bool operator==(const LabelSeriesLimit&) const = default;
 };
 
+/// Options::seal_after that keeps every block interchangeable.
+inline constexpr Duration kSealNever{std::numeric_limits<std::int64_t>::max()};
+
 /// Everything that can be set about one database. Constant after open.
 struct Options {
   // What changes behaviour.
@@ -47,6 +51,9 @@ struct Options {
   Duration block_range = hours(2);
   /// Compaction of blocks stops at this length. Prometheus' default is a tenth of the retention.
   Duration block_range_max = hours(36);
+  /// Blocks this much older than the newest sample are sealed: kept in columns, from which they come
+  /// back to the byte, but which Prometheus does not read. The server's default is a day.
+  Duration seal_after = kSealNever;
 
   // What changes cost only.
 

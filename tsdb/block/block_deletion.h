@@ -14,5 +14,10 @@ namespace tarsier::tsdb {
 Result<std::optional<Tombstones>> delete_in_block(const Block& block,
                                                   const std::vector<Matcher>& matchers,
                                                   TimeRange range);
+/// The same for whatever kind of block that index and those tombstones belong to.
+Result<std::optional<Tombstones>> delete_in_index(const IndexReader& index,
+                                                  const Tombstones& deleted,
+                                                  const std::vector<Matcher>& matchers,
+                                                  TimeRange range);
 
 }  // namespace tarsier::tsdb

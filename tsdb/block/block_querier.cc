@@ -1,12 +1,11 @@
 #include "tsdb/block/block_querier.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include <fmt/format.h>
 
+#include "tsdb/block/index_queries.h"
 #include "tsdb/chunk/histogram_iterator.h"
-#include "tsdb/index/select.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -165,73 +164,25 @@ class BlockQuerier final : public Querier {
                            std::min(range_.max, hints.range.max)};
     std::vector<std::uint32_t> refs;
     if (wanted.min <= wanted.max && block_->range().overlaps(wanted)) {
-      refs = TRY(select_postings(block_->index(), matchers, cancel));
+      refs = TRY(select_series(block_->index(), block_->tombstones(), wanted, matchers,
+                               hints.series_limit, cancel));
     }
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < refs.size(); ++i) {
-      if (i % kCancelStride == 0) TRY(check_cancel(cancel));
-      const Bytes series = TRY(block_->index().series(refs[i]));
-      if (!TRY(block_->index().overlaps(series, wanted))) continue;
-      if (TRY(is_all_deleted(refs[i], series, wanted))) continue;
-      refs[kept++] = refs[i];
-      if (kept == hints.series_limit) break;
-    }
-    refs.resize(kept);
     return std::unique_ptr<SeriesSet>(new BlockSeriesSet(block_, std::move(refs)));
   }
 
   Result<std::vector<std::string>> label_names(
       const std::vector<Matcher>& matchers) const override {
     if (!block_->range().overlaps(range_)) return std::vector<std::string>();
-    if (matchers.empty()) return to_strings(block_->index().label_names());
-    std::unordered_set<std::string_view> found;
-    for (const std::uint32_t ref : TRY(select_postings(block_->index(), matchers, nullptr))) {
-      const Bytes series = TRY(block_->index().series(ref));
-      TRY(block_->index().decode_labels(series, scratch().labels));
-      for (const LabelView& label : scratch().labels) found.insert(label.name);
-    }
-    return sorted(found);
+    return index_label_names(block_->index(), matchers);
   }
 
   Result<std::vector<std::string>> label_values(
       std::string_view name, const std::vector<Matcher>& matchers) const override {
     if (!block_->range().overlaps(range_)) return std::vector<std::string>();
-    if (matchers.empty()) return to_strings(block_->index().label_values(name));
-    std::unordered_set<std::string_view> found;
-    std::string_view last;
-    for (const std::uint32_t ref : TRY(select_postings(block_->index(), matchers, nullptr))) {
-      const std::string_view value = TRY(block_->index().label_value(ref, name));
-      if (value.empty() || value.data() == last.data()) continue;
-      found.insert(value);
-      last = value;
-    }
-    return sorted(found);
+    return index_label_values(block_->index(), name, matchers);
   }
 
  private:
-  static constexpr std::size_t kCancelStride = 1024;
-
-  /// Whether none of the series' chunks in `wanted` has a sample left.
-  Result<bool> is_all_deleted(std::uint32_t ref, Bytes series, TimeRange wanted) const {
-    const std::span<const TimeRange> deleted = block_->tombstones().ranges(ref);
-    if (deleted.empty()) return false;
-    std::vector<ChunkMeta> metas;
-    TRY(block_->index().append_chunks(series, wanted, metas));
-    return std::all_of(metas.begin(), metas.end(), [&](const ChunkMeta& meta) {
-      return is_deleted(deleted,
-                        {std::max(meta.min_time, wanted.min), std::min(meta.max_time, wanted.max)});
-    });
-  }
-
-  static std::vector<std::string> to_strings(const std::vector<std::string_view>& views) {
-    return {views.begin(), views.end()};
-  }
-  static std::vector<std::string> sorted(const std::unordered_set<std::string_view>& found) {
-    std::vector<std::string> strings(found.begin(), found.end());
-    std::sort(strings.begin(), strings.end());
-    return strings;
-  }
-
   const std::shared_ptr<const Block> block_;
   const TimeRange range_;
 };

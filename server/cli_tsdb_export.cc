@@ -1,0 +1,95 @@
+#include <charconv>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "base/posix_file.h"
+#include "base/quote.h"
+#include "server/cli_arguments.h"
+#include "server/cli_tsdb.h"
+#include "server/clock.h"
+#include "server/stderr_logger.h"
+#include "tsdb/sealing.h"
+
+namespace tarsier::server {
+namespace {
+
+Result<Timestamp> parse_ms(const std::string& text) {
+  std::int64_t ms = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ms);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    return invalid(fmt::format("parsing {}: invalid syntax", quote(text)));
+  }
+  return Timestamp{ms};
+}
+
+void print_progress(const std::string& ulid, std::uint64_t done, std::uint64_t total) {
+  cli_print(fmt::format("{}/{} {}\n", done, total, ulid));
+}
+
+Result<tsdb::ExportRequest> parse_export(std::span<const std::string> arguments) {
+  const CliArguments parsed =
+      TRY(parse_cli(arguments, {.switches = {}, .values = {"output", "min-time", "max-time"}}));
+  if (parsed.rest.size() > 1) return invalid("unexpected " + parsed.rest[1]);
+  tsdb::ExportRequest request;
+  request.data_directory = parsed.rest.empty() ? "data/" : parsed.rest[0];
+  request.target = parsed.value("output", request.data_directory);
+  if (parsed.has("min-time")) request.range.min = TRY(parse_ms(parsed.value("min-time")));
+  if (parsed.has("max-time")) request.range.max = TRY(parse_ms(parsed.value("max-time")));
+  request.progress = print_progress;
+  return request;
+}
+
+}  // namespace
+
+int run_tsdb_export(std::span<const std::string> arguments) {
+  const Result<tsdb::ExportRequest> request = parse_export(arguments);
+  if (!request.ok()) {
+    return cli_complain("tarsier: error: " + request.status().message(), kCliUsage);
+  }
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  StderrLogger log(LogLevel::kWarn, LogFormat::kLogfmt);
+  const Result<std::uint64_t> count = tsdb::export_blocks(*files, *request, log);
+  if (!count.ok()) return cli_complain(count.status().message(), kCliFailed);
+  cli_print(fmt::format("{} blocks are in {}\n", *count, request->target));
+  return kCliOk;
+}
+
+int run_tsdb_import(std::span<const std::string> arguments) {
+  const Result<CliArguments> parsed = parse_cli(arguments, {});
+  if (!parsed.ok()) return cli_complain("tarsier: error: " + parsed.status().message(), kCliUsage);
+  if (parsed->rest.empty() || parsed->rest.size() > 2) {
+    return cli_complain("tarsier: error: want a directory of blocks and a data directory",
+                        kCliUsage);
+  }
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  StderrLogger log(LogLevel::kWarn, LogFormat::kLogfmt);
+  tsdb::ImportRequest request;
+  request.from = parsed->rest[0];
+  request.data_directory = parsed->rest.size() > 1 ? parsed->rest[1] : "data/";
+  request.now = now();
+  request.progress = print_progress;
+  const Result<tsdb::ImportReport> report = tsdb::import_blocks(*files, request, log);
+  if (!report.ok()) return cli_complain(report.status().message(), kCliFailed);
+  cli_print(fmt::format("{} blocks imported, {} known, {} refused: {} samples in {} bytes\n",
+                        report->imported, report->known, report->refused, report->samples,
+                        report->bytes));
+  return report->refused == 0 ? kCliOk : kCliFailed;
+}
+
+std::string tier_table(const std::string& path) {
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const auto tiers = tsdb::summarize_tiers(*files, path);
+  if (!tiers.ok() || (*tiers)[1].blocks == 0) return "";
+  std::string text =
+      "TIER       BLOCKS    SAMPLES         BYTES           INDEX BYTES   BYTES/SAMPLE\n";
+  for (const tsdb::TierSummary& tier : *tiers) {
+    const double each =
+        tier.samples == 0 ? 0 : static_cast<double>(tier.bytes) / static_cast<double>(tier.samples);
+    text += fmt::format("{:<10} {:<9} {:<15} {:<15} {:<13} {:.3f}\n", tier.name, tier.blocks,
+                        tier.samples, tier.bytes, tier.index_bytes, each);
+  }
+  return text + "\n";
+}
+
+}  // namespace tarsier::server

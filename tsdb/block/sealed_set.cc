@@ -1,0 +1,181 @@
+#include "tsdb/block/sealed_set.h"
+
+#include <algorithm>
+#include <set>
+
+#include "tsdb/block/block_deletion.h"
+#include "tsdb/block/block_set.h"
+#include "tsdb/block/block_writer.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+bool is_temporary(std::string_view name) {
+  return name.ends_with(kCreationSuffix) || name.ends_with(kDeletionSuffix);
+}
+bool is_damage(const Status& status) {
+  return status.code() != Code::kIo && status.code() != Code::kUnavailable;
+}
+
+}  // namespace
+
+SealedSet::SealedSet(FileSystem& files, const std::string& data_directory, Logger& log)
+    : files_(files),
+      data_directory_(data_directory),
+      directory_(join_path(data_directory, kSealedDirectory)),
+      log_(log) {}
+
+Result<std::unique_ptr<SealedSet>> SealedSet::open(FileSystem& files,
+                                                   const std::string& data_directory, Logger& log) {
+  std::unique_ptr<SealedSet> set(new SealedSet(files, data_directory, log));
+  TRY(set->reload());
+  return set;
+}
+
+std::string SealedSet::directory_of(const Ulid& ulid) const {
+  return join_path(directory_, ulid.to_string());
+}
+
+std::shared_ptr<const SealedBlockList> SealedSet::blocks() const {
+  const MutexLock lock(mutex_);
+  return blocks_;
+}
+
+void SealedSet::publish(SealedBlockList blocks) {
+  std::sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) {
+    return std::pair(a->meta().min_time, a->meta().ulid) <
+           std::pair(b->meta().min_time, b->meta().ulid);
+  });
+  auto published = std::make_shared<const SealedBlockList>(std::move(blocks));
+  const MutexLock lock(mutex_);
+  blocks_.swap(published);
+}
+
+Status SealedSet::reload() {
+  if (!files_.exists(directory_)) return {};
+  SealedBlockList opened;
+  std::set<Ulid> replaced;
+  for (const DirectoryEntry& entry : TRY(files_.list(directory_))) {
+    const std::string path = join_path(directory_, entry.name);
+    if (is_temporary(entry.name)) {
+      log_.info("Unfinished directory removed", {{"name", path}});
+      TRY(files_.remove_all(path));
+      continue;
+    }
+    const auto ulid = parse_ulid(entry.name);
+    if (!ulid || !entry.is_directory) continue;
+    auto block = SealedBlock::open(files_, path);
+    if (block.ok() && (*block)->meta().ulid != *ulid) {
+      block = corruption("meta.json says it is block " + (*block)->meta().ulid.to_string());
+    }
+    if (block.ok()) {
+      replaced.insert((*block)->meta().replaces.begin(), (*block)->meta().replaces.end());
+      opened.push_back(std::move(*block));
+      continue;
+    }
+    if (!is_damage(block.status())) return block.status();
+    const std::string shelf = join_path(data_directory_, kDamagedDirectory);
+    TRY(files_.create_directories(shelf));
+    std::string place = join_path(shelf, "sealed-" + entry.name);
+    while (files_.exists(place)) place += "+";
+    TRY(files_.rename(path, place));
+    TRY(files_.sync_directory(shelf));
+    log_.error("Damaged sealed block set aside; the others serve",
+               {{"ulid", entry.name}, {"moved_to", place}, {"error", block.status().message()}});
+  }
+  // Whoever published one may not have come to sync its name, and others go because of it.
+  TRY(files_.sync_directory(directory_));
+  std::erase_if(opened, [&](const auto& block) { return replaced.contains(block->meta().ulid); });
+  publish(std::move(opened));
+  for (const Ulid& ulid : replaced) {
+    if (files_.exists(directory_of(ulid))) TRY(delete_directory(ulid));
+  }
+  return {};
+}
+
+Status SealedSet::add(std::shared_ptr<const SealedBlock> block) {
+  const std::vector<Ulid> replaced = block->meta().replaces;
+  SealedBlockList list = *blocks();
+  std::erase_if(list, [&](const auto& one) {
+    return std::find(replaced.begin(), replaced.end(), one->meta().ulid) != replaced.end();
+  });
+  list.push_back(std::move(block));
+  publish(std::move(list));
+  for (const Ulid& ulid : replaced) {
+    if (files_.exists(directory_of(ulid))) TRY(delete_directory(ulid));
+  }
+  return {};
+}
+
+Status SealedSet::remove(const Ulid& ulid) {
+  SealedBlockList left = *blocks();
+  std::erase_if(left, [&](const auto& block) { return block->meta().ulid == ulid; });
+  publish(std::move(left));
+  return delete_directory(ulid);
+}
+
+Status SealedSet::delete_directory(const Ulid& ulid) {
+  const std::string doomed = directory_of(ulid) + std::string(kDeletionSuffix);
+  TRY(files_.rename(directory_of(ulid), doomed));
+  TRY(files_.sync_directory(directory_));
+  return files_.remove_all(doomed);
+}
+
+Status SealedSet::delete_series(const std::vector<Matcher>& matchers, TimeRange range) {
+  SealedBlockList list = *blocks();
+  bool is_any_changed = false;
+  Status first_error;
+  for (auto& block : list) {
+    if (!block->range().overlaps(range)) continue;
+    Result<std::optional<Tombstones>> more =
+        delete_in_index(block->index(), block->tombstones(), matchers, range);
+    Status outcome = more.status();
+    if (more.ok() && *more) {
+      const std::string path = join_path(directory_of(block->meta().ulid), kTombstonesFileName);
+      outcome = write_file_atomically(files_, path, (*more)->encode());
+      if (outcome.ok()) {
+        block = block->with(std::move(**more));
+        is_any_changed = true;
+      }
+    }
+    if (first_error.ok() && !outcome.ok()) {
+      first_error =
+          std::move(outcome).with_prefix("sealed block " + block->meta().ulid.to_string());
+    }
+  }
+  if (is_any_changed) publish(std::move(list));
+  return first_error;
+}
+
+bool SealedSet::has_source(const Ulid& ulid) const {
+  const auto list = blocks();
+  return std::any_of(list->begin(), list->end(),
+                     [&](const auto& block) { return block->meta().has_source(ulid); });
+}
+
+Timestamp SealedSet::complete_until() const {
+  Timestamp until = kMinTimestamp;
+  const auto list = blocks();
+  for (const auto& block : *list) {
+    for (const SealedSource& source : block->meta().sources) {
+      if (source.meta.is_complete()) until = std::max(until, source.meta.max_time);
+    }
+  }
+  return until;
+}
+
+Timestamp SealedSet::newest_end() const {
+  Timestamp end = kMinTimestamp;
+  const auto list = blocks();
+  for (const auto& block : *list) end = std::max(end, block->meta().max_time);
+  return end;
+}
+
+std::uint64_t SealedSet::size_bytes() const {
+  std::uint64_t bytes = 0;
+  const auto list = blocks();
+  for (const auto& block : *list) bytes += block->size_bytes();
+  return bytes;
+}
+
+}  // namespace tarsier::tsdb

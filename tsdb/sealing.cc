@@ -1,0 +1,154 @@
+#include "tsdb/sealing.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/keyed_hash.h"
+#include "tsdb/block/block_export.h"
+#include "tsdb/block/sealed_set.h"
+#include "tsdb/compaction/seal.h"
+
+namespace tarsier::tsdb {
+namespace {
+
+constexpr std::string_view kLockName = "lock";
+
+Ulid next_ulid(Timestamp now) {
+  const HashKey key = draw_hash_key();
+  std::array<std::byte, 10> entropy;
+  std::memcpy(entropy.data(), key.words.data(), entropy.size());
+  constexpr std::int64_t kUlidMax = (std::int64_t{1} << 48) - 1;
+  return make_ulid(Timestamp{std::clamp<std::int64_t>(now.ms, 0, kUlidMax)}, entropy);
+}
+
+void note(TierSummary& tier, Timestamp min_time, Timestamp max_time) {
+  ++tier.blocks;
+  tier.min_time = std::min(tier.min_time, min_time);
+  tier.max_time = std::max(tier.max_time, max_time);
+}
+
+Result<std::uint64_t> size_of(FileSystem& files, const std::string& path) {
+  const auto file = TRY(files.open_readable(path, Access::kRead));
+  return file->size();
+}
+
+/// Names of the blocks in a directory, oldest first.
+Result<std::vector<std::string>> list_blocks(FileSystem& files, const std::string& directory) {
+  std::vector<std::string> names;
+  for (const DirectoryEntry& entry : TRY(files.list(directory))) {
+    if (entry.is_directory && parse_ulid(entry.name)) names.push_back(entry.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<std::uint64_t> export_blocks(FileSystem& files, const ExportRequest& request, Logger& log) {
+  if (!files.exists(request.data_directory)) {
+    return not_found(request.data_directory + ": there is no such directory");
+  }
+  const auto lock = TRY(files.lock(join_path(request.data_directory, kLockName)));
+  const auto sealed = TRY(SealedSet::open(files, request.data_directory, log));
+  TRY(files.create_directories(request.target));
+  const bool is_in_place = request.target == request.data_directory;
+  const auto list = sealed->blocks();
+  const auto is_wanted = [&](const SealedSource& source) {
+    return TimeRange{source.meta.min_time, source.meta.max_time - milliseconds(1)}.overlaps(
+        request.range);
+  };
+  std::uint64_t total = 0;
+  for (const auto& block : *list) {
+    const auto& sources = block->meta().sources;
+    total += static_cast<std::uint64_t>(std::count_if(sources.begin(), sources.end(), is_wanted));
+  }
+  std::uint64_t done = 0;
+  for (const auto& block : *list) {
+    const auto& sources = block->meta().sources;
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      if (!is_wanted(sources[i])) continue;
+      const auto source =
+          TRY(make_sealed_chunk_source(files, sealed->directory_of(block->meta().ulid), block, i));
+      TRY(export_block(files, *source, sources[i].segment_bytes_max, request.target));
+      const std::string name = sources[i].meta.ulid.to_string();
+      TRY(Block::open(files, join_path(request.target, name)));
+      ++done;
+      if (request.progress) request.progress(name, done, total);
+    }
+    const bool is_whole = std::all_of(sources.begin(), sources.end(), is_wanted);
+    if (is_in_place && is_whole) TRY(sealed->remove(block->meta().ulid));
+  }
+  return done;
+}
+
+Result<ImportReport> import_blocks(FileSystem& files, const ImportRequest& request, Logger& log) {
+  ImportReport report;
+  const std::vector<std::string> names = TRY(list_blocks(files, request.from));
+  TRY(files.create_directories(request.data_directory));
+  const auto lock = TRY(files.lock(join_path(request.data_directory, kLockName)));
+  const auto sealed = TRY(SealedSet::open(files, request.data_directory, log));
+  std::uint64_t done = 0;
+  for (const std::string& name : names) {
+    ++done;
+    if (sealed->has_source(*parse_ulid(name))) {
+      ++report.known;
+      continue;
+    }
+    const std::string directory = join_path(request.from, name);
+    const auto import_one = [&]() -> Result<std::shared_ptr<const SealedBlock>> {
+      auto block = TRY(Block::open(files, directory));
+      std::vector<std::unique_ptr<ChunkSource>> sources;
+      sources.push_back(TRY(make_block_chunk_source(files, directory, std::move(block))));
+      return seal_blocks(
+          files, {sealed->directory(), next_ulid(request.now), {}, ColumnProfile::kSmallest},
+          sources, nullptr);
+    };
+    auto block = import_one();
+    if (!block.ok() && block.status().code() == Code::kIo) return block.status();
+    if (!block.ok()) {
+      ++report.refused;
+      log.error("A block cannot be sealed", {{"ulid", name}, {"error", block.status().message()}});
+      continue;
+    }
+    ++report.imported;
+    report.samples += (*block)->meta().sample_count;
+    report.bytes += (*block)->size_bytes();
+    TRY(sealed->add(std::move(*block)));
+    if (request.progress) request.progress(name, done, names.size());
+  }
+  return report;
+}
+
+Result<std::vector<TierSummary>> summarize_tiers(FileSystem& files,
+                                                 const std::string& data_directory) {
+  TierSummary blocks{.name = "blocks"};
+  for (const std::string& name : TRY(list_blocks(files, data_directory))) {
+    const std::string directory = join_path(data_directory, name);
+    const auto block = Block::open(files, directory);
+    if (!block.ok()) continue;
+    const BlockMeta& meta = (*block)->meta();
+    note(blocks, meta.min_time, meta.max_time);
+    blocks.series += meta.series_count;
+    blocks.samples += meta.sample_count;
+    blocks.bytes += (*block)->size_bytes();
+    blocks.index_bytes += TRY(size_of(files, join_path(directory, kIndexFileName)));
+  }
+  TierSummary sealed{.name = "sealed"};
+  const std::string shelf = join_path(data_directory, kSealedDirectory);
+  if (files.exists(shelf)) {
+    for (const std::string& name : TRY(list_blocks(files, shelf))) {
+      const std::string directory = join_path(shelf, name);
+      const auto block = SealedBlock::open(files, directory);
+      if (!block.ok()) continue;
+      const SealedMeta& meta = (*block)->meta();
+      note(sealed, meta.min_time, meta.max_time);
+      sealed.series += meta.series_count;
+      sealed.samples += meta.sample_count;
+      sealed.bytes += (*block)->size_bytes();
+      sealed.index_bytes += TRY(size_of(files, join_path(directory, kIndexFileName)));
+    }
+  }
+  return std::vector<TierSummary>{blocks, sealed};
+}
+
+}  // namespace tarsier::tsdb
