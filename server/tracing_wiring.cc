@@ -34,13 +34,13 @@ struct TracingWiring::Parts {
 TracingWiring::TracingWiring(Doors doors, const Config& config)
     : doors_(std::move(doors)),
       parts_(make_parts(traces_of(config), nullptr)),
-      door_({.observers = [this] {
-        const std::shared_ptr<const Parts> now_in_force = parts();
-        std::vector<std::shared_ptr<tracing::SpanObserver>> out;
-        if (now_in_force->span_metrics) out.push_back(now_in_force->span_metrics);
-        if (now_in_force->service_graph) out.push_back(now_in_force->service_graph);
-        return out;
-      }}) {
+      door_({.sink = doors_.sink, .observers = [this] {
+               const std::shared_ptr<const Parts> now_in_force = parts();
+               std::vector<std::shared_ptr<tracing::SpanObserver>> out;
+               if (now_in_force->span_metrics) out.push_back(now_in_force->span_metrics);
+               if (now_in_force->service_graph) out.push_back(now_in_force->service_graph);
+               return out;
+             }}) {
   scheduler_.add([this](Timestamp t) {
     const std::shared_ptr<const Parts> now_in_force = parts();
     Timestamp next = kNever;
@@ -68,8 +68,10 @@ std::shared_ptr<const TracingWiring::Parts> TracingWiring::make_parts(const Trac
   } else if (config.span_metrics.enabled) {
     out->span_metrics = std::make_shared<tracing::SpanMetrics>(
         config.span_metrics,
-        tracing::SpanMetrics::Doors{
-            .make_appender = make_appender, .hash_key = draw_hash_key(), .log = &doors_.log},
+        tracing::SpanMetrics::Doors{.make_appender = make_appender,
+                                    .pins = doors_.pins,
+                                    .hash_key = draw_hash_key(),
+                                    .log = &doors_.log},
         t);
   }
   if (old != nullptr && old->service_graph &&

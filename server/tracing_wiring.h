@@ -13,6 +13,8 @@
 #include "tracing/service_graph.h"
 #include "tracing/span_door.h"
 #include "tracing/span_metrics.h"
+#include "tracing/span_sink.h"
+#include "tracing/trace_pins.h"
 #include "tsdb/db.h"
 
 namespace tarsier::server {
@@ -24,6 +26,10 @@ class TracingWiring final {
   struct Doors {
     tsdb::Db& db;
     Logger& log;
+    /// Where spans wait for the decision on their trace, and who keeps traces that exemplars lead
+    /// to; both outlive this. Null: spans are counted, and not kept.
+    tracing::SpanSink* sink = nullptr;
+    tracing::TracePins* pins = nullptr;
   };
   /// `config` is in force from the beginning.
   TracingWiring(Doors doors, const Config& config);
