@@ -19,6 +19,7 @@
 #include "server/cli_ask.h"
 #include "server/cli_backfill.h"
 #include "server/cli_rules.h"
+#include "server/cli_trace.h"
 #include "server/cli_tsdb.h"
 #include "server/clock.h"
 #include "server/config.h"
@@ -185,6 +186,10 @@ std::string usage() {
       "--match)\n"
       "tarsier alert notifications|replay SERVER  what receivers are told; send dead letters "
       "again\n"
+      "tarsier trace search SERVER TRACEQL       the newest traces that match (--limit --start "
+      "--end)\n"
+      "tarsier trace get SERVER ID              a trace as a tree\n"
+      "tarsier trace explain TRACEQL            what a query will do\n"
       "tarsier check rules FILE...              check rule files (--lint --lint-fatal)\n"
       "tarsier test rules FILE...               run unit tests of rules (--run --diff --junit)\n"
       "tarsier tsdb create-blocks-from rules FILE...  record the past (--start --end --url)\n"
@@ -207,6 +212,7 @@ int run_command(std::span<const std::string> arguments) {
   }
   if (command == "query") return run_query(arguments.subspan(1));
   if (command == "alert") return run_alert_command(arguments.subspan(1));
+  if (command == "trace") return run_trace_command(arguments.subspan(1));
   const bool is_rules = arguments.size() > 1 && arguments[1] == "rules";
   if (is_rules && command == "check") return check_rules(arguments.subspan(2), kTerminal);
   if (is_rules && command == "test") return test_rules(arguments.subspan(2), kTerminal);

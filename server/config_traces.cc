@@ -31,6 +31,13 @@ Status read_receivers(const YamlNode& node, Problems& problems, TraceReceiversCo
   return {};
 }
 
+void read_storage(const YamlNode& node, Problems& problems, TraceStorageConfig& out) {
+  MapReader map(node, "traces.storage", problems);
+  map.read("retention", out.retention);
+  map.read_bytes("max_bytes", out.max_bytes);
+  map.finish();
+}
+
 /// Ascending finite numbers.
 Status read_bounds(MapReader& map, std::string_view name, std::vector<double>& out) {
   std::vector<std::string> texts;
@@ -239,6 +246,14 @@ void render_service_graph(Emitter& out, const ServiceGraphOptions& now) {
   changed(out, "max_active_series", now.active_series_max, standard.active_series_max);
 }
 
+void render_storage(Emitter& out, const TraceStorageConfig& now) {
+  const TraceStorageConfig standard;
+  if (now == standard) return;
+  out.line(1, "storage:");
+  changed(out, "retention", now.retention, standard.retention);
+  changed(out, "max_bytes", now.max_bytes, standard.max_bytes);
+}
+
 }  // namespace
 
 Result<TracesConfig> read_traces(const YamlNode& node, Problems& problems) {
@@ -253,7 +268,8 @@ Result<TracesConfig> read_traces(const YamlNode& node, Problems& problems) {
   if (const YamlNode* part = map.find("service_graph")) {
     TRY(read_service_graph(*part, problems, out.service_graph));
   }
-  for (const char* name : {"sampling", "storage", "export"}) map.ignore(name, kNotYet);
+  if (const YamlNode* part = map.find("storage")) read_storage(*part, problems, out.storage);
+  for (const char* name : {"sampling", "export"}) map.ignore(name, kNotYet);
   map.finish();
   return out;
 }
@@ -263,6 +279,7 @@ void render_traces(Emitter& out, const TracesConfig& traces) {
   render_receivers(parts, traces.receivers);
   render_span_metrics(parts, traces.span_metrics);
   render_service_graph(parts, traces.service_graph);
+  render_storage(parts, traces.storage);
   const std::string text = parts.take();
   if (text.empty()) return;
   out.line(0, "traces:");

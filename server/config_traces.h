@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "server/config_emitter.h"
 #include "server/config_reader.h"
 #include "tracing/service_graph.h"
@@ -22,11 +23,19 @@ struct TraceReceiversConfig {
   bool operator==(const TraceReceiversConfig&) const = default;
 };
 
+/// `traces.storage`.
+struct TraceStorageConfig {
+  Duration retention = days(14);  ///< 0 keeps all.
+  std::uint64_t max_bytes = 0;    ///< 0 is no limit.
+  bool operator==(const TraceStorageConfig&) const = default;
+};
+
 /// The `traces` section: the collector of spans.
 struct TracesConfig {
   TraceReceiversConfig receivers;
   tracing::SpanMetricsOptions span_metrics;
   tracing::ServiceGraphOptions service_graph;
+  TraceStorageConfig storage;
 };
 
 /// Reads the section; what it leaves out has its default. What has the wrong shape goes to

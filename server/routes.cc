@@ -20,6 +20,7 @@
 #include "server/query_routes.h"
 #include "server/self_metrics.h"
 #include "server/status_api.h"
+#include "server/trace_query_routes.h"
 #include "server/url.h"
 #include "server/version.h"
 
@@ -208,6 +209,7 @@ void add_routes(Router& router, const Doors& doors) {
   add_lifecycle(router, doors);
   add_pages(router, doors);
   add_query_routes(router, doors);
+  add_trace_query_routes(router, doors);
   add_targets(router, doors);
   add_status(router, doors);
   add_write(router, doors);

@@ -30,6 +30,7 @@ class FairPool;
 class Flags;
 class Notifications;
 class SelfMetrics;
+class TraceStorage;
 class TracingWiring;
 
 /// What the routes serve from. The rooms exist once the router is kReady and until after the server
@@ -64,6 +65,7 @@ struct Doors {
   ingest::RemoteWriteReceiver* receiver = nullptr;
   ingest::OtlpMetricsReceiver* otlp_metrics = nullptr;
   const AlertingWiring* alerting = nullptr;
+  const TraceStorage* traces = nullptr;
   TracingWiring* tracing = nullptr;
   ingest::ExternalAddress external;
   std::string storage_retention;

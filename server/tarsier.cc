@@ -24,6 +24,7 @@
 #include "server/authorizing_client.h"
 #include "server/clock.h"
 #include "server/config_discovery.h"
+#include "server/config_traces.h"
 #include "server/directory_watcher.h"
 #include "server/dns_resolver.h"
 #include "server/early_reads.h"
@@ -43,6 +44,7 @@
 #include "server/self_metrics.h"
 #include "server/settings.h"
 #include "server/status_api.h"
+#include "server/trace_storage.h"
 #include "server/tracing_wiring.h"
 #include "server/url.h"
 #include "server/version.h"
@@ -75,6 +77,11 @@ std::uint64_t spread_seed(const GlobalConfig& global) {
   return seed;
 }
 
+std::string traces_directory(const Flags& flags) {
+  const std::string& own = flags.text("storage.traces.path");
+  return own.empty() ? join_path(flags.text("storage.tsdb.path"), "tarsier/traces") : own;
+}
+
 void log_warnings(Logger& log, const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) log.warn("Configuration", {{"warning", warning}});
 }
@@ -95,6 +102,7 @@ struct Tarsier::Impl {
   void open_query_log(const GlobalConfig& global);
   Status listen();
   Status open_storage();
+  Status open_traces();
   void start_rooms();
   void stop();
   Status reload_now();
@@ -134,6 +142,7 @@ struct Tarsier::Impl {
   std::unique_ptr<EarlyReads> early;
   std::string external_text;  ///< The URL users reach this server under.
   std::unique_ptr<AlertingWiring> alerting_room;
+  std::unique_ptr<TraceStorage> trace_storage;
   std::unique_ptr<TracingWiring> tracing_room;
   std::unique_ptr<ThreadPool> query_pool;
   std::unique_ptr<FairPool> queries;
@@ -295,12 +304,35 @@ Status Tarsier::Impl::open_storage() {
                                 opened.status().message()));
   }
   db = std::move(*opened);
+  TRY(open_traces());
   monitor->attach(query::ActiveQueryLog::open(*files, path, query_concurrency(flags), log));
   const std::int64_t took_ms = (monotonic_ns() - begin_ns) / 1'000'000;
   log.info("Storage is open",
            {{"path", path},
             {"retention", describe_retention(storage.retention, storage.retention_bytes)},
             {"took", fmt::format("{}ms", took_ms)}});
+  return {};
+}
+
+/// The store of kept traces.
+Status Tarsier::Impl::open_traces() {
+  const std::shared_ptr<const Config> current = [this] {
+    MutexLock lock(config_mutex);
+    return config;
+  }();
+  tracing::TraceStoreOptions options;
+  if (current->traces) {
+    options.retention = current->traces->storage.retention;
+    options.max_bytes = current->traces->storage.max_bytes;
+  }
+  const std::string directory = traces_directory(flags);
+  Result<std::unique_ptr<TraceStorage>> opened =
+      TraceStorage::open(*files, directory, options, log);
+  if (!opened.ok()) {
+    return io_error(fmt::format("couldn't open the trace store (--storage.traces.path={}): {}",
+                                quote(directory), opened.status().message()));
+  }
+  trace_storage = std::move(*opened);
   return {};
 }
 
@@ -392,6 +424,7 @@ void Tarsier::Impl::start_rooms() {
   doors->receiver = receiver.get();
   doors->otlp_metrics = otlp_metrics.get();
   doors->alerting = alerting_room.get();
+  doors->traces = trace_storage.get();
   tracing_room =
       std::make_unique<TracingWiring>(TracingWiring::Doors{.db = *db, .log = log}, *current);
   doors->tracing = tracing_room.get();
@@ -469,6 +502,7 @@ std::string Tarsier::Impl::metrics() const {
     alerting_room->collect(out);
     tracing_room->collect(out);
     if (otlp_grpc) otlp_grpc->collect(out);
+    trace_storage->collect(out);
     if (notifier) notifier->collect(out, now());
   }
   return out.take();
@@ -502,6 +536,7 @@ void Tarsier::Impl::stop() {
   if (scrapes) scrapes->stop();
   if (alerting_room) alerting_room->stop();
   if (tracing_room) tracing_room->stop();
+  if (trace_storage) trace_storage->stop();
   dns.reset();
   if (notifier) notifier->stop();
   network.reset();  // Tells everybody who still waits.
@@ -516,6 +551,7 @@ void Tarsier::Impl::stop() {
   otlp_http.reset();
   http.reset();
   tracing_room.reset();
+  trace_storage.reset();
   query_api.reset();
   result_cache.reset();
   early.reset();

@@ -244,16 +244,17 @@ Status TraceStore::Impl::encode_tail(OpenBlock& block, std::uint64_t rows_least)
     if (block.part.fragments.empty() || block.fragment_rows < rows_least) return {};
     for (const auto& fragment : block.part.fragments) taken.push_back(*fragment);
   }
-  BlockSummary summary;
+  // Only who holds encode_mutex replaces the summary.
+  auto summary = std::make_shared<BlockSummary>(*block.part.summary);
   std::vector<std::shared_ptr<const MemoryGroup>> groups =
-      TRY(encode_groups(taken, options.group_rows, summary));
+      TRY(encode_groups(taken, options.group_rows, *summary));
   std::uint64_t rows = 0;
   for (const TraceFragment& fragment : taken) rows += fragment.spans.size();
   const MutexLock lock(mutex);
   auto& fragments = block.part.fragments;
   fragments.erase(fragments.begin(), fragments.begin() + static_cast<std::ptrdiff_t>(taken.size()));
   block.fragment_rows -= rows;
-  block.part.summary.add(summary);
+  block.part.summary = std::move(summary);
   for (auto& group : groups) {
     // Parts of a trace in two groups are to be united, as those in two blocks.
     block.part.groups.push_back(std::move(group));
@@ -303,7 +304,7 @@ Status TraceStore::Impl::write_sealing() {
                               .filed_min = block->filed_min.value_or(block->filed_max),
                               .filed_max = block->filed_max,
                               .late = {block->late.begin(), block->late.end()}};
-  const std::string path = TRY(out->finish(wanted, block->part.summary));
+  const std::string path = TRY(out->finish(wanted, *block->part.summary));
   std::shared_ptr<const TraceBlock> written = TRY(TraceBlock::open(files, path));
   {
     const MutexLock lock(mutex);

@@ -76,6 +76,16 @@ TEST(ConfigTraces, ReadsEverythingAndShowsItAgain) {
   EXPECT_EQ(again->traces->service_graph, traces.service_graph);
 }
 
+TEST(ConfigTraces, ReadsHowLongTracesAreKept) {
+  const Result<Config> config = parsed("traces:\n  storage: {retention: 3d, max_bytes: 20GB}\n");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->traces->storage.retention, days(3));
+  EXPECT_EQ(config->traces->storage.max_bytes, std::uint64_t{20} << 30);
+  const Result<Config> again = parsed(render_config(*config));
+  ASSERT_TRUE(again.ok() && again->traces) << render_config(*config);
+  EXPECT_EQ(again->traces->storage, config->traces->storage);
+}
+
 TEST(ConfigTraces, ShowsNothingOfDefaults) {
   const Result<Config> config = parsed("traces:\n  span_metrics: {enabled: true}\n");
   ASSERT_TRUE(config.ok()) << config.status().message();

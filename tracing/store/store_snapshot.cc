@@ -84,7 +84,7 @@ Result<BlockSummary> StoreSnapshot::summary() const {
 Result<BlockSummary> StoreSnapshot::summary(std::uint64_t begin_ns, std::uint64_t end_ns) const {
   BlockSummary out;
   for (const OpenPart& part : open) {
-    out.add(part.summary);
+    out.add(*part.summary);
     std::vector<KeptTrace> fragments;
     for (const auto& f : part.fragments)
       fragments.push_back({.trace_id = f->id, .spans = f->spans});

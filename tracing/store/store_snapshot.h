@@ -22,7 +22,8 @@ struct FoundTrace {
 struct OpenPart {
   std::vector<std::shared_ptr<const TraceFragment>> fragments;
   std::vector<std::shared_ptr<const MemoryGroup>> groups;
-  BlockSummary summary;  ///< Of the groups.
+  /// Of the groups. Replaced, never changed.
+  std::shared_ptr<const BlockSummary> summary = std::make_shared<BlockSummary>();
 };
 
 /// What a store holds at one moment. Immutable; any number of threads.
