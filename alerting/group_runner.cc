@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "alerting/group_state.h"
 #include "query/monitor.h"
 
 namespace tarsier::alerting {
@@ -40,33 +41,7 @@ std::uint64_t fnv1a(std::string_view text, std::uint64_t hash) {
   return hash;
 }
 
-/// Whether this notification says something its receivers do not know from an earlier one.
-bool is_news(const AlertRecord& alert) {
-  return alert.last_sent <
-         (alert.state == AlertState::kInactive ? alert.resolved_at : alert.fired_at);
-}
-
 }  // namespace
-
-struct GroupRunner::State {
-  std::shared_ptr<const Rule> rule;
-  std::string owner;
-  std::string graph_path;
-  std::unique_ptr<SeriesOutput> output = std::make_unique<SeriesOutput>();
-  bool is_restored = true;  ///< Of the evaluating thread.
-
-  // Written by the evaluating thread, under the group's lock.
-  AlertTable alerts;
-  RuleHealth health = RuleHealth::kUnknown;
-  std::string last_error;
-  double seconds = 0;
-  Timestamp last_evaluation = kNotYet;
-};
-
-struct GroupRunner::News {
-  State* state = nullptr;
-  std::vector<Alert> alerts;
-};
 
 GroupRunner::GroupRunner(RuleGroup group, std::shared_ptr<const RuleSettings> settings,
                          const RuleOptions& options, const RuleDoors& doors, RuleTotals& totals)
@@ -370,135 +345,6 @@ void GroupRunner::journal(const State& state, const AlertChanges& changes, Times
   has_transitions_ = true;
   for (const AlertRecord& alert : changes.written) doors_.journal->put(state.owner, alert, ts);
   for (const tsdb::Labels& labels : changes.erased) doors_.journal->erase(state.owner, labels, ts);
-}
-
-void GroupRunner::tell(Timestamp ts) {
-  std::vector<News> news;
-  {
-    MutexLock lock(mutex_);
-    news = std::exchange(news_, {});
-  }
-  if (news.empty()) return;
-  AlertBatch batch{.source = key_, .at = ts, .position = {}, .alerts = {}};
-  if (doors_.journal) {
-    batch.position = doors_.journal->position();
-    // Its failure is reported by the journal, and is no reason to keep a page from anybody.
-    static_cast<void>(doors_.journal->sync(batch.position));
-  }
-  for (const News& part : news) {
-    batch.alerts.insert(batch.alerts.end(), part.alerts.begin(), part.alerts.end());
-  }
-  if (doors_.sink) {
-    if (const Status status = doors_.sink->deliver(batch); !status.ok()) {
-      ++totals_.delivery_failures;
-      doors_.log.warn("Notifications were not taken; the next evaluation tries again",
-                      {{"group", key_}, {"err", status.message()}});
-      return;
-    }
-  }
-  for (const News& part : news) {
-    for (const Alert& alert : part.alerts) {
-      const AlertRecord* const record = part.state->alerts.find(alert.labels);
-      // Repetitions need no record: after a restart there is one more.
-      if (doors_.journal && record && is_news(*record)) {
-        doors_.journal->sent(part.state->owner, alert.labels, ts);
-      }
-    }
-    MutexLock lock(mutex_);
-    part.state->alerts.mark_sent(part.alerts, ts);
-  }
-}
-
-void GroupRunner::skip_outage(Timestamp ts) {
-  if (!journalled_evaluation_) return;
-  const Duration gap = ts - *std::exchange(journalled_evaluation_, std::nullopt);
-  if (gap.ms <= 2 * interval_.ms) return;
-  for (State& state : states_) {
-    AlertChanges changes;
-    {
-      MutexLock lock(mutex_);
-      changes = state.alerts.skip_outage(gap - interval_, options_.restore.outage_tolerance);
-    }
-    journal(state, changes, ts);
-  }
-}
-
-void GroupRunner::restore_series(Timestamp ts, Timestamp now) {
-  const std::int64_t begin_ns = doors_.monotonic_ns();
-  for (State& state : states_) {
-    if (!state.rule->is_alerting() || state.is_restored) continue;
-    state.is_restored = true;
-    AlertTable restored = state.alerts;
-    const Status status = restore_from_series(*state.rule, restored, doors_.storage,
-                                              options_.restore, std::max(ts, now));
-    if (!status.ok()) {
-      doors_.log.error("Restoring alerts from stored series failed",
-                       {{"group", key_}, {"rule", state.rule->name()}, {"err", status.message()}});
-      continue;
-    }
-    AlertChanges changes;
-    for (const auto& [labels, alert] : restored.records()) changes.written.push_back(alert);
-    {
-      MutexLock lock(mutex_);
-      state.alerts = std::move(restored);
-    }
-    journal(state, changes, ts);
-  }
-  MutexLock lock(mutex_);
-  counts_.restore_seconds = static_cast<double>(doors_.monotonic_ns() - begin_ns) / 1e9;
-}
-
-void GroupRunner::retire_removed(Timestamp ts) {
-  if (removed_.empty()) return;
-  retire_rules(
-      removed_, key_, ts, ts - query_offset_, doors_,
-      [this](const tsdb::Labels& labels) { return has_alert(labels); },
-      [this](const tsdb::Labels& labels) { return writes(labels); });
-}
-
-RuleGroupStatus GroupRunner::status() const {
-  RuleGroupStatus out{.file = group_.definition.file,
-                      .name = group_.definition.name,
-                      .interval = interval_,
-                      .limit = group_.definition.limit};
-  MutexLock lock(mutex_);
-  out.evaluation_seconds = evaluation_seconds_;
-  out.last_evaluation = last_evaluation_;
-  for (const State& state : states_) {
-    RuleStatus rule{.rule = state.rule,
-                    .health = state.health,
-                    .last_error = state.last_error,
-                    .evaluation_seconds = state.seconds,
-                    .last_evaluation = state.last_evaluation};
-    for (const auto& [labels, alert] : state.alerts.records()) {
-      if (alert.state != AlertState::kInactive) rule.alerts.push_back(alert);
-    }
-    out.rules.push_back(std::move(rule));
-  }
-  return out;
-}
-
-RuleGroupCounts GroupRunner::counts() const {
-  MutexLock lock(mutex_);
-  RuleGroupCounts out = counts_;
-  out.evaluation_seconds = evaluation_seconds_;
-  out.last_evaluation = last_evaluation_;
-  out.rules = states_.size();
-  return out;
-}
-
-bool GroupRunner::has_alert(const tsdb::Labels& labels) const {
-  MutexLock lock(mutex_);
-  return std::any_of(states_.begin(), states_.end(), [&](const State& state) {
-    const AlertRecord* const alert = state.alerts.find(labels);
-    return alert && alert->state != AlertState::kInactive;
-  });
-}
-
-bool GroupRunner::writes(const tsdb::Labels& series) const {
-  MutexLock lock(mutex_);
-  return std::any_of(states_.begin(), states_.end(),
-                     [&](const State& state) { return state.output->has(series); });
 }
 
 }  // namespace tarsier::alerting

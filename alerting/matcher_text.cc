@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "alerting/template/parser.h"
+#include "alerting/template/literal.h"
 #include "base/ascii.h"
 #include "base/quote.h"
 #include "base/utf8.h"

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "alerting/matcher_text.h"
+#include "alerting/notifier/posted.h"
 #include "alerting/template/go_time.h"
 #include "base/api.h"
 #include "base/json_reader.h"
@@ -110,9 +111,6 @@ void write_silence(JsonWriter& json, const Silence& silence, Timestamp now) {
   json.end_array().field("startsAt", shown_time(silence.starts_at)).end_object();
 }
 
-// What is asked for
-// ---------------------------------------------------------------------------------
-
 struct AlertFilter {
   std::vector<tsdb::Matcher> matchers;
   std::optional<Regex> receiver;
@@ -164,79 +162,6 @@ Result<AlertFilter> read_filter(const HttpRequest& request) {
     filter.receiver = *regex;
   }
   return filter;
-}
-
-// What is posted
-// ------------------------------------------------------------------------------------
-
-Result<std::string> optional_text(const JsonValue& object, std::string_view name) {
-  const JsonValue* value = object.find(name);
-  if (value == nullptr || value->is_null()) return std::string();
-  return value->as_string();
-}
-
-Result<Timestamp> optional_time(const JsonValue& object, std::string_view name) {
-  const std::string text = TRY(optional_text(object, name));
-  if (text.empty()) return Timestamp{0};
-  const std::optional<Timestamp> t = parse_rfc3339(text);
-  if (!t) return invalid(std::string(name) + " is not a time: \"" + text + "\"");
-  // Go's zero time means that there is none.
-  return t->ms == kGoZeroSeconds * 1000 ? Timestamp{0} : *t;
-}
-
-Result<Alert> read_alert(const JsonValue& object) {
-  Alert alert;
-  const JsonValue* labels = object.find("labels");
-  if (labels == nullptr || labels->kind() != JsonKind::kObject) {
-    return invalid("labels in body is required");
-  }
-  tsdb::LabelsBuilder builder;
-  for (std::size_t i = 0; i < labels->items().size(); ++i) {
-    builder.set(labels->keys()[i], TRY(labels->items()[i].as_string()));
-  }
-  alert.labels = builder.build();
-  if (const JsonValue* annotations = object.find("annotations"); annotations != nullptr) {
-    for (std::size_t i = 0; i < annotations->items().size(); ++i) {
-      alert.annotations.emplace_back(annotations->keys()[i],
-                                     TRY(annotations->items()[i].as_string()));
-    }
-    std::sort(alert.annotations.begin(), alert.annotations.end());
-  }
-  alert.starts_at = TRY(optional_time(object, "startsAt"));
-  alert.ends_at = TRY(optional_time(object, "endsAt"));
-  alert.generator_url = TRY(optional_text(object, "generatorURL"));
-  return alert;
-}
-
-Result<tsdb::Matcher> read_matcher(const JsonValue& object) {
-  const auto boolean = [&](std::string_view name, bool fallback) -> Result<bool> {
-    const JsonValue* value = object.find(name);
-    if (value == nullptr || value->is_null()) return fallback;
-    return value->as_bool();
-  };
-  const bool is_regex = TRY(boolean("isRegex", false));
-  const bool is_equal = TRY(boolean("isEqual", true));
-  const tsdb::MatchOp op = is_regex ? (is_equal ? tsdb::MatchOp::kRegex : tsdb::MatchOp::kNotRegex)
-                                    : (is_equal ? tsdb::MatchOp::kEqual : tsdb::MatchOp::kNotEqual);
-  std::string name = TRY(optional_text(object, "name"));
-  if (name.empty())
-    return invalid("silence invalid: invalid label matcher: invalid label name \"\"");
-  return tsdb::Matcher::create(op, std::move(name), TRY(optional_text(object, "value")));
-}
-
-Result<Silence> read_silence(const JsonValue& object) {
-  Silence silence;
-  silence.id = TRY(optional_text(object, "id"));
-  silence.created_by = TRY(optional_text(object, "createdBy"));
-  silence.comment = TRY(optional_text(object, "comment"));
-  silence.starts_at = TRY(optional_time(object, "startsAt"));
-  silence.ends_at = TRY(optional_time(object, "endsAt"));
-  if (const JsonValue* matchers = object.find("matchers"); matchers != nullptr) {
-    for (const JsonValue& matcher : matchers->items()) {
-      silence.matchers.push_back(TRY(read_matcher(matcher)));
-    }
-  }
-  return silence;
 }
 
 std::string_view state_name(NotificationStatus::State state) {
@@ -311,7 +236,7 @@ HttpResponse NotifierApi::post_alerts(const HttpRequest& request) const {
   std::vector<Alert> alerts;
   std::string wrong;
   for (const JsonValue& item : body->items()) {
-    Result<Alert> alert = read_alert(item);
+    Result<Alert> alert = read_posted_alert(item);
     if (alert.ok()) {
       alerts.push_back(std::move(*alert));
       continue;
@@ -390,7 +315,7 @@ HttpResponse NotifierApi::silences(const HttpRequest& request) const {
 HttpResponse NotifierApi::post_silence(const HttpRequest& request) const {
   const Result<JsonValue> body = parse_json(request.body, {.depth_max = 8});
   if (!body.ok()) return failure(400, "parsing silence body failed: " + body.status().message());
-  Result<Silence> silence = read_silence(*body);
+  Result<Silence> silence = read_posted_silence(*body);
   if (!silence.ok()) return failure(400, silence.status().message());
   const Result<std::string> id = notifier_.set_silence(std::move(*silence), request.received);
   if (!id.ok()) return failure(id.status());

@@ -280,4 +280,24 @@ AlertStatus NotifierCore::status_of(const Alert& alert, Timestamp now) {
   return out;
 }
 
+NotifierGauges NotifierCore::gauges(Timestamp now) {
+  NotifierGauges out;
+  for (const auto& [id, silence] : state.silences) {
+    ++out.silences[static_cast<std::size_t>(silence.state_at(now))];
+  }
+  if (config) {
+    for (const auto& [fingerprint, alert] : state.alerts) {
+      if (alert.is_resolved_at(now)) continue;
+      const bool is_held =
+          !dispatcher.silences(alert, now).empty() || !dispatcher.inhibitors(alert, now).empty();
+      ++(is_held ? out.suppressed : out.active);
+    }
+  }
+  out.groups = static_cast<double>(dispatcher.groups().size());
+  out.queued = static_cast<double>(state.queued_count());
+  out.dead = static_cast<double>(state.dead.size());
+  out.held = dispatcher.suppressed();
+  return out;
+}
+
 }  // namespace tarsier::alerting

@@ -9,31 +9,11 @@
 #include "alerting/notifier.h"
 #include "alerting/notifier/attempt.h"
 #include "alerting/notifier/dispatcher.h"
+#include "alerting/notifier/metrics.h"
 #include "alerting/notifier/state.h"
 #include "base/keyed_hash.h"
 
 namespace tarsier::alerting {
-
-/// Counts of one kind of integration.
-struct IntegrationMetrics {
-  Counter notifications;
-  Counter failed_client;  ///< Refused by the receiver.
-  Counter failed_server;
-  Counter failed_other;  ///< No answer, no way to ask.
-  Counter requests;
-  Counter requests_failed;
-  HistogramMetric latency_seconds{{1, 5, 10, 15, 20}};
-};
-
-struct NotifierMetrics {
-  Counter received_firing;
-  Counter received_resolved;
-  Counter invalid;
-  Counter dead;
-  Counter template_errors;
-  Counter log_failures;
-  std::array<IntegrationMetrics, 3> integrations;
-};
 
 /// An attempt that is to be made now.
 struct Attempt {
@@ -76,6 +56,7 @@ class NotifierCore final {
   Result<std::string> set_silence(Silence silence, Timestamp now, Changes& changes);
   Status expire_silence(const std::string& id, Timestamp now, Changes& changes);
   AlertStatus status_of(const Alert& alert, Timestamp now);
+  NotifierGauges gauges(Timestamp now);
 
   NotifierState state;
   Dispatcher dispatcher;

@@ -11,6 +11,7 @@
 
 #include "alerting/notifier/body.h"
 #include "alerting/notifier/inhibitor.h"
+#include "alerting/notifier/metrics.h"
 #include "alerting/notifier/notification.h"
 #include "alerting/notifier/state.h"
 #include "alerting/notifier_config.h"
@@ -30,13 +31,6 @@ class Changes final {
  private:
   NotifierState& state_;
   std::string payload_;
-};
-
-/// How often notifications were held back, by reason.
-struct SuppressedCounts {
-  std::uint64_t inhibited = 0;
-  std::uint64_t silenced = 0;
-  std::uint64_t muted_by_time = 0;
 };
 
 struct DispatchOptions {

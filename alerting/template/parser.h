@@ -16,7 +16,4 @@ Status parse_template(std::string_view name, std::string_view text,
                       const std::function<bool(std::string_view)>& is_function,
                       TemplateTrees& trees);
 
-/// The value of a Go string literal, with its quotes: "a\n", `a`, 'a'. Nothing if it is none.
-Result<std::string> unquote_go(std::string_view literal);
-
 }  // namespace tarsier::alerting

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "query/expression.h"
 #include "query/parse.h"
 
 namespace tarsier::testing {
@@ -110,6 +111,16 @@ void RuleLab::put(const tsdb::Labels& labels, tsdb::Sample sample) {
   CHECK(appender->commit().ok());
 }
 
+void RuleLab::put_histogram(std::string_view selector, std::int64_t t_s,
+                            const tsdb::FloatHistogram& histogram) {
+  const auto appender = db_->appender();
+  const auto ref = appender->resolve(labels_of(selector));
+  CHECK(ref.ok());
+  CHECK(appender->append_float_histogram(*ref, {t_s * 1000}, histogram) ==
+        tsdb::AppendOutcome::kAppended);
+  CHECK(appender->commit().ok());
+}
+
 void RuleLab::feed_to(std::int64_t until_s) {
   while (!fed_.empty() && fed_.begin()->first <= until_s) {
     const auto& [t, sample] = *fed_.begin();
@@ -196,7 +207,9 @@ std::vector<std::string> RuleLab::ask(const std::string& query, std::int64_t at_
   CHECK(answer.ok(), answer.status().message());
   std::vector<std::string> out;
   for (const query::VectorElement& e : answer->vector) {
-    out.push_back(fmt::format("{} {}", e.labels.to_string(), e.value));
+    const std::string value =
+        e.histogram ? query::histogram_text(*e.histogram) : fmt::format("{}", e.value);
+    out.push_back(fmt::format("{} {}", e.labels.to_string(), value));
   }
   std::sort(out.begin(), out.end());
   return out;

@@ -20,6 +20,7 @@
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/temporary_directory.h"
 #include "tsdb/db.h"
+#include "tsdb/histogram.h"
 
 namespace tarsier::testing {
 
@@ -57,6 +58,9 @@ class RuleLab {
   /// Samples of one series, `step_s` apart from `begin_s` on; a missing one is NaN with stale bits.
   void feed(std::string_view selector, std::int64_t begin_s, std::int64_t step_s,
             const std::vector<double>& values);
+  /// Stores a native histogram at once.
+  void put_histogram(std::string_view selector, std::int64_t t_s,
+                     const tsdb::FloatHistogram& histogram);
   /// Replaces the rules at the present moment.
   void apply(std::vector<alerting::RuleGroupDefinition> groups);
   /// Lets time pass up to and including `until_s`.
@@ -73,7 +77,7 @@ class RuleLab {
   /// The same, without what the journal knows.
   void restart_without_journal(std::int64_t down_s = 0);
 
-  /// The answer of an instant query, sorted: `up{job="a"} 1`.
+  /// The answer of an instant query, sorted: `up{job="a"} 1`, `h {count:1, sum:2, (1,2]:1}`.
   std::vector<std::string> ask(const std::string& query, std::int64_t at_s);
   /// `pending A{l="v"} since 60`: the alerts the API shows.
   std::vector<std::string> alerts() const;

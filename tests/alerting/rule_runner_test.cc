@@ -37,6 +37,23 @@ TEST(RuleRunner, VanishedSeriesGetAStaleMarkerAtOnce) {
   EXPECT_EQ(lab.ask("r", 120), Lines{R"(r{i="2"} 1)"});
 }
 
+TEST(RuleRunner, NativeHistogramsAreRecorded) {
+  RuleLab lab;
+  tsdb::FloatHistogram histogram{.count = 3, .sum = 5, .positive_counts = {1, 2}};
+  histogram.layout.positive_spans = {{.offset = 1, .length = 2}};
+  lab.put_histogram(R"(h{i="1"})", 50, histogram);
+  lab.put_histogram(R"(h{i="2"})", 50, histogram);
+  lab.apply({rule_group({recording("sum", "sum(h)"), recording("again", "sum"),
+                         alerting_rule("A", "histogram_count(again) > 5")})});
+  lab.run_to(60);
+  EXPECT_EQ(lab.ask("sum", 60), Lines{"sum {count:6, sum:10, (1,2]:2, (2,4]:4}"});
+  EXPECT_EQ(lab.ask("again", 60), Lines{"again {count:6, sum:10, (1,2]:2, (2,4]:4}"});
+  EXPECT_EQ(lab.alerts(), Lines{"firing A since 60"});
+  lab.run_to(360);  // Out of sight: what was recorded ends at once.
+  EXPECT_TRUE(lab.ask("sum", 360).empty());
+  EXPECT_EQ(lab.sink.take().back(), "resolved A since 60 over 360");
+}
+
 TEST(RuleRunner, RuleLabelsWinAndEmptyOnesRemove) {
   RuleLab lab;
   lab.feed(R"(x{a="1",b="2"})", 0, 60, {1, 1});
@@ -328,6 +345,38 @@ TEST(RuleRunner, ARestartAtAnyStepLosesNothingWithTheJournal) {
   for (std::int64_t at = 30; at < 1080; at += 30) {
     SCOPED_TRACE(fmt::format("restart at {} s", at));
     EXPECT_EQ(tell(at, setup), expected);
+  }
+}
+
+TEST(RuleRunner, ARestartAtAnyStepWithoutTheJournalGoesOnAsPrometheusWould) {
+  // The condition holds from 60 s on; the rule waits 12 minutes, the grace period is 10.
+  for (std::int64_t k = 1; k <= 20; ++k) {
+    SCOPED_TRACE(fmt::format("restart behind the evaluation at {} s", k * 60));
+    RuleLab lab(RuleLab::Setup{.options = {.restores = true}});
+    lab.feed("x", 0, 60, steps(60, 1));
+    lab.apply({rule_group({alerting_rule("A", "x", minutes(12))})});
+    lab.run_to(k * 60 + 30);
+    lab.sink.take();
+    lab.restart_without_journal();
+    lab.run_to(3000);
+    std::int64_t fired_at = 0;
+    for (const AlertBatch& batch : lab.sink.batches) {
+      if (batch.at.ms < k * 60'000 + 30'000) continue;
+      ASSERT_EQ(batch.alerts.size(), 1u);
+      EXPECT_EQ(batch.alerts[0].state, AlertState::kFiring);
+      if (fired_at == 0) fired_at = batch.alerts[0].starts_at.ms / 1000;
+    }
+    const std::int64_t restored_at = (k + 2) * 60;  // The second evaluation of the new process.
+    if (k < 3) {
+      // The series are written from the third evaluation on: it begins anew.
+      EXPECT_EQ(fired_at, (k + 1) * 60 + 720);
+    } else if (k == 3) {
+      EXPECT_EQ(fired_at, 780 + restored_at - k * 60);  // The time it was down does not count.
+    } else if (k < 13) {
+      EXPECT_EQ(fired_at, restored_at + 600);  // Not sooner than the grace period.
+    } else {
+      EXPECT_EQ(fired_at, restored_at + 60);  // It was firing.
+    }
   }
 }
 

@@ -59,6 +59,7 @@ class AlertmanagerTest(EndToEndTest):
             self.need("prometheus-alertmanager"), f"--config.file={config}",
             f"--storage.path={self.path('am')}", f"--web.listen-address=127.0.0.1:{am_port}",
             "--cluster.listen-address=", "--log.level=warn"], am_port, self.directory))
+        self.write("managers.json", json.dumps([{"targets": [f"127.0.0.1:{am_port}", "not-ours:9093"]}]))
         rules = self.write("rules.yml", RULES)
         self.tarsier_server = self.tarsier(f"""
 global:
@@ -70,7 +71,9 @@ alerting:
   alert_relabel_configs:
   - {{target_label: relabelled, replacement: 'yes'}}
   alertmanagers:
-  - static_configs: [{{targets: ["127.0.0.1:{am_port}"]}}]
+  - file_sd_configs: [{{files: [{self.path('managers.json')}]}}]
+    relabel_configs:
+    - {{source_labels: [__address__], regex: 'not-ours.*', action: drop}}
 scrape_configs:
 - job_name: oven
   static_configs: [{{targets: ["127.0.0.1:{self.exporter.server_address[1]}"]}}]
@@ -103,7 +106,8 @@ scrape_configs:
         shown = self.tarsier_server.get("/api/v1/alerts")["alerts"]
         self.assertEqual([a["state"] for a in shown], ["firing"])
         managers = self.tarsier_server.get("/api/v1/alertmanagers")
-        self.assertEqual(len(managers["activeAlertmanagers"]), 1)
+        self.assertEqual(managers["activeAlertmanagers"], [{"url": self.alertmanager.url + "/api/v2/alerts"}])
+        self.assertEqual(len(managers["droppedAlertmanagers"]), 1)
 
         # A crash does not end the alert, nor begin a new one.
         self.tarsier_server.kill()
@@ -117,6 +121,10 @@ scrape_configs:
         wait_until(lambda: not self.alerts(), "the end at Alertmanager")
         self.assertGreater(self.received("resolved"), 0)
         self.assertEqual(self.tarsier_server.get("/api/v1/alerts")["alerts"], [])
+        history = subprocess.run([os.environ["TARSIER"], "alert", "history", self.tarsier_server.url],
+                                 capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+        self.assertIn(" firing {alertname=\"Burning\"", history[0])
+        self.assertTrue(history[-1].endswith(": condition over"), history)
         self.assertEqual(self.tarsier_server.stop(), 0)
 
     def test_an_end_told_to_nobody_is_told_after_both_restarted(self):
