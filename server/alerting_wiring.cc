@@ -8,6 +8,7 @@
 
 #include "alerting/alert_history_api.h"
 #include "alerting/rule_api.h"
+#include "server/agent_mode.h"
 #include "server/clock.h"
 #include "server/config_discovery.h"
 #include "server/feature_flags.h"
@@ -126,7 +127,7 @@ Result<std::string> external_url_text(const Flags& flags, const std::string& por
 }
 
 AlertingWiring::AlertingWiring(Doors doors) : doors_(std::move(doors)) {
-  const std::string own = join_path(doors_.flags.text("storage.tsdb.path"), "tarsier");
+  const std::string own = join_path(data_path(doors_.flags), "tarsier");
   Result<std::unique_ptr<alerting::AlertJournal>> journal =
       alerting::AlertJournal::open(doors_.files, join_path(own, "alerts"), doors_.log);
   if (journal.ok()) {

@@ -5,6 +5,7 @@
 #include "alerting/notifier_config.h"
 #include "base/duration.h"
 #include "server/config_emitter.h"
+#include "server/config_remote.h"
 #include "server/config_traces.h"
 #include "server/yaml.h"
 
@@ -55,29 +56,6 @@ void render_global(Emitter& out, const GlobalConfig& global) {
   out.field(1, "metric_name_validation_scheme", name_validation_name(global.name_validation));
   if (global.name_escaping) {
     out.field(1, "metric_name_escaping_scheme", name_escaping_name(*global.name_escaping));
-  }
-}
-
-void render_relabel(Emitter& out, std::string_view name,
-                    const std::vector<ingest::RelabelRule>& rules) {
-  if (rules.empty()) return;
-  out.line(1, fmt::format("{}:", name));
-  const ingest::RelabelConfig defaults;
-  for (const ingest::RelabelRule& rule : rules) {
-    const ingest::RelabelConfig& config = rule.config();
-    out.line(1, "- separator: " + yaml_scalar(config.separator));
-    if (!config.source_labels.empty()) {
-      std::string names;
-      for (const std::string& label : config.source_labels) {
-        names += (names.empty() ? "" : ", ") + yaml_scalar(label);
-      }
-      out.line(2, fmt::format("source_labels: [{}]", names));
-    }
-    out.field(2, "regex", config.regex);
-    out.limit(2, "modulus", config.modulus);
-    if (!config.target_label.empty()) out.field(2, "target_label", config.target_label);
-    out.field(2, "replacement", config.replacement);
-    out.field(2, "action", ingest::relabel_action_name(rule.action()));
   }
 }
 
@@ -221,6 +199,7 @@ std::string render_config(const Config& config) {
   render_alerting(out, config.alerting);
   if (!config.scrape_configs.empty()) out.line(0, "scrape_configs:");
   for (const ingest::ScrapeConfig& job : config.scrape_configs) render_job(out, job);
+  render_remote_write(out, config.remote_write);
   render_storage(out, config.storage);
   if (config.notifier) {
     out.line(0, "notifier:");

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "ingest/forward_config.h"
 #include "ingest/otlp_metrics.h"
 #include "ingest/scrape_config.h"
 #include "tsdb/options.h"
@@ -87,6 +88,7 @@ struct Config {
   std::vector<ingest::ScrapeConfig> scrape_configs;
   std::vector<std::string> rule_files;  ///< Patterns, relative to the working directory.
   AlertingConfig alerting;
+  std::vector<ingest::ForwardConfig> remote_write;
   /// Of the built-in notifier; null: it is off.
   std::shared_ptr<const alerting::NotifierConfig> notifier;
   /// The `traces` section; null: it is absent, and everything has its default.

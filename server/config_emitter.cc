@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/duration.h"
+#include "ingest/relabel.h"
 #include "server/config_http_client.h"
 #include "server/yaml.h"
 
@@ -213,6 +214,29 @@ void render_discoveries(Emitter& out, int depth,
   render_kind<ingest::DnsDiscoveryConfig>(out, depth, "dns_sd_configs", discoveries);
   render_kind<ingest::FileDiscoveryConfig>(out, depth, "file_sd_configs", discoveries);
   render_kind<ingest::HttpDiscoveryConfig>(out, depth, "http_sd_configs", discoveries);
+}
+
+void render_relabel(Emitter& out, std::string_view name,
+                    const std::vector<ingest::RelabelRule>& rules) {
+  if (rules.empty()) return;
+  out.line(1, fmt::format("{}:", name));
+  const ingest::RelabelConfig defaults;
+  for (const ingest::RelabelRule& rule : rules) {
+    const ingest::RelabelConfig& config = rule.config();
+    out.line(1, "- separator: " + yaml_scalar(config.separator));
+    if (!config.source_labels.empty()) {
+      std::string names;
+      for (const std::string& label : config.source_labels) {
+        names += (names.empty() ? "" : ", ") + yaml_scalar(label);
+      }
+      out.line(2, fmt::format("source_labels: [{}]", names));
+    }
+    out.field(2, "regex", config.regex);
+    out.limit(2, "modulus", config.modulus);
+    if (!config.target_label.empty()) out.field(2, "target_label", config.target_label);
+    out.field(2, "replacement", config.replacement);
+    out.field(2, "action", ingest::relabel_action_name(rule.action()));
+  }
 }
 
 }  // namespace tarsier::server

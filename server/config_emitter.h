@@ -9,6 +9,7 @@
 #include "base/http_client_config.h"
 #include "base/time.h"
 #include "ingest/discovery_config.h"
+#include "ingest/relabel.h"
 
 namespace tarsier::server {
 
@@ -39,6 +40,9 @@ class Emitter final {
 
 /// The fields of `http`, defaults included and secrets masked.
 void render_http_client(Emitter& out, int depth, const HttpClientConfig& http);
+/// A list of rules at the depth of a job's fields; nothing when it is empty.
+void render_relabel(Emitter& out, std::string_view name,
+                    const std::vector<ingest::RelabelRule>& rules);
 void render_discoveries(Emitter& out, int depth,
                         const std::vector<ingest::DiscoveryConfig>& discoveries);
 

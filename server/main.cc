@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "server/agent_mode.h"
 #include "server/cli.h"
 #include "server/flags.h"
 #include "server/stderr_logger.h"
@@ -19,6 +20,7 @@ namespace {
 constexpr int kStopped = 0;
 constexpr int kMachineFault = 1;
 constexpr int kUserFault = 2;
+constexpr int kWrongMode = 3;  ///< A flag of the server for the agent, or the other way round.
 
 int complain(const std::string& text) {
   std::fprintf(stderr, "tarsier: error: %s\n", text.c_str());
@@ -85,6 +87,10 @@ int run(std::vector<std::string> arguments) {
   if (is_command(arguments)) return run_command(arguments);
   const Result<Flags> flags = Flags::parse(arguments);
   if (!flags.ok()) return complain(flags.status().message() + ", try --help");
+  if (const Status mode = check_mode_flags(*flags); !mode.ok()) {
+    static_cast<void>(complain(mode.message()));
+    return kWrongMode;
+  }
   return serve(*flags);
 }
 

@@ -60,6 +60,12 @@ void Router::add(Route route) {
   CHECK(route.path.starts_with('/') && route.handler, route.path);
   Entry& entry = entries_.emplace_back();
   entry.route = std::move(route);
+  if (options_.is_refused && options_.is_refused(entry.route.path)) {
+    entry.route.is_early = false;
+    entry.route.handler = [this](const HttpRequest&, const HttpResponder& respond) {
+      respond(options_.refusal());
+    };
+  }
   entry.segments = split_path(entry.route.path);
   entry.label = entry.route.path;
   if (const std::size_t star = entry.label.find('*'); star != std::string::npos) {

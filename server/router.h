@@ -41,6 +41,9 @@ class Router final {
   struct Options {
     std::string prefix;  ///< "" or "/p", without a slash at the end.
     std::string cors_origin = ".*";
+    /// Paths that this mode does not have, and what they answer instead.
+    std::function<bool(std::string_view path)> is_refused;
+    std::function<HttpResponse()> refusal;
   };
   /// kInvalid when `cors_origin` is no regular expression.
   static Result<std::unique_ptr<Router>> create(Options options);

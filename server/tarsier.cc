@@ -20,6 +20,7 @@
 #include "query/monitor.h"
 #include "query/query_log.h"
 #include "query/result_cache.h"
+#include "server/agent_mode.h"
 #include "server/alerting_wiring.h"
 #include "server/authorizing_client.h"
 #include "server/clock.h"
@@ -31,6 +32,7 @@
 #include "server/fair_pool.h"
 #include "server/feature_flags.h"
 #include "server/flags.h"
+#include "server/forward_wiring.h"
 #include "server/http_client.h"
 #include "server/http_server.h"
 #include "server/memory_guard.h"
@@ -38,6 +40,7 @@
 #include "server/notifier_wiring.h"
 #include "server/otlp_listener.h"
 #include "server/otlp_rpc.h"
+#include "server/push_routes.h"
 #include "server/router.h"
 #include "server/routes.h"
 #include "server/scheduler.h"
@@ -127,6 +130,7 @@ struct Tarsier::Impl {
   std::thread sync_thread;
   std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
   std::unique_ptr<ingest::OtlpMetricsReceiver> otlp_metrics;
+  std::unique_ptr<ingest::PushReceiver> push;
   std::unique_ptr<TcpHttpClient> network;
   std::unique_ptr<HttpClient> client;  // For everybody; sends through `network`.
   std::unique_ptr<NotifierWiring> notifier;
@@ -143,6 +147,7 @@ struct Tarsier::Impl {
   std::string external_text;  ///< The URL users reach this server under.
   std::unique_ptr<AlertingWiring> alerting_room;
   std::unique_ptr<TraceStorage> trace_storage;
+  std::unique_ptr<ForwardWiring> forwarder;
   std::unique_ptr<TracingWiring> tracing_room;
   std::unique_ptr<ThreadPool> query_pool;
   std::unique_ptr<FairPool> queries;
@@ -243,7 +248,10 @@ Status Tarsier::Impl::listen() {
   external = {.scheme = url.scheme, .host = url.authority, .own_port = port};
   external_text = TRY(external_url_text(flags, port));
   Result<std::unique_ptr<Router>> created =
-      Router::create({.prefix = url.prefix, .cors_origin = flags.text("web.cors.origin")});
+      Router::create({.prefix = url.prefix,
+                      .cors_origin = flags.text("web.cors.origin"),
+                      .is_refused = is_agent(flags) ? is_refused_by_agent : nullptr,
+                      .refusal = agent_refusal});
   if (!created.ok()) return std::move(created).status().with_prefix("--web.cors.origin");
   router = std::move(*created);
   doors = std::make_unique<Doors>(
@@ -275,6 +283,7 @@ Status Tarsier::Impl::listen() {
             .notifications = &notifications,
             .external = external});
   add_routes(*router, *doors);
+  add_push_routes(*router, flags, [this] { return push.get(); });
   add_notifier_routes(
       *router, [this] { return notifier.get(); }, [this] { return query_pool.get(); });
   HttpGuard guard = TRY(make_guard());
@@ -295,12 +304,13 @@ Status Tarsier::Impl::listen() {
 Status Tarsier::Impl::open_storage() {
   notifications.add(kStartingNotification, now());
   const std::int64_t begin_ns = monotonic_ns();
-  const std::string& path = flags.text("storage.tsdb.path");
+  const std::string& path = data_path(flags);
   Result<std::unique_ptr<tsdb::Db>> opened =
       tsdb::Db::open(*files, path, storage, log, work_pool.get(), &opening);
   if (!opened.ok()) {
     // Whatever its code: the configuration is not at fault.
-    return io_error(fmt::format("couldn't open storage (--storage.tsdb.path={}): {}", quote(path),
+    return io_error(fmt::format("couldn't open storage (--storage.{}.path={}): {}",
+                                is_agent(flags) ? "agent" : "tsdb", quote(path),
                                 opened.status().message()));
   }
   db = std::move(*opened);
@@ -365,18 +375,25 @@ void Tarsier::Impl::start_rooms() {
         return std::shared_ptr<const ingest::OtlpOptions>(config, &config->otlp);
       },
       flags.duration("query.lookback-delta"), log);
+  push = std::make_unique<ingest::PushReceiver>(
+      ingest::WriteDoor{.appender = [this] { return db->appender(); },
+                        .when_synced =
+                            [this](tsdb::LogPosition position, std::function<void(Status)> done) {
+                              db->when_synced(position, std::move(done));
+                            }},
+      ingest::PushOptions{.name_validation = current->global.name_validation}, log);
   network = std::make_unique<TcpHttpClient>(
       HttpClientOptions{.user_agent = fmt::format("Tarsier/{}", version()),
                         .files = files.get(),
                         .environment = environment_variable});
   client = std::make_unique<AuthorizingHttpClient>(*network, *files, monotonic_ns);
-  Result<std::unique_ptr<NotifierWiring>> opened = NotifierWiring::start(
-      {.files = *files,
-       .client = *client,
-       .log = log,
-       .directory = join_path(flags.text("storage.tsdb.path"), "tarsier/notifier"),
-       .external_url = external_text,
-       .started = self.start_time()});
+  Result<std::unique_ptr<NotifierWiring>> opened =
+      NotifierWiring::start({.files = *files,
+                             .client = *client,
+                             .log = log,
+                             .directory = join_path(data_path(flags), "tarsier/notifier"),
+                             .external_url = external_text,
+                             .started = self.start_time()});
   if (opened.ok()) {
     notifier = std::move(*opened);
   } else {
@@ -418,6 +435,7 @@ void Tarsier::Impl::start_rooms() {
                                                              .external_url = external_text,
                                                              .notifier = notifier.get()});
 
+  forwarder = std::make_unique<ForwardWiring>(*db, *client, log);
   doors->db = db.get();
   doors->query = query_api.get();
   doors->scrapes = scrapes.get();
@@ -435,6 +453,7 @@ void Tarsier::Impl::start_rooms() {
   scrapes->apply(current->scrape_configs, now());
   if (notifier) notifier->apply(current->notifier, now());
   alerting_room->apply(*current, std::move(rules_at_start));
+  forwarder->apply(*current);
   notifications.remove(kStartingNotification);
   if (otlp_http) otlp_http->set_state(Router::State::kReady);
   router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
@@ -457,7 +476,8 @@ Status Tarsier::Impl::reload_now() {
     return std::move(rules).status();
   }
   log_warnings(log, read->warnings);
-  const tsdb::Options wanted = storage_options(flags, read->storage);
+  tsdb::Options wanted = storage_options(flags, read->storage);
+  if (is_agent(flags)) wanted = agent_storage_options(flags, wanted);
   if (wanted.retention != storage.retention || wanted.retention_bytes != storage.retention_bytes) {
     log.warn("A changed retention is in force after a restart only");
   }
@@ -476,6 +496,7 @@ Status Tarsier::Impl::reload_now() {
   }
   if (notifier) notifier->apply(next->notifier, t);
   if (alerting_room) alerting_room->apply(*next, std::move(*rules));
+  if (forwarder) forwarder->apply(*next);
   if (tracing_room) tracing_room->apply(*next);
   open_query_log(next->global);
   scheduler.wake();
@@ -499,7 +520,9 @@ std::string Tarsier::Impl::metrics() const {
     scrapes->collect(out);
     receiver->collect(out);
     otlp_metrics->collect(out);
+    push->collect(out);
     alerting_room->collect(out);
+    forwarder->collect(out);
     tracing_room->collect(out);
     if (otlp_grpc) otlp_grpc->collect(out);
     trace_storage->collect(out);
@@ -535,11 +558,13 @@ void Tarsier::Impl::stop() {
   query_pool.reset();
   if (scrapes) scrapes->stop();
   if (alerting_room) alerting_room->stop();
+  if (forwarder) forwarder->stop();
   if (tracing_room) tracing_room->stop();
   if (trace_storage) trace_storage->stop();
   dns.reset();
   if (notifier) notifier->stop();
   network.reset();  // Tells everybody who still waits.
+  forwarder.reset();
   alerting_room.reset();
   notifier.reset();
   client.reset();
@@ -559,6 +584,7 @@ void Tarsier::Impl::stop() {
   monitor.reset();
   receiver.reset();
   otlp_metrics.reset();
+  push.reset();
   if (!db) return;
   const Status closed = db->close();
   db.reset();
@@ -588,8 +614,10 @@ Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags& flags, Logger& log,
   const std::string own_address = loopback_of(flags.list("web.listen-address").at(0));
   auto config = std::make_shared<const Config>(TRY(load_config(flags, *impl.files, own_address)));
   log_warnings(log, config->warnings);
+  if (is_agent(flags)) TRY(check_agent_config(*config));
   impl.rules_at_start = TRY(load_rules(flags, *impl.files, *config));
   impl.storage = storage_options(flags, config->storage);
+  if (is_agent(flags)) impl.storage = agent_storage_options(flags, impl.storage);
   impl.self.config_loaded(now());
   {
     MutexLock lock(impl.config_mutex);

@@ -804,6 +804,8 @@ Timestamp Db::oldest_time() const {
   return oldest;
 }
 
+Timestamp Db::newest_time() const { return Timestamp{impl_->head->max_time()}; }
+
 void Db::collect(MetricWriter& out) const {
   impl_->head->collect(out);
   impl_->wal->collect(out);

@@ -156,6 +156,8 @@ class Db final : public Queryable {
   void set_exemplars_max(std::size_t exemplars_max);
   /// Milliseconds since epoch of the oldest sample anywhere; kMaxTimestamp when empty.
   Timestamp oldest_time() const;
+  /// Of the newest sample in memory; kMinTimestamp when there is none.
+  Timestamp newest_time() const;
   void collect(MetricWriter& out) const;
 
  private:

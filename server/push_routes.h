@@ -1,0 +1,16 @@
+#pragma once
+
+#include <functional>
+
+#include "ingest/push_receiver.h"
+#include "server/flags.h"
+#include "server/router.h"
+
+namespace tarsier::server {
+
+/// Where agents push lines: InfluxDB's write paths (at the root and below /influx), VictoriaMetrics'
+/// /api/v1/import and /api/v1/import/prometheus. `receiver` is asked for each request.
+void add_push_routes(Router& router, const Flags& flags,
+                     const std::function<ingest::PushReceiver*()>& receiver);
+
+}  // namespace tarsier::server
