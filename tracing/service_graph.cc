@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kOther = "__other__";
 constexpr std::string_view kUnknownService = "unknown_service";
 constexpr std::string_view kUser = "user";
+constexpr std::string_view kSharedAttribute = "zipkin.shared";
 /// How many halves are given up under one hold of the lock.
 constexpr std::size_t kExpireBatch = 1024;
 constexpr std::size_t kQueueSlack = 4096;
@@ -51,6 +52,61 @@ void put(std::string& out, std::string_view text) {
   out.append(reinterpret_cast<const char*>(&size), sizeof size);
   out += text;
 }
+
+void keep_first(AttributeValue& kept, const AttributeValue& value) {
+  if (kept.kind == AttributeValue::Kind::kEmpty) kept = value;
+}
+
+std::string label_text(const AttributeValue& value) {
+  std::string out;
+  append_text(value, out);
+  return span_label_value(out);
+}
+
+/// What a client span's attributes say of the database it called, and where that is.
+class Peer final {
+ public:
+  void read(std::string_view key, const AttributeValue& value) {
+    if (key.starts_with("db.")) {
+      if (key == "db.namespace") keep_first(databases_[0], value);
+      if (key == "db.name") keep_first(databases_[1], value);
+      if (key == "db.system") keep_first(databases_[2], value);
+      if (key == "db.system.name") keep_first(databases_[3], value);
+    } else if (key == "peer.service") {
+      keep_first(service_, value);
+    } else if (key == "server.address") {
+      keep_first(server_address_, value);
+    } else if (key == "network.peer.address") {
+      keep_first(address_, value);
+    } else if (key == "network.peer.port") {
+      keep_first(port_, value);
+    }
+  }
+
+  /// What the database is called: its service, else its address, else its own name; empty if the
+  /// span called none.
+  std::string database() const {
+    std::string name;
+    for (const AttributeValue& one : databases_) {
+      if (name.empty()) name = label_text(one);
+    }
+    if (name.empty()) return name;
+    for (const AttributeValue* where : {&service_, &server_address_, &address_}) {
+      std::string text = label_text(*where);
+      if (text.empty()) continue;
+      const bool has_port = where == &address_ && port_.kind != AttributeValue::Kind::kEmpty;
+      return has_port ? text + ":" + label_text(port_) : text;
+    }
+    return name;
+  }
+
+ private:
+  std::array<AttributeValue, 4> databases_;  // In the order they count.
+  AttributeValue service_;
+  AttributeValue server_address_;
+  AttributeValue address_;
+  AttributeValue port_;
+};
 
 }  // namespace
 
@@ -107,9 +163,11 @@ ServiceGraph::ServiceGraph(ServiceGraphOptions options, Doors doors, Timestamp n
 
 ServiceGraph::~ServiceGraph() = default;
 
-ServiceGraph::Half ServiceGraph::read_half(const SpanBatch& batch, const SpanRecord& span) const {
+std::unique_ptr<ServiceGraph::Half> ServiceGraph::read_half(const SpanBatch& batch,
+                                                            const SpanRecord& span) const {
   const SpanResource& resource = batch.resource_of(span);
-  Half out;
+  auto half = std::make_unique<Half>();
+  Half& out = *half;
   out.is_client = is_caller(span.kind);
   out.is_messaging = span.kind == SpanKind::kProducer || span.kind == SpanKind::kConsumer;
   out.is_failed = span.status == StatusCode::kError;
@@ -121,19 +179,6 @@ ServiceGraph::Half ServiceGraph::read_half(const SpanBatch& batch, const SpanRec
   out.service = resource.service_name.empty() ? std::string(kUnknownService)
                                               : span_label_value(resource.service_name);
   out.dimensions.resize(options_.dimensions.size());
-  // Attributes that name the other end, in the order they count.
-  std::string peer_service, server_address, peer_address, peer_port;
-  std::string db_namespace, db_name, db_system, db_system_name;
-  std::vector<std::string> peers(options_.peer_attributes.size());
-  const std::array<std::pair<std::string_view, std::string*>, 8> wanted = {
-      {{"peer.service", &peer_service},
-       {"server.address", &server_address},
-       {"network.peer.address", &peer_address},
-       {"network.peer.port", &peer_port},
-       {"db.namespace", &db_namespace},
-       {"db.name", &db_name},
-       {"db.system", &db_system},
-       {"db.system.name", &db_system_name}}};
   const auto gather = [&](std::string_view key, const AttributeValue& value) {
     for (std::size_t i = 0; i < options_.dimensions.size(); ++i) {
       if (out.dimensions[i].empty() && options_.dimensions[i] == key) {
@@ -142,39 +187,32 @@ ServiceGraph::Half ServiceGraph::read_half(const SpanBatch& batch, const SpanRec
     }
   };
   if (!options_.dimensions.empty()) for_each_resource_attribute(resource.wire, gather);
+  // What names the other end: only of halves that may stand alone.
+  const bool asks_for_peer = out.is_client || span.is_root();
+  // Most server spans have a parent, and nothing among their attributes that would be read.
+  const bool may_be_shared = span.wire.find(kSharedAttribute) != std::string_view::npos;
+  if (!asks_for_peer && !may_be_shared && options_.dimensions.empty()) return half;
+  std::vector<AttributeValue> peers(asks_for_peer ? options_.peer_attributes.size() : 0);
+  Peer named;
   for_each_span_attribute(span.wire, [&](std::string_view key, const AttributeValue& value) {
     gather(key, value);
-    if (key == "zipkin.shared") out.is_shared = value.integer != 0;
+    if (key == kSharedAttribute) out.is_shared = value.integer != 0;
+    if (!asks_for_peer) return;
     for (std::size_t i = 0; i < peers.size(); ++i) {
-      if (peers[i].empty() && options_.peer_attributes[i] == key) append_text(value, peers[i]);
+      if (options_.peer_attributes[i] == key) keep_first(peers[i], value);
     }
-    if (!key.starts_with("db.") && !key.starts_with("peer.") && !key.starts_with("server.") &&
-        !key.starts_with("network.")) {
-      return;
-    }
-    for (const auto& [name, text] : wanted) {
-      if (name == key && text->empty()) append_text(value, *text);
-    }
+    if (out.is_client) named.read(key, value);
   });
-  for (const std::string& peer : peers) {
-    if (out.peer.empty()) out.peer = span_label_value(peer);
-  }
   for (std::string& value : out.dimensions) value = span_label_value(value);
-  for (const std::string* database : {&db_namespace, &db_name, &db_system, &db_system_name}) {
-    if (out.database.empty()) out.database = *database;
+  for (const AttributeValue& peer : peers) {
+    if (out.peer.empty()) out.peer = label_text(peer);
   }
-  out.is_database = span.kind == SpanKind::kClient && !out.database.empty();
-  if (out.is_database) {
-    if (!peer_port.empty() && !peer_address.empty()) peer_address += ":" + peer_port;
-    for (const std::string* name : {&peer_address, &server_address, &peer_service}) {
-      if (!name->empty()) out.database = *name;  // The last that is there goes first.
-    }
-    out.database = span_label_value(out.database);
-  }
-  return out;
+  if (span.kind == SpanKind::kClient) out.database = named.database();
+  out.is_database = !out.database.empty();
+  return half;
 }
 
-ServiceGraph::Edge ServiceGraph::edge_of(Half client, Half server) {
+ServiceGraph::Edge ServiceGraph::edge_of(Half& client, Half& server) {
   Edge out;
   out.client = std::move(client.service);
   out.server = std::move(server.service);
@@ -197,8 +235,9 @@ ServiceGraph::Edge ServiceGraph::edge_of(Half client, Half server) {
   return out;
 }
 
-/// An edge that has one half only. REQUIRES: it names its other end, or is a server's.
-ServiceGraph::Edge ServiceGraph::edge_alone(Half half) const {
+/// An edge that has one half only, which it takes apart. REQUIRES: it names its other end, or is a
+/// server's.
+ServiceGraph::Edge ServiceGraph::edge_alone(Half& half) const {
   Edge out;
   out.is_failed = half.is_failed;
   out.weight = half.weight;
@@ -228,24 +267,23 @@ ServiceGraph::Edge ServiceGraph::edge_alone(Half half) const {
 
 void ServiceGraph::observe(const SpanBatch& batch, const SpanAdmission& admission, Timestamp now) {
   std::vector<Edge> complete;
-  std::vector<std::pair<EdgeKey, Half>> halves;
+  std::vector<std::pair<EdgeKey, std::unique_ptr<Half>>> halves;
   for_each_admitted(batch, admission, [&](const SpanRecord& span) {
     if (!is_caller(span.kind) && !is_callee(span.kind)) return;
-    Half half = read_half(batch, span);
-    if (half.is_database || (!half.is_client && span.is_root() && !half.is_shared)) {
-      return complete.push_back(edge_alone(std::move(half)));
+    std::unique_ptr<Half> half = read_half(batch, span);
+    if (half->is_database || (!half->is_client && span.is_root() && !half->is_shared)) {
+      return complete.push_back(edge_alone(*half));
     }
-    const SpanId caller = half.is_client || half.is_shared ? span.span_id : span.parent_id;
+    const SpanId caller = half->is_client || half->is_shared ? span.span_id : span.parent_id;
     halves.emplace_back(EdgeKey{span.trace_id, caller}, std::move(half));
   });
   if (!halves.empty()) {
     const MutexLock lock(mutex_);
     for (auto& [key, half] : halves) {
       const auto found = halves_.find(key);
-      if (found != halves_.end() && found->second->is_client != half.is_client) {
-        Half other = std::move(*found->second);
-        complete.push_back(half.is_client ? edge_of(std::move(half), std::move(other))
-                                          : edge_of(std::move(other), std::move(half)));
+      if (found != halves_.end() && found->second->is_client != half->is_client) {
+        Half& other = *found->second;
+        complete.push_back(half->is_client ? edge_of(*half, other) : edge_of(other, *half));
         halves_.erase(found);
       } else if (found != halves_.end()) {
         // A second server span under one client span: a retry behind the caller's back.
@@ -253,7 +291,7 @@ void ServiceGraph::observe(const SpanBatch& batch, const SpanAdmission& admissio
       } else if (halves_.size() >= options_.max_items) {
         dropped_.add();
       } else {
-        halves_.emplace(key, std::make_unique<Half>(std::move(half)));
+        halves_.emplace(key, std::move(half));
         queue_.push_back({now + options_.wait, key});
       }
     }
@@ -282,7 +320,7 @@ void ServiceGraph::expire(Timestamp now) {
         const std::unique_ptr<Half> half = std::move(found->second);
         halves_.erase(found);
         if (half->is_client && !half->peer.empty()) {
-          complete.push_back(edge_alone(std::move(*half)));
+          complete.push_back(edge_alone(*half));
         } else {
           unpaired_.add();
         }
@@ -310,12 +348,11 @@ void ServiceGraph::count(const Edge& edge, Timestamp now) {
   put(bytes, edge.server);
   put(bytes, edge.connection_type);
   if (options_.enable_virtual_node_label) put(bytes, edge.virtual_node);
-  const tsdb::Labels labels = labels_of(edge);
   // What dimensions become depends on the prefix: their labels are the key.
-  if (!dimension_labels_.empty()) put(bytes, labels.encoded());
+  if (!dimension_labels_.empty()) put(bytes, labels_of(edge).encoded());
   const Hash128 key = hash_.hash(bytes);
   if (apply(key)) return;
-  if (series_.create(key, labels, now) != GeneratedSeries::Creation::kFull) {
+  if (series_.create(key, labels_of(edge), now) != GeneratedSeries::Creation::kFull) {
     apply(key);
     return;
   }

@@ -93,9 +93,9 @@ class ServiceGraph final : public SpanObserver {
     EdgeKey key;
   };
 
-  Half read_half(const SpanBatch& batch, const SpanRecord& span) const;
-  Edge edge_alone(Half half) const;
-  static Edge edge_of(Half client, Half server);
+  std::unique_ptr<Half> read_half(const SpanBatch& batch, const SpanRecord& span) const;
+  Edge edge_alone(Half& half) const;
+  static Edge edge_of(Half& client, Half& server);
   void count(const Edge& edge, Timestamp now);
   tsdb::Labels labels_of(const Edge& edge) const;
   void expire(Timestamp now);
