@@ -112,6 +112,9 @@ tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
   const std::string& seal_after = flags.text("storage.seal-after");
   options.seal_after =
       seal_after == "never" ? tsdb::kSealNever : parse_duration(seal_after).value();
+  if (options.seal_after != tsdb::kSealNever) {
+    options.tiers = {{minutes(5), days(90)}, {hours(1), days(2 * 365)}};
+  }
   options.head_series_max = flags.number("storage.head-series-max");
   options.exemplars_max = static_cast<std::size_t>(config.exemplars_max);
   options.metric_series_max = config.metric_series_max;

@@ -14,8 +14,10 @@
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/sealed_set.h"
 #include "tsdb/block/snapshot.h"
+#include "tsdb/block/tier_set.h"
 #include "tsdb/change_log.h"
 #include "tsdb/compaction/block_compaction.h"
+#include "tsdb/compaction/downsampler.h"
 #include "tsdb/compaction/retention.h"
 #include "tsdb/compaction/sealer.h"
 #include "tsdb/db_metrics.h"
@@ -71,10 +73,17 @@ Status make_directory(FileSystem& files, const std::string& directory) {
   return files.sync_directory(parent);
 }
 
-/// `sealed` was taken after `blocks`: what is sealed goes from there.
+/// `sealed` was taken after `blocks`, `tiers` after both: what is sealed goes from there, what is
+/// downsampled from here. Tiers show where nothing finer is.
 std::vector<MergeSource> block_sources(const BlockList& blocks, const SealedBlockList& sealed,
-                                       TimeRange range) {
+                                       const TierBlockList& tiers, TimeRange range) {
   std::vector<MergeSource> sources;
+  std::vector<TimeRange> covered;
+  for (const auto& block : blocks) covered.push_back(block->range());
+  for (const auto& block : sealed) covered.push_back(block->range());
+  for (VisiblePart& part : visible_parts(tiers, std::move(covered), range)) {
+    sources.push_back({make_tier_querier(std::move(part.block), part.range), part.range});
+  }
   for (const auto& block : sealed) {
     if (!block->range().overlaps(range)) continue;
     sources.push_back({make_sealed_querier(block, range), block->range()});
@@ -91,6 +100,12 @@ Options with_sealing(Options options) {
   if (options.seal_after == kSealNever) return options;
   options.block_range_max = std::min(options.block_range_max, Duration{9 * options.block_range.ms});
   return options;
+}
+
+std::vector<Duration> resolutions_of(const Options& options) {
+  std::vector<Duration> resolutions;
+  for (const TierOptions& tier : options.tiers) resolutions.push_back(tier.resolution);
+  return resolutions;
 }
 
 double number(std::uint64_t n) { return static_cast<double>(n); }
@@ -162,6 +177,8 @@ struct Db::Impl {
   std::unique_ptr<SealedSet> sealed;
   std::unique_ptr<BlockCompaction> compaction;
   std::unique_ptr<Sealer> sealer;
+  std::unique_ptr<TierSet> tiers;
+  std::unique_ptr<Downsampler> downsampler;
   /// Everything before is to be cut now, whatever the windows. Of the maintenance thread.
   std::optional<Timestamp> forced_cut_end;
   std::unique_ptr<GroupCommitLog> wal;
@@ -460,10 +477,14 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->sealed = TRY(SealedSet::open(files, directory, log));
   impl->sealer = std::make_unique<Sealer>(files, directory, impl->options, *impl->blocks,
                                           *impl->sealed, log);
+  impl->tiers = TRY(TierSet::open(files, directory, log));
+  impl->downsampler = std::make_unique<Downsampler>(files, resolutions_of(impl->options),
+                                                    *impl->sealed, *impl->tiers, log);
   const Timestamp served_until = impl->complete_until();
   opening->serve_blocks(served_until, [list = impl->blocks->blocks(),
-                                       sealed = impl->sealed->blocks()](TimeRange range) {
-    return make_merge_querier(block_sources(*list, *sealed, range));
+                                       sealed = impl->sealed->blocks(),
+                                       tiers = impl->tiers->blocks()](TimeRange range) {
+    return make_merge_querier(block_sources(*list, *sealed, *tiers, range));
   });
   ReplaySources sources;
   sources.wal_directory = impl->wal_directory;
@@ -511,7 +532,8 @@ Result<std::unique_ptr<Querier>> Db::querier(TimeRange range) {
       kMaxTimestamp};
   const auto blocks = impl_->blocks->blocks();  // Held while it is walked: it may be replaced.
   const auto sealed = impl_->sealed->blocks();
-  std::vector<MergeSource> sources = block_sources(*blocks, *sealed, range);
+  const auto tiers = impl_->tiers->blocks();
+  std::vector<MergeSource> sources = block_sources(*blocks, *sealed, *tiers, range);
   sources.push_back({std::move(head_querier), head_range});
   return make_merge_querier(std::move(sources));
 }
@@ -587,8 +609,8 @@ Timestamp Db::run_due(Timestamp now) {
     impl_->log.error("Looking for new blocks failed", {{"error", status.message()}});
   }
   const auto expired =
-      apply_retention(*impl_->blocks, *impl_->sealed,
-                      {impl_->options.retention, impl_->options.retention_bytes}, impl_->log);
+      apply_retention({*impl_->blocks, *impl_->sealed, *impl_->tiers, *impl_->downsampler},
+                      retention_plan(impl_->options), impl_->log);
   if (expired.ok()) {
     impl_->metrics.blocks_expired.add(expired->for_age + expired->for_size);
     if (expired->for_age > 0) impl_->metrics.time_retentions.add();
@@ -601,7 +623,13 @@ Timestamp Db::run_due(Timestamp now) {
   if (compacted == BlockCompaction::Outcome::kDone) return now;
   const auto sealed = impl_->sealer->run_due(now, impl_->newest_time(), Sealer::Scope::kDue,
                                              [&] { return impl_->next_ulid(now); });
-  return sealed == Sealer::Outcome::kDone ? now : now + kMaintenanceInterval;
+  if (sealed == Sealer::Outcome::kDone) return now;
+  const Result<bool> downsampled =
+      impl_->downsampler->run_due([&] { return impl_->next_ulid(now); });
+  if (!downsampled.ok() && downsampled.status().code() != Code::kCancelled) {
+    impl_->log.error("Downsampling failed", {{"error", downsampled.status().message()}});
+  }
+  return downsampled.ok() && *downsampled ? now : now + kMaintenanceInterval;
 }
 
 LogPosition Db::begin_compacting_everything() {
@@ -651,7 +679,10 @@ Result<CompactionReport> Db::compact_everything(Timestamp now) {
     if (outcome == Sealer::Outcome::kFailed) ++report.failures;
     if (outcome == Sealer::Outcome::kNothingDue || report.failures > kCompactionFailuresMax) break;
   }
+  while (TRY(impl_->downsampler->run_due([&] { return impl_->next_ulid(now); }))) {
+  }
   measure(report.bytes_after, report.samples_after);
+  report.bytes_downsampled = impl_->tiers->size_bytes();
   return report;
 }
 
@@ -678,8 +709,10 @@ Result<LogPosition> Db::delete_series(const std::vector<Matcher>& matchers, Time
   }
   impl_->changes.note(range.min);
   const Status in_sealed = impl_->sealed->delete_series(matchers, range);
+  const Status in_tiers = impl_->tiers->delete_series(matchers, range);
   TRY(std::move(first_error));
   TRY(in_sealed);
+  TRY(in_tiers);
   return position;
 }
 
@@ -716,6 +749,7 @@ Result<std::string> Db::snapshot(Timestamp now, SnapshotScope scope) {
 void Db::interrupt_maintenance() {
   impl_->compaction->cancel();
   impl_->sealer->cancel();
+  impl_->downsampler->cancel();
 }
 
 Timestamp Db::write_head_chunks_due(Timestamp now) {
@@ -799,6 +833,8 @@ Timestamp Db::oldest_time() const {
   }
   const auto sealed = impl_->sealed->blocks();
   for (const auto& block : *sealed) oldest = std::min(oldest, block->meta().min_time);
+  const auto tiers = impl_->tiers->blocks();
+  for (const auto& block : *tiers) oldest = std::min(oldest, block->meta().min_time);
   if (!impl_->head->is_empty()) oldest = std::min(oldest, Timestamp{impl_->head->min_time()});
   oldest = std::min(oldest, Timestamp{impl_->head->late_min_time()});
   return oldest;
@@ -831,6 +867,8 @@ void Db::collect(MetricWriter& out) const {
             oldest == kMaxTimestamp ? 0 : static_cast<double>(oldest.ms) / 1000);
   impl_->compaction->collect(out);
   impl_->sealer->collect(out);
+  out.gauge("tarsier_tsdb_downsampled_bytes", "What downsampled blocks take on disk.",
+            number(impl_->tiers->size_bytes()));
   metrics.collect(impl_->options, out);
   out.gauge("prometheus_tsdb_data_replay_duration_seconds",
             "Time taken to replay the data on disk.", impl_->replay.seconds);

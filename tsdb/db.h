@@ -64,6 +64,7 @@ struct CompactionReport {
   std::uint64_t bytes_after = 0;
   std::uint64_t samples_before = 0;
   std::uint64_t samples_after = 0;  ///< Less than before where blocks overlapped.
+  std::uint64_t bytes_downsampled = 0;
   std::uint64_t failures = 0;       ///< Blocks left as they were, reported in the log.
 };
 

@@ -30,6 +30,13 @@ struct LabelSeriesLimit {
 /// Options::seal_after that keeps every block interchangeable.
 inline constexpr Duration kSealNever{std::numeric_limits<std::int64_t>::max()};
 
+/// One resolution of what is kept when the samples themselves are gone.
+struct TierOptions {
+  Duration resolution;
+  Duration retention;  ///< 0 is without limit.
+  bool operator==(const TierOptions&) const = default;
+};
+
 /// Everything that can be set about one database. Constant after open.
 struct Options {
   // What changes behaviour.
@@ -54,6 +61,9 @@ struct Options {
   /// Blocks this much older than the newest sample are sealed: kept in columns, from which they come
   /// back to the byte, but which Prometheus does not read. The server's default is a day.
   Duration seal_after = kSealNever;
+  /// Made of sealed blocks; `retention` above is that of the samples. Finest first. The server's
+  /// default is 5m for 90 days and 1h for two years.
+  std::vector<TierOptions> tiers;
 
   // What changes cost only.
 

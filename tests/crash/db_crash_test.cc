@@ -68,6 +68,10 @@ class Life final {
     options_.block_range_max = milliseconds(9 * kRangeMs);  // Blocks of blocks, twice.
     options_.wal_segment_bytes = 32 << 10;
     options_.retention = Duration{0};
+    if (seed % 2 == 0) {  // What is old is sealed, at the scale of these blocks.
+      options_.seal_after = milliseconds(4 * kRangeMs);
+      options_.tiers = {{milliseconds(100), Duration{0}}};
+    }
     takes_late_ = chance(2);
     if (takes_late_) options_.out_of_order_time_window = milliseconds(4 * kRangeMs);
     options_.wal_compression = chance(2) ? WalCompression::kSnappy : WalCompression::kNone;

@@ -11,6 +11,7 @@
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/test_block.h"
 #include "tsdb/block/block_querier.h"
+#include "tsdb/compaction/downsampler.h"
 #include "tsdb/compaction/retention.h"
 #include "tsdb/db.h"
 #include "tsdb/merge_querier.h"
@@ -246,16 +247,32 @@ TEST_F(SealerTest, RetentionTakesSealedBlocksToo) {
     write_block(*files_, "data", test_ulid(b), hours_between(b * 2, b * 2 + 2));
   }
   open();
+  const auto tiers = TierSet::open(*files_, "data", log_).value();
+  const std::vector<TierOptions> kept = {{minutes(5), hours(50)}, {hours(1), hours(10)}};
+  Downsampler downsampler(*files_, {minutes(5), hours(1)}, *sealed_, *tiers, log_);
+  const RetainedStorage storage{*blocks_, *sealed_, *tiers, downsampler};
+  const auto expired = [&](Duration time, std::uint64_t bytes) {
+    Options options;
+    options.retention = time;
+    options.retention_bytes = bytes;
+    options.tiers = kept;
+    return apply_retention(storage, retention_plan(options), log_).value();
+  };
+  const auto next = [this] { return test_ulid(next_++); };
   run(60);
   ASSERT_EQ(sealed_->blocks()->size(), 1u);
-  const std::uint64_t bytes = sealed_->size_bytes();
-  EXPECT_EQ(apply_retention(*blocks_, *sealed_, {hours(37), 0}, log_)->for_age, 0u);
-  EXPECT_EQ(apply_retention(*blocks_, *sealed_, {hours(35), 0}, log_)->for_age, 1u);
+  EXPECT_EQ(expired(hours(37), 0).for_age, 0u);
+  EXPECT_EQ(expired(hours(35), 0).for_age, 0u) << "it is not downsampled yet";
+  while (downsampler.run_due(next).value()) {
+  }
+  EXPECT_EQ(tiers->blocks()->size(), 2u);
+  EXPECT_EQ(expired(hours(35), 0).for_age, 1u);
   EXPECT_EQ(sealed_->blocks()->size(), 0u);
-  run(80);
-  ASSERT_EQ(sealed_->blocks()->size(), 1u);
-  EXPECT_GT(apply_retention(*blocks_, *sealed_, {Duration{0}, bytes / 2}, log_)->for_size, 1u);
-  EXPECT_EQ(sealed_->blocks()->size(), 0u);
+  EXPECT_EQ(tiers->blocks()->size(), 2u);
+  EXPECT_EQ(expired(hours(35), 0).for_age, 0u) << "1h is kept as long as 5m at least";
+  run_all(80);
+  EXPECT_GT(expired(Duration{0}, 1).for_size, 1u);
+  EXPECT_EQ(tiers->blocks()->size(), 0u);
 }
 
 /// A database that seals what is older than four of its blocks.

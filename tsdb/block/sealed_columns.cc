@@ -22,6 +22,7 @@ constexpr std::size_t kHeaderBytes = 8;
 constexpr std::uint8_t kTimes = 1;
 constexpr std::uint8_t kFloats = 2;
 constexpr std::uint8_t kChunks = 3;
+constexpr std::uint8_t kAggregates = 4;
 
 constexpr std::uint64_t kBodyBytesMax = 128 << 20;
 constexpr int kChunkCompressionLevel = 3;
@@ -135,6 +136,19 @@ Result<std::uint64_t> SealedColumnsWriter::append_floats(std::span<const std::in
   return append_record(kFloats);
 }
 
+Result<std::uint64_t> SealedColumnsWriter::append_aggregates(const AggregateRows& rows,
+                                                             std::size_t first, std::size_t count) {
+  const TimeRun run = TRY(find_or_append(std::span(rows.times_ms).subspan(first, count)));
+  body_.clear();
+  put_uvarint(body_, out_.offset() - run.ref);
+  put_uvarint(body_, run.first);
+  put_uvarint(body_, count);
+  for (const std::vector<double>& column : rows.columns) {
+    encode_values(std::span(column).subspan(first, count), profile_, body_);
+  }
+  return append_record(kAggregates);
+}
+
 Result<std::uint64_t> SealedColumnsWriter::append_chunks(std::span<const StoredChunk> chunks) {
   CHECK(!chunks.empty());
   std::string data;
@@ -223,9 +237,8 @@ Result<std::span<const std::int64_t>> SealedColumnsReader::times(std::uint64_t r
   return std::span<const std::int64_t>(entry.times_ms);
 }
 
-Status SealedColumnsReader::read_floats(std::uint64_t ref, Bytes body, TimeRange range,
-                                        SampleColumns& out) const {
-  ByteReader in(body);
+Result<std::span<const std::int64_t>> SealedColumnsReader::read_times(std::uint64_t ref,
+                                                                      ByteReader& in) const {
   const std::uint64_t distance = in.uvarint();
   const std::uint64_t first = in.uvarint();
   const std::uint64_t count = in.uvarint();
@@ -236,13 +249,34 @@ Status SealedColumnsReader::read_floats(std::uint64_t ref, Bytes body, TimeRange
   if (first > all.size() || count > all.size() - first) {
     return damaged(ref, "more values than times");
   }
-  const auto own = all.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+  return all.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+}
+
+Result<bool> SealedColumnsReader::read_aggregates(std::uint64_t ref, AggregateRows& rows) const {
+  const Record found = TRY(record(ref));
+  if (found.kind != kAggregates) return false;
+  ByteReader in(found.body);
+  const std::span<const std::int64_t> own = TRY(read_times(ref, in));
+  const std::size_t had = rows.size();
+  rows.times_ms.insert(rows.times_ms.end(), own.begin(), own.end());
+  for (std::vector<double>& column : rows.columns) {
+    column.resize(had + own.size());
+    if (!decode_values(in, std::span(column).subspan(had))) return damaged(ref, "damaged rows");
+  }
+  return true;
+}
+
+Status SealedColumnsReader::read_floats(std::uint64_t ref, Bytes body, TimeRange range,
+                                        SampleColumns& out) const {
+  ByteReader in(body);
+  const std::span<const std::int64_t> own = TRY(read_times(ref, in));
+  const std::size_t count = own.size();
   const auto begin = std::lower_bound(own.begin(), own.end(), range.min.ms);
   const auto end = std::upper_bound(begin, own.end(), range.max.ms);
   if (begin == end) return {};
   out.times_ms.insert(out.times_ms.end(), begin, end);
   const std::size_t had = out.values.size();
-  if (static_cast<std::uint64_t>(end - begin) == count) {
+  if (static_cast<std::size_t>(end - begin) == count) {
     out.values.resize(had + own.size());
     if (decode_values(in, std::span(out.values).subspan(had))) return {};
   } else {

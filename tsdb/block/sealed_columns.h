@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "tsdb/block/aggregate_rows.h"
 #include "tsdb/block/chunk_files.h"
 #include "tsdb/block/chunk_source.h"
 #include "tsdb/chunk/packed_column.h"
@@ -37,6 +38,9 @@ class SealedColumnsWriter final {
   /// only if no vector written before has them in a row. Returns the reference.
   Result<std::uint64_t> append_floats(std::span<const std::int64_t> times_ms,
                                       std::span<const double> values);
+  /// Rows of a downsampled series, as append_floats.
+  Result<std::uint64_t> append_aggregates(const AggregateRows& rows, std::size_t first,
+                                          std::size_t count);
   /// Chunks as they are, at least one.
   Result<std::uint64_t> append_chunks(std::span<const StoredChunk> chunks);
   Status finish() { return out_.sync(); }
@@ -88,6 +92,8 @@ class SealedColumnsReader final {
   /// Appends the samples of one record within the target's range. Returns how many chunks it had to
   /// pass over because nobody knows their encoding.
   Result<std::size_t> read(std::uint64_t ref, const Target& target) const;
+  /// Whether the record holds rows, and then appends them.
+  Result<bool> read_aggregates(std::uint64_t ref, AggregateRows& rows) const;
   /// Whether the record holds chunks, and then these. They live as long as this and `copy`.
   Result<bool> read_chunks(std::uint64_t ref, std::string& copy,
                            std::vector<StoredChunk>& chunks) const;
@@ -99,6 +105,8 @@ class SealedColumnsReader final {
   };
   SealedColumnsReader();
   Result<Record> record(std::uint64_t ref) const;
+  /// What values and rows begin with: the times they point to.
+  Result<std::span<const std::int64_t>> read_times(std::uint64_t ref, ByteReader& in) const;
   Status read_floats(std::uint64_t ref, Bytes body, TimeRange range, SampleColumns& out) const;
   Result<std::span<const std::int64_t>> times(std::uint64_t ref) const;
   Status damaged(std::uint64_t ref, std::string_view what) const;

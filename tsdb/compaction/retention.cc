@@ -5,63 +5,123 @@
 namespace tarsier::tsdb {
 namespace {
 
-/// The sealed blocks to go, oldest first.
-struct Doomed {
-  std::vector<Ulid> for_age;
-  std::vector<Ulid> for_size;
+/// One block that may have to go.
+struct Candidate {
+  DoomedBlock block;
+  Timestamp end;
+  Duration resolution{0};
+  Duration limit{0};
+  std::uint64_t bytes = 0;
+  bool may_go = true;
 };
 
-Doomed choose(const BlockList& blocks, const SealedBlockList& sealed,
-              const RetentionLimits& limits) {
+struct Inventory {
+  std::vector<Candidate> candidates;
   Timestamp newest = kMinTimestamp;
   std::uint64_t bytes = 0;
-  for (const auto& block : blocks) {
-    newest = std::max(newest, block->meta().max_time);
-    bytes += block->size_bytes();
+};
+
+Duration limit_of(const RetentionPlan& plan, Duration resolution) {
+  for (const TierOptions& tier : plan.tiers) {
+    if (tier.resolution == resolution) return tier.retention;
   }
-  for (const auto& block : sealed) {
-    newest = std::max(newest, block->meta().max_time);
-    bytes += block->size_bytes();
+  // No longer made: what there is stays as long as the coarsest.
+  return plan.tiers.empty() ? plan.samples.time : plan.tiers.back().retention;
+}
+
+Inventory take_stock(const RetainedStorage& storage, const RetentionPlan& plan) {
+  Inventory all;
+  const auto blocks = storage.blocks.blocks();
+  for (const auto& block : *blocks) {
+    all.newest = std::max(all.newest, block->meta().max_time);
+    all.bytes += block->size_bytes();
   }
-  SealedBlockList oldest_first = sealed;
-  std::sort(oldest_first.begin(), oldest_first.end(),
-            [](const auto& a, const auto& b) { return a->meta().max_time < b->meta().max_time; });
-  Doomed doomed;
-  for (const auto& block : oldest_first) {
-    if (limits.time > Duration{} && newest - block->meta().max_time >= limits.time) {
-      doomed.for_age.push_back(block->meta().ulid);
-    } else if (limits.bytes > 0 && bytes > limits.bytes) {
-      doomed.for_size.push_back(block->meta().ulid);
-    } else {
-      break;
-    }
-    bytes -= block->size_bytes();
+  const auto sealed = storage.sealed.blocks();
+  for (const auto& block : *sealed) {
+    all.newest = std::max(all.newest, block->meta().max_time);
+    all.bytes += block->size_bytes();
+    all.candidates.push_back({{DoomedBlock::Kind::kSealed, block->meta().ulid},
+                              block->meta().max_time,
+                              Duration{0},
+                              plan.samples.time,
+                              block->size_bytes(),
+                              storage.downsampler.is_downsampled(*block)});
   }
-  return doomed;
+  const auto tiers = storage.tiers.blocks();
+  for (const auto& block : *tiers) {
+    const Duration resolution = block->meta().resolution;
+    all.newest = std::max(all.newest, block->meta().max_time);
+    all.bytes += block->size_bytes();
+    // It would be made again at once.
+    const bool has_samples = std::any_of(sealed->begin(), sealed->end(), [&](const auto& one) {
+      return one->meta().ulid == block->meta().sealed;
+    });
+    all.candidates.push_back({{DoomedBlock::Kind::kTier, block->meta().ulid},
+                              block->meta().max_time,
+                              resolution,
+                              limit_of(plan, resolution),
+                              block->size_bytes(),
+                              !has_samples});
+  }
+  // Oldest first, samples before what is made of them.
+  std::sort(all.candidates.begin(), all.candidates.end(),
+            [](const Candidate& a, const Candidate& b) {
+              return std::pair(a.end, a.resolution) < std::pair(b.end, b.resolution);
+            });
+  return all;
 }
 
 }  // namespace
 
-Result<BlockSet::Expired> apply_retention(BlockSet& blocks, SealedSet& sealed,
-                                          const RetentionLimits& limits, Logger& log) {
-  const Doomed doomed = choose(*blocks.blocks(), *sealed.blocks(), limits);
-  for (const Ulid& ulid : doomed.for_age) {
-    TRY(sealed.remove(ulid));
-    log.info("Sealed block deleted by retention", {{"ulid", ulid.to_string()}, {"limit", "time"}});
+RetentionPlan retention_plan(const Options& options) {
+  RetentionPlan plan;
+  plan.samples = {options.retention, options.retention_bytes};
+  plan.tiers = options.tiers;
+  Duration least = options.retention;
+  for (TierOptions& tier : plan.tiers) {
+    const bool is_endless = least <= Duration{} || tier.retention <= Duration{};
+    tier.retention = is_endless ? Duration{0} : std::max(tier.retention, least);
+    least = tier.retention;
   }
-  for (const Ulid& ulid : doomed.for_size) {
-    TRY(sealed.remove(ulid));
-    log.info("Sealed block deleted by retention", {{"ulid", ulid.to_string()}, {"limit", "size"}});
+  return plan;
+}
+
+std::vector<DoomedBlock> choose_doomed(const RetainedStorage& storage, const RetentionPlan& plan) {
+  Inventory all = take_stock(storage, plan);
+  std::vector<DoomedBlock> doomed;
+  for (const Candidate& candidate : all.candidates) {
+    const bool is_sealed = candidate.block.kind == DoomedBlock::Kind::kSealed;
+    const bool is_old = candidate.may_go && candidate.limit > Duration{} &&
+                        all.newest - candidate.end >= candidate.limit;
+    // A disk that is too full to downsample must not stay so.
+    const bool is_much =
+        (candidate.may_go || is_sealed) && plan.samples.bytes > 0 && all.bytes > plan.samples.bytes;
+    if (!is_old && !is_much) continue;
+    doomed.push_back(candidate.block);
+    doomed.back().is_for_age = is_old;
+    all.bytes -= candidate.bytes;
   }
-  // Sealed blocks are older; only when none is left are others too much.
-  RetentionLimits left = limits;
-  const std::uint64_t sealed_bytes = sealed.size_bytes();
-  if (limits.bytes > 0 && sealed_bytes > 0) {
-    left.bytes = limits.bytes > sealed_bytes ? limits.bytes - sealed_bytes : 1;
+  return doomed;
+}
+
+Result<BlockSet::Expired> apply_retention(const RetainedStorage& storage, const RetentionPlan& plan,
+                                          Logger& log) {
+  BlockSet::Expired expired;
+  for (const DoomedBlock& block : choose_doomed(storage, plan)) {
+    const bool is_sealed = block.kind == DoomedBlock::Kind::kSealed;
+    TRY(is_sealed ? storage.sealed.remove(block.ulid) : storage.tiers.remove(block.ulid));
+    ++(block.is_for_age ? expired.for_age : expired.for_size);
+    log.info(
+        is_sealed ? "Sealed block deleted by retention" : "Downsampled block deleted by retention",
+        {{"ulid", block.ulid.to_string()}, {"limit", block.is_for_age ? "time" : "size"}});
   }
-  BlockSet::Expired expired = TRY(blocks.apply_retention(left));
-  expired.for_age += doomed.for_age.size();
-  expired.for_size += doomed.for_size.size();
+  // Sealed blocks are older; only when they leave no room are others too much.
+  RetentionLimits left = plan.samples;
+  const std::uint64_t others = storage.sealed.size_bytes() + storage.tiers.size_bytes();
+  if (left.bytes > 0 && others > 0) left.bytes = left.bytes > others ? left.bytes - others : 1;
+  const BlockSet::Expired blocks = TRY(storage.blocks.apply_retention(left));
+  expired.for_age += blocks.for_age;
+  expired.for_size += blocks.for_size;
   return expired;
 }
 
