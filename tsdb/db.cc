@@ -506,6 +506,8 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   if (options.out_of_order_time_window > Duration{} || files.exists(impl->wbl_directory)) {
     TRY(impl->open_wbl());
   }
+  // Late samples that chunk files have brought back.
+  if (impl->head->has_unlogged_late()) impl->flush_wbl();
   impl->head->set_out_of_order_window(options.out_of_order_time_window);
   // The first wide query should not pay for sorting everything.
   std::vector<Slot> slots;

@@ -94,7 +94,10 @@ Result<std::unique_ptr<OfflineDb>> OfflineDb::open(FileSystem& files, const std:
         complete_until = std::max(complete_until, source.meta.max_time);
       }
     }
-    impl->head = TRY(read_head(files, wal, Options(), complete_until, log));
+    ReplaySources sources;
+    sources.wal_directory = wal;
+    sources.wbl_directory = join_path(directory, "wbl");
+    impl->head = TRY(read_head(files, sources, Options(), complete_until, log));
   }
   return std::unique_ptr<OfflineDb>(new OfflineDb(std::move(impl)));
 }
@@ -127,7 +130,9 @@ Result<std::unique_ptr<Querier>> OfflineDb::querier(TimeRange range) {
     sources.push_back({make_block_querier(block, range), block->range()});
   }
   if (impl_->head) {
-    const TimeRange head_range{Timestamp{impl_->head->generation()->min_time}, kMaxTimestamp};
+    const TimeRange head_range{
+        Timestamp{std::min(impl_->head->generation()->min_time, impl_->head->late_min_time())},
+        kMaxTimestamp};
     sources.push_back({make_head_querier(*impl_->head, range), head_range});
   }
   return make_merge_querier(std::move(sources));

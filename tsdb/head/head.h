@@ -223,7 +223,7 @@ class Head final {
   void replay_late_tombstones(std::span<const RefTombstone> tombstones)
       EXCLUDES_LOCK(commit_mutex_);
   /// When that log has lost records: the out-of-order chunks of files, which may have their
-  /// samples.
+  /// samples. Those wait to be logged.
   void replay_late_chunks() EXCLUDES_LOCK(commit_mutex_);
   void finish_replay();
 

@@ -211,7 +211,18 @@ void Head::replay_late_chunks() {
       continue;
     }
     if (late_ == nullptr) late_ = std::make_shared<LateEpoch>(next_late_epoch_++);
-    late_->adopt(slot, table_.info(slot).ref, *chunk, entry.data.data());
+    const SeriesRef ref{table_.info(slot).ref};
+    late_->adopt(slot, ref.value, *chunk, entry.data.data());
+    // The log, which is the truth about them, is to have them again.
+    for (AnySample& sample : samples) {
+      if (const double* v = std::get_if<double>(&sample.value)) {
+        unlogged_late_.push_back({ref, sample.t, *v});
+      } else {
+        unlogged_late_histograms_.push_back(
+            {ref, sample.t, std::move(std::get<AnyHistogram>(sample.value))});
+      }
+    }
+    has_unlogged_late_.store(true, std::memory_order_release);
     if (table_.record(slot).chunk.t == kNoSample) ++lane_.first_sample_count;
   }
   update_late_min_time();

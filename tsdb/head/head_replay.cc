@@ -125,7 +125,7 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const ReplaySources
   }
 }
 
-Result<std::unique_ptr<Head>> read_head(FileSystem& files, const std::string& wal_directory,
+Result<std::unique_ptr<Head>> read_head(FileSystem& files, const ReplaySources& sources,
                                         const Options& options, Timestamp min_valid_time,
                                         Logger& log) {
   auto head = std::make_unique<Head>(options);
@@ -134,8 +134,9 @@ Result<std::unique_ptr<Head>> read_head(FileSystem& files, const std::string& wa
   ReplayStatistics statistics;
   NullLogger quiet;
   const auto damage =
-      TRY(replay_once(files, wal_directory, nullptr, *head, quiet, opening, statistics));
+      TRY(replay_once(files, sources.wal_directory, nullptr, *head, quiet, opening, statistics));
   if (damage) log.warn("The log is read up to its damage", {{"damage", damage->to_string()}});
+  if (!sources.wbl_directory.empty()) TRY(read_wbl(files, sources.wbl_directory, *head, log));
   head->finish_replay();
   return head;
 }

@@ -46,7 +46,7 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const ReplaySources
                                           ReplayStatistics& statistics);
 
 /// The same up to the first damage, which is reported and left as it is: for those who only look.
-Result<std::unique_ptr<Head>> read_head(FileSystem& files, const std::string& wal_directory,
+Result<std::unique_ptr<Head>> read_head(FileSystem& files, const ReplaySources& sources,
                                         const Options& options, Timestamp min_valid_time,
                                         Logger& log);
 

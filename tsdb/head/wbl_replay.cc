@@ -50,23 +50,37 @@ Status replay_record(Bytes record, Head& head, ReplayStatistics& statistics) {
   }
 }
 
+/// Takes what is before the first damage.
+Result<std::optional<LogDamage>> replay_once(FileSystem& files, const std::string& directory,
+                                             Head& head, ReplayStatistics& statistics) {
+  const auto reader = TRY(LogReader::open(files, directory));
+  while (reader->next()) {
+    const Status status = replay_record(reader->record(), head, statistics);
+    if (!status.ok()) return std::optional(reader->damage_in_record(status.message()));
+  }
+  if (!reader->damage() && !reader->status().ok()) return reader->status();
+  return reader->damage();
+}
+
 }  // namespace
+
+Status read_wbl(FileSystem& files, const std::string& directory, Head& head, Logger& log) {
+  ReplayStatistics statistics;
+  const auto damage = TRY(replay_once(files, directory, head, statistics));
+  if (damage) {
+    log.warn("The log of out-of-order samples is read up to its damage",
+             {{"damage", damage->to_string()}});
+  }
+  return {};
+}
 
 Status replay_wbl(FileSystem& files, const ReplaySources& sources, Head& head, Logger& log,
                   ReplayStatistics& statistics) {
-  const auto reader = TRY(LogReader::open(files, sources.wbl_directory));
-  std::optional<LogDamage> damage;
-  while (!damage && reader->next()) {
-    const Status status = replay_record(reader->record(), head, statistics);
-    if (!status.ok()) damage = reader->damage_in_record(status.message());
-  }
-  if (!damage) damage = reader->damage();
+  const auto damage = TRY(replay_once(files, sources.wbl_directory, head, statistics));
   if (damage) {
     ++statistics.late_damage_count;
     TRY(repair_log(files, *damage, sources.lost_directory, log));
     if (damage->kind == LogDamage::Kind::kCorruption) head.replay_late_chunks();
-  } else if (!reader->status().ok()) {
-    return reader->status();
   }
   if (statistics.late_unknown_sample_count > 0) {
     log.warn("Out-of-order samples of unknown series are not served",

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -13,5 +15,8 @@ namespace tarsier::tsdb {
 /// chunks of files stand in for it as far as they go. Fails only when the disk does.
 Status replay_wbl(FileSystem& files, const ReplaySources& sources, Head& head, Logger& log,
                   ReplayStatistics& statistics);
+
+/// The same up to the first damage, which is reported and left as it is: for those who only look.
+Status read_wbl(FileSystem& files, const std::string& directory, Head& head, Logger& log);
 
 }  // namespace tarsier::tsdb
