@@ -77,6 +77,8 @@ std::vector<std::string> Peer::command(int port, const std::string& directory) c
   if (kind == Kind::kPrometheus) {
     command.insert(command.end(),
                    {"--web.enable-remote-write-receiver", "--query.max-samples=1000000000"});
+  } else {
+    command.emplace_back("--query.result-cache-size=0");
   }
   return command;
 }
