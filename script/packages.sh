@@ -8,7 +8,7 @@ packages_build=(
 packages_run=(prometheus-node-exporter)
 packages_test_all=(
   clang-19 libclang-rt-19-dev lld-19 llvm-19
-  prometheus prometheus-alertmanager prometheus-node-exporter curl python3 python3-grpcio)
+  prometheus prometheus-alertmanager prometheus-node-exporter chromium curl python3 python3-grpcio)
 packages_bench=(libbenchmark-dev prometheus victoria-metrics)
 
 as_root() {

@@ -21,6 +21,7 @@
 #include "server/self_metrics.h"
 #include "server/status_api.h"
 #include "server/trace_query_routes.h"
+#include "server/ui.h"
 #include "server/url.h"
 #include "server/version.h"
 
@@ -28,40 +29,6 @@ namespace tarsier::server {
 namespace {
 
 constexpr std::uint64_t kWriteBodyBytesMax = std::uint64_t{32} << 20;
-
-std::string escaped_html(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
-HttpResponse landing_page(const Doors& doors) {
-  HttpResponse response;
-  response.content_type = "text/html; charset=utf-8";
-  std::string links;
-  for (const char* path :
-       {"api/v1/query?query=up", "api/v1/targets", "api/v1/status/tsdb", "api/v1/status/config",
-        "api/v1/status/flags", "api/v1/status/runtimeinfo", "metrics"}) {
-    links += fmt::format("<li><a href=\"{0}\">{0}</a></li>\n", path);
-  }
-  response.body = fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><title>{0}</title></head>\n<body>\n"
-      "<h1>{0}</h1>\n"
-      "<p>Tarsier {1} answers PromQL here; point Grafana's Prometheus data source at this "
-      "address.</p>\n"
-      "<form action=\"api/v1/query\"><input name=\"query\" size=\"60\" placeholder=\"PromQL\"> "
-      "<button>Query</button></form>\n<ul>\n{2}</ul>\n</body></html>\n",
-      escaped_html(doors.flags.text("web.page-title")), version(), links);
-  return response;
-}
 
 HttpResponse federated_text(std::string text) {
   HttpResponse response = text_response(200, std::move(text));
@@ -116,7 +83,7 @@ void add_pages(Router& router, const Doors& doors) {
                 .is_api = false,
                 .needs_ready = false});
   };
-  page("/", [&doors](const HttpRequest&) { return landing_page(doors); });
+  add_ui(router, doors);
   page("/version", [](const HttpRequest&) { return version_response(); });
   page("/metrics", [&doors](const HttpRequest&) { return federated_text(doors.metrics()); });
 }

@@ -68,6 +68,7 @@ struct Doors {
   const TraceStorage* traces = nullptr;
   TracingWiring* tracing = nullptr;
   ingest::ExternalAddress external;
+  std::string external_path;  ///< Of the URL users reach us under: "" or "/p".
   std::string storage_retention;
 };
 

@@ -54,8 +54,10 @@ Result<ExternalUrl> external_url(const Flags& flags, const std::string& port) {
   } else {
     out.authority = fmt::format("{}:{}", host_name(), port);
   }
+  out.path = normalized_prefix(path);
   if (flags.is_set("web.route-prefix")) path = flags.text("web.route-prefix");
   out.prefix = normalized_prefix(path);
+  if (flags.text("web.external-url").empty()) out.path = out.prefix;
   return out;
 }
 

@@ -22,6 +22,7 @@ struct ExternalUrl {
   std::string scheme = "http";
   std::string authority;  ///< `host:port`, the port left out when it is the scheme's own.
   std::string prefix;     ///< Of every route: "" or "/p".
+  std::string path;       ///< Where a browser finds us below the authority: "" or "/p".
 };
 /// From --web.external-url and --web.route-prefix; `port` is the one really listened on.
 Result<ExternalUrl> external_url(const Flags& flags, const std::string& port);

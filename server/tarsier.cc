@@ -119,6 +119,7 @@ struct Tarsier::Impl {
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   tsdb::Options storage;
   ingest::ExternalAddress external;
+  std::string external_path;
   std::vector<alerting::RuleGroup> rules_at_start;
   mutable Mutex config_mutex;
   std::shared_ptr<const Config> config GUARDED_BY(config_mutex);
@@ -246,6 +247,7 @@ Status Tarsier::Impl::listen() {
   const std::string port = port_of(listen_addresses.at(0));
   const ExternalUrl url = TRY(external_url(flags, port));
   external = {.scheme = url.scheme, .host = url.authority, .own_port = port};
+  external_path = url.path;
   external_text = TRY(external_url_text(flags, port));
   Result<std::unique_ptr<Router>> created =
       Router::create({.prefix = url.prefix,
@@ -281,7 +283,8 @@ Status Tarsier::Impl::listen() {
                   return config->global.external_labels;
                 },
             .notifications = &notifications,
-            .external = external});
+            .external = external,
+            .external_path = external_path});
   add_routes(*router, *doors);
   add_push_routes(*router, flags, [this] { return push.get(); });
   add_notifier_routes(

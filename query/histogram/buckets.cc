@@ -12,12 +12,19 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kFinestSchema = tsdb::kExponentialSchemaMax;
 
 /// 2^(i / 256 - 1) for i < 256: the bounds of the finest schema within [0.5, 1), of which every
-/// coarser one takes each 2^nth.
+/// coarser one takes each 2^nth. To the last bit as Prometheus has them: a product of repeated
+/// square roots of 2, of which the first is taken as 1 / sqrt(2) and not as sqrt(2) / 2.
 const std::array<double, 1 << kFinestSchema>& fractions() {
   static const auto table = [] {
     std::array<double, 1 << kFinestSchema> out{};
     for (std::size_t i = 0; i < out.size(); ++i) {
-      out[i] = std::exp2(static_cast<double>(i) / static_cast<double>(out.size()) - 1);
+      const auto has = [i](int n) { return (i >> (kFinestSchema - n) & 1) != 0; };
+      double root = std::sqrt(2.0);
+      out[i] = has(1) ? 1 / root : 0.5;
+      for (int n = 2; n <= kFinestSchema; ++n) {
+        root = std::sqrt(root);
+        if (has(n)) out[i] *= root;
+      }
     }
     return out;
   }();

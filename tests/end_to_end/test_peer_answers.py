@@ -45,6 +45,8 @@ def make_series(r):
             series.append(({"__name__": "temperature", **own}, gauge, []))
             series.append(({"__name__": "plain", **own}, [
                 (p[0], float(r.randrange(100))) for p in counter], []))
+            series.append(({"__name__": "distinct", **own}, [
+                (p[0], r.uniform(-100, 100)) for p in counter], []))
             for i, le in enumerate(("0.1", "1", "10", "+Inf")):
                 series.append(({"__name__": "latency_bucket", "le": le, **own}, [
                     (p[0], float(math.floor(p[1] * (i + 1)))) for p in counter], []))
@@ -65,14 +67,14 @@ def make_series(r):
 class Expressions:
     """Random PromQL, mostly well typed."""
 
-    METRICS = ("requests_total", "temperature", "plain", "latency_bucket", "latency", "info_of_job")
+    METRICS = ("requests_total", "temperature", "plain", "distinct", "latency_bucket", "latency", "info_of_job")
     RANGE = ("rate", "increase", "irate", "idelta", "delta", "deriv", "changes", "resets",
              "avg_over_time", "sum_over_time", "min_over_time", "max_over_time", "count_over_time",
              "last_over_time", "stddev_over_time", "stdvar_over_time", "present_over_time",
              "absent_over_time")
     MATH = ("abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sgn", "round", "timestamp",
             "sort", "absent", "histogram_count", "histogram_sum", "histogram_avg", "histogram_stddev",
-            "day_of_week", "hour", "minute", "deg", "acosh", "sinh", "cos")
+            "deg", "acosh", "sinh", "cos")
     AGGREGATES = ("sum", "min", "max", "avg", "count", "group", "stddev", "stdvar")
 
     def __init__(self, r):
@@ -121,9 +123,12 @@ class Expressions:
             grouping = r.choice(("", f" by ({self.labels()}) ", f" without ({self.labels()}) "))
             return f"{r.choice(self.AGGREGATES)}{grouping}({self.vector(depth - 1)})"
         if kind == 6:
-            name, parameter = r.choice((("topk", "2"), ("bottomk", "1"), ("quantile", "0.3"),
-                                        ("count_values", '"v"')))
-            return f"{name} by (job) ({parameter}, {self.vector(depth - 1)})"
+            # Which of equal values topk takes depends on the order storage gives series in.
+            return r.choice((
+                f"topk by (job) (2, distinct{self.modifiers()})",
+                f"bottomk by (job) (1, distinct{self.modifiers()})",
+                f"quantile by (job) (0.3, {self.vector(depth - 1)})",
+                f'count_values by (job) ("v", {self.vector(depth - 1)})'))
         if kind == 7:
             return r.choice((
                 f"histogram_quantile({r.choice(('0.5', '0.99', '0', '1', '2'))}, {self.vector(depth - 1)})",
@@ -138,6 +143,7 @@ class Expressions:
                 f"clamp_min({self.vector(depth - 1)}, 1)",
                 f'label_replace({self.vector(depth - 1)}, "new", "$1-x", "job", "(.*)")',
                 f'label_join({self.vector(depth - 1)}, "job", "/", "job", "instance")',
+                f"{r.choice(('day_of_week', 'hour', 'minute', 'days_in_month', 'year'))}(timestamp({self.selector()}) * 1e4)",
                 f"vector({self.scalar(depth - 1)})"))
         if kind == 9:
             operator = r.choice(("and", "or", "unless"))

@@ -29,6 +29,11 @@ TEST(HistogramBuckets, PowersOfTwoAreExactBounds) {
   EXPECT_EQ(exponential_bound(0, 10), 1024);
   EXPECT_EQ(exponential_bound(0, -1), 0.5);
   EXPECT_EQ(exponential_bound(3, 8), 2);
+  // To the last bit as Prometheus' answers have them.
+  EXPECT_EQ(exponential_bound(1, -1), 0.7071067811865475);
+  EXPECT_EQ(exponential_bound(1, 1), 1.414213562373095);
+  EXPECT_EQ(exponential_bound(2, -1), 0.8408964152537144);
+  EXPECT_EQ(exponential_bound(3, -7), 0.5452538663326288);
   EXPECT_EQ(exponential_bound(3, -16), 0.25);
   EXPECT_EQ(exponential_bound(-2, 1), 16);
   EXPECT_EQ(exponential_bound(-4, -1), std::ldexp(1, -16));

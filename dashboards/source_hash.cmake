@@ -1,0 +1,23 @@
+# Whether dashboards/ui/dist was built from the sources beside it:
+#   cmake -DUI=<dashboards/ui> [-DWRITE=ON] -P source_hash.cmake
+
+file(GLOB_RECURSE files RELATIVE ${UI} ${UI}/src/* ${UI}/public/*)
+list(FILTER files EXCLUDE REGEX "\\.test\\.ts$")
+list(APPEND files index.html package.json package-lock.json licenses.mjs vite.config.ts tsconfig.json)
+list(SORT files)
+set(all "")
+foreach(file IN LISTS files)
+  file(SHA256 ${UI}/${file} hash)
+  string(APPEND all "${hash} ${file}\n")
+endforeach()
+string(SHA256 hash "${all}")
+set(path ${UI}/dist/.source-hash)
+if(WRITE)
+  file(WRITE ${path} "${hash}\n")
+  return()
+endif()
+file(READ ${path} built)
+string(STRIP "${built}" built)
+if(NOT built STREQUAL hash)
+  message(FATAL_ERROR "dashboards/ui/dist was built from other sources; run: cmake --build build/dev --target ui")
+endif()

@@ -1,0 +1,279 @@
+// The frame around every page: navigation, the reader's switches, a strip of what is wrong now.
+
+import { type ComponentType, render } from "preact";
+import { lazy, Suspense } from "preact/compat";
+import { useEffect, useRef, useState } from "preact/hooks";
+import "./base.css";
+import { get } from "./api";
+import { boot } from "./boot";
+import { Badge, InsideLink } from "./parts/parts";
+import { QueryPage } from "./query/page";
+import { go, place } from "./router";
+import { autoRefresh, nextTheme, refreshes, theme, utc } from "./state";
+
+interface Page {
+  path: string;
+  title: string;
+  key?: string; // Opens it after g.
+  view: ComponentType;
+}
+
+function late<K extends string>(load: () => Promise<Record<K, ComponentType>>, name: K): ComponentType {
+  return lazy(() => load().then((module) => ({ default: module[name] })));
+}
+
+const kStatus = () => import("./pages/status");
+
+const kPages: Page[] = [
+  { path: "/overview", title: "Overview", key: "o", view: late(() => import("./pages/overview"), "OverviewPage") },
+  { path: "/query", title: "Query", key: "q", view: QueryPage },
+  { path: "/alerts", title: "Alerts", key: "a", view: late(() => import("./pages/alerts"), "AlertsPage") },
+  { path: "/rules", title: "Rules", view: late(() => import("./pages/rules"), "RulesPage") },
+  { path: "/targets", title: "Targets", view: late(() => import("./pages/targets"), "TargetsPage") },
+  { path: "/service-discovery", title: "Discovery", view: late(() => import("./pages/discovery"), "DiscoveryPage") },
+  { path: "/tsdb-status", title: "Cardinality", view: late(() => import("./pages/cardinality"), "CardinalityPage") },
+  { path: "/alertmanager-discovery", title: "Alertmanagers", view: late(() => import("./pages/alertmanagers"), "AlertmanagersPage") },
+  { path: "/status", title: "Status", view: late(kStatus, "StatusPage") },
+  { path: "/config", title: "Configuration", view: late(kStatus, "ConfigPage") },
+  { path: "/flags", title: "Flags", view: late(kStatus, "FlagsPage") },
+];
+
+// Addresses that stand in chat logs and runbooks.
+const kAliases: Record<string, string> = {
+  "/": "/overview",
+  "/graph": "/query",
+  "/cardinality": "/tsdb-status",
+  "/classic/graph": "/query",
+};
+
+function App() {
+  const { path, search } = place.value;
+  const alias = kAliases[path];
+  useEffect(() => {
+    if (alias) go(alias, search, true);
+  }, [alias]);
+  useKeys();
+  const page = kPages.find((one) => one.path === (alias ?? path));
+  useEffect(() => {
+    document.title = page ? `${page.title} · ${boot.title}` : boot.title;
+  }, [page]);
+  const View = page?.view;
+  return (
+    <>
+      <a class="skip" href="#content">
+        To the content
+      </a>
+      <header>
+        <InsideLink to="/overview" class="brand">
+          <img src="assets/icon.svg" width="24" height="24" alt="" /> {boot.title}
+        </InsideLink>
+        <nav aria-label="Pages">
+          {kPages.map((one) => (
+            <a
+              key={one.path}
+              href={`${boot.prefix}${one.path}`}
+              data-inside
+              aria-current={one === page ? "page" : undefined}
+            >
+              {one.title}
+            </a>
+          ))}
+        </nav>
+        <Switches />
+      </header>
+      <Strip />
+      <main id="content" tabIndex={-1}>
+        {View ? (
+          <Suspense fallback={<p class="dim">Loading …</p>}>
+            <View />
+          </Suspense>
+        ) : (
+          <>
+            <h1>No such page</h1>
+            <p>
+              There is nothing at <code>{path}</code>.
+            </p>
+          </>
+        )}
+      </main>
+      <Help />
+    </>
+  );
+}
+
+function Switches() {
+  const [copied, setCopied] = useState(false);
+  return (
+    <div class="switches">
+      <button type="button" onClick={() => ++refreshes.value} title="Refresh (r)">
+        Refresh
+      </button>
+      <select
+        aria-label="Refresh by itself"
+        value={String(autoRefresh.value)}
+        onChange={(e) => (autoRefresh.value = Number(e.currentTarget.value))}
+      >
+        <option value="0">off</option>
+        <option value="5">5s</option>
+        <option value="15">15s</option>
+        <option value="60">1m</option>
+      </select>
+      <button type="button" onClick={() => (utc.value = !utc.value)} title="Time zone of all times">
+        {utc.value ? "UTC" : "Local"}
+      </button>
+      <button
+        type="button"
+        title="Copy the address of this view (.)"
+        onClick={async () => {
+          await navigator.clipboard.writeText(location.href);
+          setCopied(true);
+          setTimeout(() => setCopied(false), 1500);
+        }}
+      >
+        {copied ? "Copied" : "Share"}
+      </button>
+      <button type="button" onClick={nextTheme} title="Theme (t)">
+        Theme: {theme.value}
+      </button>
+    </div>
+  );
+}
+
+interface Replay {
+  min: number;
+  max: number;
+  current: number;
+}
+
+const kSkewMax = 30_000;
+
+/// Why answers may be missing, or stale: told on every page.
+function Strip() {
+  const [replay, setReplay] = useState<Replay | undefined>();
+  const [gone, setGone] = useState(false);
+  const [skew, setSkew] = useState(0);
+  useEffect(() => {
+    let timer = 0;
+    const look = async () => {
+      try {
+        const ready = await fetch(`${boot.prefix}/-/ready`);
+        const date = Date.parse(ready.headers.get("Date") ?? "");
+        setSkew(Number.isNaN(date) ? 0 : Date.now() - date);
+        setGone(false);
+        setReplay(ready.ok ? undefined : (await get<Replay>("api/v1/status/walreplay")).data);
+        timer = window.setTimeout(look, ready.ok ? 15_000 : 1000);
+      } catch {
+        setGone(true);
+        timer = window.setTimeout(look, 2000);
+      }
+    };
+    void look();
+    return () => clearTimeout(timer);
+  }, []);
+  if (gone) {
+    return (
+      <div class="strip bad" role="status">
+        <Badge health="bad">The server does not answer; trying again.</Badge>
+      </div>
+    );
+  }
+  if (replay) {
+    const part = replay.max > replay.min ? (replay.current - replay.min) / (replay.max - replay.min) : 0;
+    return (
+      <div class="strip warn" role="status">
+        <Badge health="warn">Starting: replaying the write-ahead log</Badge>{" "}
+        <progress value={part} max={1} /> segment {replay.current} of {replay.max}
+      </div>
+    );
+  }
+  if (Math.abs(skew) > kSkewMax) {
+    return (
+      <div class="strip warn" role="status">
+        <Badge health="warn">
+          This computer's clock and the server's differ by {Math.round(skew / 1000)} s: "now" is not the same time.
+        </Badge>
+      </div>
+    );
+  }
+  return null;
+}
+
+const kKeys: [string, string][] = [
+  ["/", "to the search field or the editor"],
+  ["g, then o q a", "overview, query, alerts"],
+  ["r", "refresh"],
+  ["t", "theme"],
+  [".", "copy the address of this view"],
+  ["Enter", "run the query"],
+  ["Shift+Enter", "new line in the query"],
+  ["Ctrl+Space", "complete"],
+  ["?", "this help"],
+];
+
+function Help() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const show = () => dialog.current?.showModal();
+    addEventListener("tarsier-help", show);
+    return () => removeEventListener("tarsier-help", show);
+  }, []);
+  return (
+    <dialog ref={dialog} aria-label="Keys">
+      <h2>Keys</h2>
+      <table>
+        <tbody>
+          {kKeys.map(([key, what]) => (
+            <tr key={key}>
+              <th scope="row">
+                <kbd>{key}</kbd>
+              </th>
+              <td>{what}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <form method="dialog">
+        <button>Close</button>
+      </form>
+    </dialog>
+  );
+}
+
+function isTyping(target: EventTarget | null): boolean {
+  return (
+    target instanceof HTMLElement &&
+    (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName))
+  );
+}
+
+function useKeys(): void {
+  useEffect(() => {
+    let afterG = false;
+    const onKey = (event: KeyboardEvent) => {
+      if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+      const page = afterG ? kPages.find((one) => one.key === event.key) : undefined;
+      afterG = event.key === "g";
+      if (page) {
+        go(page.path);
+        return;
+      }
+      if (event.key === "/") {
+        (document.getElementById("search") ?? document.getElementById("expression"))?.focus();
+        event.preventDefault();
+      } else if (event.key === "r") {
+        ++refreshes.value;
+      } else if (event.key === "t") {
+        nextTheme();
+      } else if (event.key === ".") {
+        void navigator.clipboard.writeText(location.href);
+      } else if (event.key === "?") {
+        dispatchEvent(new Event("tarsier-help"));
+      }
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+}
+
+const root = document.getElementById("app");
+if (root) render(<App />, root);

@@ -1,0 +1,141 @@
+// Starts the real program and a real browser, and ends both.
+
+import { spawn, execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync, existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(join(here, "../../../dashboards/ui/package.json"));
+
+export function chromiumPath() {
+  if (process.env.CHROMIUM_PATH) return process.env.CHROMIUM_PATH;
+  for (const name of ["chromium", "chromium-browser", "google-chrome"]) {
+    try {
+      return execFileSync("which", [name], { encoding: "utf8" }).trim();
+    } catch {
+      // The next one.
+    }
+  }
+  return undefined;
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+const kRules = `
+groups:
+- name: demo
+  interval: 1s
+  rules:
+  - record: job:up:sum
+    expr: sum by (job) (up)
+  - alert: NothingThere
+    expr: up{job="nothing"} == 0
+    labels: {severity: page}
+    annotations: {summary: "{{ $labels.instance }} does not answer", danger: "<img src=x onerror=document.title='hacked'>"}
+`;
+
+/// A server that scrapes itself every second, one target that is down, and a rule about it.
+export async function startServer(extra = []) {
+  const directory = mkdtempSync(join(tmpdir(), "tarsier_ui_"));
+  const port = await freePort();
+  const prefix = extra.find((flag) => flag.startsWith("--web.external-url="))?.split("/").at(-1) ?? "";
+  const metrics = prefix ? `/${prefix}/metrics` : "/metrics";
+  writeFileSync(join(directory, "rules.yml"), kRules);
+  writeFileSync(
+    join(directory, "tarsier.yml"),
+    `global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+rule_files: [rules.yml]
+scrape_configs:
+- job_name: tarsier
+  metrics_path: ${metrics}
+  static_configs: [{targets: ['127.0.0.1:${port}'], labels: {hostile: '<img src=x onerror=alert(1)>'}}]
+- job_name: nothing
+  static_configs: [{targets: ['127.0.0.1:1']}]
+`,
+  );
+  const process_ = spawn(
+    process.env.TARSIER,
+    [
+      `--config.file=${join(directory, "tarsier.yml")}`,
+      `--storage.tsdb.path=${join(directory, "data")}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      ...extra,
+    ],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let log = "";
+  process_.stderr.on("data", (text) => (log += text));
+  const url = `http://127.0.0.1:${port}${prefix ? `/${prefix}` : ""}`;
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const answer = await fetch(`${url}/api/v1/query?query=count(up)%20%3D%3D%202`).catch(() => undefined);
+    if (answer?.ok && (await answer.json()).data.result.length > 0) break;
+    if (Date.now() > deadline || process_.exitCode !== null) throw new Error(`the server is not ready:\n${log}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return {
+    url,
+    async stop() {
+      process_.kill("SIGTERM");
+      await new Promise((resolve) => (process_.exitCode === null ? process_.once("exit", resolve) : resolve()));
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+export async function startBrowser() {
+  const { chromium } = require("playwright-core");
+  return chromium.launch({
+    executablePath: chromiumPath(),
+    headless: true,
+    args: [
+      "--disable-dev-shm-usage",
+      "--disable-gpu",
+      "--font-render-hinting=none",
+      "--force-color-profile=srgb",
+      ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+    ],
+  });
+}
+
+/// A page that remembers whatever a page must never do: errors, requests to others.
+export async function openPage(browser, url, options = {}) {
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    deviceScaleFactor: 1,
+    locale: "en-GB",
+    timezoneId: "UTC",
+    reducedMotion: "reduce",
+    ...options,
+  });
+  const page = await context.newPage();
+  const faults = [];
+  const origin = new URL(url).origin;
+  page.on("pageerror", (error) => faults.push(`exception: ${error}`));
+  page.on("console", (message) => {
+    // A query that is refused is a 400, which the browser reports as an error of its own.
+    if (message.type() === "error" && !/status of 4\d\d/.test(message.text())) faults.push(`console: ${message.text()}`);
+  });
+  page.on("request", (request) => {
+    const target = request.url();
+    if (!target.startsWith(origin) && !target.startsWith("data:")) faults.push(`request to ${target}`);
+  });
+  return { page, faults, close: () => context.close() };
+}
+
+export function distFile(path) {
+  const full = join(here, "../../../dashboards/ui/dist", path);
+  return existsSync(full) ? readFileSync(full) : undefined;
+}
