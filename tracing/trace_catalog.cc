@@ -114,9 +114,17 @@ Result<std::vector<TagValue>> TraceQueries::tag_values(const std::string& tag,
     default: break;
   }
   const std::vector<traceql::Field> conditions = readable_conditions(filter);
-  ScanFilters filters{.narrows = !conditions.empty()};
-  // All must hold; the first one is what parts are passed over by.
-  if (!conditions.empty()) filters.fields.push_back(&conditions[0]);
+  // Parts without the tag, or where a condition cannot hold, are passed over.
+  traceql::Field wanted{.kind = traceql::Field::Kind::kBinary, .op = traceql::Op::kNotEqual};
+  wanted.operands.push_back({.kind = traceql::Field::Kind::kAttribute, .attribute = *attribute});
+  wanted.operands.emplace_back();
+  for (const traceql::Field& condition : conditions) {
+    traceql::Field both{.kind = traceql::Field::Kind::kBinary, .op = traceql::Op::kAnd};
+    both.operands.push_back(std::move(wanted));
+    both.operands.push_back(condition);
+    wanted = std::move(both);
+  }
+  const ScanFilters filters{.narrows = true, .fields = {&wanted}};
   std::set<TagValue> found;
   const auto visit = [&](SpanRows& rows, std::size_t trace,
                          traceql::PipelineEvaluator& evaluator) -> Status {

@@ -348,6 +348,26 @@ TEST(TraceStore, LosesNothingThatWasSyncedWhenThePowerGoes) {
   EXPECT_GT(operations, 50u);
 }
 
+TEST(TraceStore, GoesOnWhenTheLogCouldNotBeWritten) {
+  FaultyFileSystem disk;
+  Shop shop(1, 30);
+  const std::span traces(shop.traces());
+  {
+    const auto store = opened(disk);
+    ASSERT_TRUE(store->keep(traces.first(10), kNow).ok());
+    disk.fail_append(1);
+    EXPECT_FALSE(store->keep(traces.subspan(10, 10), kNow).ok());
+    ASSERT_TRUE(store->keep(traces.subspan(10), kNow).ok());
+    ASSERT_TRUE(store->sync().ok());
+    expect_holds(*store, contents_of(shop.traces()));
+  }
+  testing::CapturingLogger log;
+  const auto again = disk.after_power_cut(1);
+  const auto store = TraceStore::open(*again, "traces", kSmall, log, kNow);
+  ASSERT_TRUE(store.ok());
+  expect_holds(**store, contents_of(shop.traces()));
+}
+
 TEST(TraceStore, GoesOnWhenABlockCannotBeWritten) {
   FaultyFileSystem disk;
   const auto store = opened(disk);

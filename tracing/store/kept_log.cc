@@ -118,21 +118,32 @@ Result<std::unique_ptr<KeptLogWriter>> KeptLogWriter::open(FileSystem& files, st
 }
 
 Status KeptLogWriter::begin() {
+  is_broken_ = true;
   file_ = TRY(files_.open_writable(segment_path(directory_, segment_), OpenMode::kTruncate));
-  segment_bytes_ = kMagic.size();
+  segment_bytes_ = 0;
   has_unsynced_ = true;
   TRY(file_->append(as_bytes(kMagic)));
-  return files_.sync_directory(directory_);
+  segment_bytes_ = kMagic.size();
+  TRY(files_.sync_directory(directory_));
+  is_broken_ = false;
+  return {};
 }
 
-Status KeptLogWriter::guarded(Status status) {
-  if (!status.ok() && failure_.ok()) failure_ = status;
-  return status;
+Status KeptLogWriter::leave_broken() {
+  TRY(sync());
+  if (file_ != nullptr) {
+    // Whole records only, so that a start finds nothing to complain about.
+    file_.reset();
+    TRY(files_.truncate(segment_path(directory_, segment_), segment_bytes_));
+  }
+  ++segment_;
+  return begin();
 }
 
 Status KeptLogWriter::append(std::string_view contents) {
-  if (!failure_.ok()) return failure_;
+  if (!sync_failure_.ok()) return sync_failure_;
   if (contents.size() > kKeptRecordBytesMax) return limit_exceeded("a record of kept traces");
+  if (is_broken_) TRY(leave_broken());
   std::string packed;
   zstd_compress(as_bytes(contents), kZstdLevel, packed);
   std::string record;
@@ -143,14 +154,21 @@ Status KeptLogWriter::append(std::string_view contents) {
   put_be32(checked, crc32c(as_bytes(record)));
   checked += record;
   has_unsynced_ = true;
+  is_broken_ = true;
+  TRY(file_->append(as_bytes(checked)));
+  is_broken_ = false;
   segment_bytes_ += checked.size();
-  return guarded(file_->append(as_bytes(checked)));
+  return {};
 }
 
 Status KeptLogWriter::sync() {
-  if (!failure_.ok()) return failure_;
-  if (!has_unsynced_) return {};
-  TRY(guarded(file_->sync()));
+  if (!sync_failure_.ok()) return sync_failure_;
+  if (!has_unsynced_ || file_ == nullptr) return {};
+  Status synced = file_->sync();
+  if (!synced.ok()) {
+    sync_failure_ = synced;
+    return synced;
+  }
   has_unsynced_ = false;
   return {};
 }
@@ -158,7 +176,7 @@ Status KeptLogWriter::sync() {
 Status KeptLogWriter::cut() {
   TRY(sync());
   ++segment_;
-  return guarded(begin());
+  return begin();
 }
 
 Result<KeptLogReplay> replay_kept_log(
@@ -203,7 +221,8 @@ Result<KeptLogReplay> replay_kept_log(
         }
       }
     }
-    if (damage.empty() || (is_torn && is_last)) continue;
+    const bool is_empty = all.size() < kMagic.size();  // Begun, and nothing more.
+    if (damage.empty() || is_empty || (is_torn && is_last)) continue;
     // What a power cut leaves of the last segment may also be zeros or garbage.
     out.bytes_lost += all.size() - std::min(good, all.size());
     log.warn("A segment of kept traces is damaged; the rest of it is lost",

@@ -30,7 +30,8 @@ std::string encode_kept(std::span<const KeptTrace> traces, Timestamp filed);
 /// kCorruption when the bytes are no record, or a span in it is damaged.
 Result<std::vector<TraceFragment>> decode_kept(std::shared_ptr<const std::string> bytes);
 
-/// Writes one segment after the other. One thread at a time. After an error it takes nothing more.
+/// Writes one segment after the other. One thread at a time. After a failed append (a full disk)
+/// the next one begins a new segment; after a failed sync nothing more is taken.
 class KeptLogWriter final {
  public:
   /// Begins a new segment. `segment` is its number.
@@ -48,15 +49,17 @@ class KeptLogWriter final {
   KeptLogWriter(FileSystem& files, std::string directory, std::uint64_t segment)
       : files_(files), directory_(std::move(directory)), segment_(segment) {}
   Status begin();
-  Status guarded(Status status);
+  /// Leaves a segment whose last record is not whole.
+  Status leave_broken();
 
   FileSystem& files_;
   const std::string directory_;
   std::uint64_t segment_;
   std::uint64_t segment_bytes_ = 0;
   bool has_unsynced_ = false;
+  bool is_broken_ = false;  ///< Or there is no segment.
   std::unique_ptr<WritableFile> file_;
-  Status failure_;
+  Status sync_failure_;
 };
 
 struct KeptLogReplay {
