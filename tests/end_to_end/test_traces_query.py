@@ -2,16 +2,12 @@
 
 import base64
 import json
-import os
-import shutil
-import tempfile
 import time
 import unittest
 import urllib.parse
 
-from processes import Server, free_port, http, wait_until
+from processes import EndToEndTest, http, wait_until
 
-TARSIER = os.environ["TARSIER"]
 CONFIG = """
 traces:
   sampling:
@@ -38,22 +34,14 @@ def request(service, spans):
         "scopeSpans": [{"scope": {"name": "test"}, "spans": spans}]}]}
 
 
-class TraceQueries(unittest.TestCase):
+class TraceQueries(EndToEndTest):
     TRACE = "0af7651916cd43dd8448eb211c80319c"
     OTHER = "00000000000000000000000000000abc"
 
     def setUp(self):
-        self.directory = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, self.directory, True)
-        config = os.path.join(self.directory, "tarsier.yml")
-        with open(config, "w", encoding="utf-8") as f:
-            f.write(CONFIG)
-        port = free_port()
-        self.server = Server("tarsier", [
-            TARSIER, f"--config.file={config}", f"--storage.tsdb.path={self.directory}/data",
-            f"--web.listen-address=127.0.0.1:{port}"], port, self.directory)
+        super().setUp()
+        self.server = self.tarsier(CONFIG, arguments=["--otlp.http-address=", "--otlp.grpc-address="])
         self.server.start()
-        self.addCleanup(lambda: self.server.process and self.server.kill())
         self.now_ns = time.time_ns()
 
     def post(self, body):
