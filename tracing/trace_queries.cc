@@ -27,8 +27,8 @@ using traceql::ValueType;
 
 namespace {
 
-/// Undecided traces a search looks at.
-constexpr std::size_t kUndecidedMax = 5000;
+/// Undecided traces a search looks at, the newest: each is copied out of the buffer.
+constexpr std::size_t kUndecidedMax = 500;
 
 ShownValue shown(Value value) {
   ShownValue out;

@@ -248,7 +248,7 @@ TEST(TraceQueries, QuantilesAreWithinFivePercent) {
   ASSERT_TRUE(answer.ok());
   ASSERT_EQ(answer->series.size(), 3u);
   const double expected[] = {0.5, 0.9, 0.99};
-  for (int i = 0; i < 3; ++i) {
+  for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_NEAR(answer->series[i].points[0].second, expected[i], expected[i] * 0.05);
     EXPECT_EQ(answer->series[i].labels[0].first, "p");
   }
