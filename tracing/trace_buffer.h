@@ -202,6 +202,7 @@ class TraceBuffer final : public SpanSink, public TracePins, public UndecidedTra
   std::uint64_t adapted_spans_ = 0;
   Timestamp adapted_at_ = kMinTimestamp;
   Timestamp synced_at_ = kMinTimestamp;
+  Timestamp cut_at_ = kMinTimestamp;
   bool has_trouble_ = false;
 };
 

@@ -20,6 +20,8 @@ constexpr Duration kAdaptEvery = seconds(10);
 constexpr double kLateShareMax = 0.001;
 /// What the log keeps of traces that have waited this long when its disk runs short.
 constexpr Duration kShortWait = seconds(5);
+/// A segment is finished at this age, so that a start need not read what was decided long ago.
+constexpr Duration kSegmentAge = minutes(1);
 
 /// Nearly all of a bound is used.
 bool is_tight(std::uint64_t used, std::uint64_t bound) { return used >= bound - bound / 4; }
@@ -324,28 +326,24 @@ void TraceBuffer::adapt_wait() {
 }
 
 void TraceBuffer::tidy(Timestamp now) {
-  if (const Status status = doors_.decisions.flush(now); !status.ok()) {
-    doors_.log.warn("Decisions cannot be written", {{"err", status.message()}});
-    return;
-  }
+  const auto is_well = [this](const Status& status, std::string_view what) {
+    if (!status.ok()) doors_.log.warn(what, {{"err", status.message()}});
+    return status.ok();
+  };
+  bool is_safe = is_well(doors_.decisions.flush(now), "Decisions cannot be written");
   if (synced_at_ != kMinTimestamp && now - synced_at_ < options_.sync_interval) return;
   synced_at_ = now;
-  if (const Status status = storage_->log->sync(); !status.ok()) {
-    doors_.log.warn("Undecided spans cannot be synced", {{"err", status.message()}});
-    return;
-  }
-  if (const Status status = doors_.decisions.sync(); !status.ok()) {
-    doors_.log.warn("Decisions cannot be synced", {{"err", status.message()}});
-    return;
+  is_safe &= is_well(storage_->log->sync(), "Undecided spans cannot be synced");
+  is_safe = is_safe && is_well(doors_.decisions.sync(), "Decisions cannot be synced");
+  if (now - cut_at_ >= kSegmentAge) {
+    cut_at_ = now;
+    storage_->log->cut();
   }
   const std::vector<std::uint32_t> segments = storage_->log->removable_segments();
-  if (segments.empty()) return;
+  if (!is_safe || segments.empty()) return;
   // What is only in the log must be elsewhere for good before it goes.
-  Status status = doors_.sink.sync();
-  if (status.ok()) status = storage_->log->remove_segments(segments);
-  if (!status.ok()) {
-    doors_.log.warn("Segments of the span log stay", {{"err", status.message()}});
-  }
+  if (!is_well(doors_.sink.sync(), "Kept traces cannot be synced")) return;
+  is_well(storage_->log->remove_segments(segments), "Segments of the span log stay");
 }
 
 Status TraceBuffer::close(Timestamp now) {

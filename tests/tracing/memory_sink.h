@@ -44,10 +44,16 @@ class MemorySink final : public KeptTraceSink {
   }
   Status sync() override {
     const MutexLock lock(mutex_);
-    ++syncs_;
-    return fails_ ? io_error("the store is away") : Status();
+    if (fails_) return io_error("the store is away");
+    synced_ = traces_;
+    return {};
   }
 
+  /// What a power cut leaves.
+  void lose_unsynced() {
+    const MutexLock lock(mutex_);
+    traces_ = synced_;
+  }
   void fail(bool fails) {
     const MutexLock lock(mutex_);
     fails_ = fails;
@@ -69,7 +75,7 @@ class MemorySink final : public KeptTraceSink {
  private:
   mutable Mutex mutex_;
   std::map<TraceId, Kept> traces_ GUARDED_BY(mutex_);
-  std::size_t syncs_ GUARDED_BY(mutex_) = 0;
+  std::map<TraceId, Kept> synced_ GUARDED_BY(mutex_);
   bool fails_ GUARDED_BY(mutex_) = false;
 };
 

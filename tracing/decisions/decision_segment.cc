@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::string_view kLogMagic = "TDECLOG1";
 constexpr std::string_view kSealedMagic = "TDECSEA1";
-constexpr std::size_t kLogHeaderBytes = 16;
 constexpr std::size_t kFrameHeaderBytes = 8;
 constexpr std::size_t kFooterBytes = 36;
 constexpr std::size_t kPageDecisions = 272;

@@ -13,6 +13,8 @@ namespace {
 
 constexpr unsigned kPerOctave = 4;
 constexpr std::uint32_t kUpdateEvery = 32;
+constexpr double kUsualQuantile = 0.9;
+constexpr std::uint64_t kUsualFactor = 3;
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 
 std::uint64_t bucket_end(std::size_t bucket) {
@@ -62,14 +64,17 @@ void AdaptiveLatencyPolicy::learn(const TraceFacts& trace) {
 void AdaptiveLatencyPolicy::update(Operation& operation) const {
   operation.since_update = 0;
   if (operation.total < static_cast<float>(options_.traces_min)) return;
-  const double above_max = (1 - options_.quantile) * operation.total;
-  double above = 0;
-  for (std::size_t i = kBucketCount; i-- > 0;) {
-    above += operation.counts[i];
-    if (above <= above_max) continue;
-    operation.threshold_ns = bucket_end(i);
-    return;
-  }
+  const auto quantile_ns = [&operation](double quantile) {
+    const double above_max = (1 - quantile) * operation.total;
+    double above = 0;
+    for (std::size_t i = kBucketCount; i-- > 0;) {
+      above += operation.counts[i];
+      if (above > above_max) return bucket_end(i);
+    }
+    return bucket_end(0);
+  };
+  operation.threshold_ns =
+      std::min(quantile_ns(options_.quantile), kUsualFactor * quantile_ns(kUsualQuantile));
 }
 
 std::string AdaptiveLatencyPolicy::detail(const TraceFacts& trace) const {

@@ -10,11 +10,12 @@
 
 namespace tarsier::tracing {
 
-/// Slow for its operation: at or above the quantile that the operation's own recent traces set.
-/// What counts is learned from the traces before this one, so it is a property of the trace and
-/// kept traces stay unbiased. Until an operation has shown `traces_min` traces, a fixed threshold
-/// holds. Durations are counted in buckets that grow by 19 % (four to an octave), halved every
-/// `half_life`; a threshold is the upper bound of its bucket.
+/// Slow for its operation: at or above a quantile of the operation's own recent traces, or three
+/// times what nine in ten take, whichever is less: so a few percent of slow ones do not become
+/// usual. What counts is learned from the traces before this one, so it is a property of the trace
+/// and kept traces stay unbiased. Until an operation has shown `traces_min` traces, a fixed
+/// threshold holds. Durations are counted in buckets that grow by 19 % (four to an octave), halved
+/// every `half_life`; a threshold is the upper bound of its bucket.
 class AdaptiveLatencyPolicy final : public Policy {
  public:
   struct Options {
