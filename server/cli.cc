@@ -19,6 +19,7 @@
 #include "server/cli_ask.h"
 #include "server/cli_backfill.h"
 #include "server/cli_rules.h"
+#include "server/cli_sampling.h"
 #include "server/cli_trace.h"
 #include "server/cli_tsdb.h"
 #include "server/clock.h"
@@ -182,6 +183,10 @@ std::string usage() {
       "tarsier query range SERVER EXPR          ask for a range (--start --end --step)\n"
       "tarsier check config FILE...             check configuration files\n"
       "tarsier check notifier FILE...           check files in Alertmanager's syntax\n"
+      "tarsier check sampling FILE...           check tail sampling policies\n"
+      "tarsier sampling explain SERVER TRACE_ID what became of a trace, and why\n"
+      "tarsier sampling simulate SERVER FILE    what other policies would have kept\n"
+      "tarsier sampling stats SERVER            the buffer of undecided traces, and decisions\n"
       "tarsier alert list|history SERVER        alerts now, and what happened to them (--id "
       "--match)\n"
       "tarsier alert notifications|replay SERVER  what receivers are told; send dead letters "
@@ -213,6 +218,7 @@ int run_command(std::span<const std::string> arguments) {
   if (command == "query") return run_query(arguments.subspan(1));
   if (command == "alert") return run_alert_command(arguments.subspan(1));
   if (command == "trace") return run_trace_command(arguments.subspan(1));
+  if (command == "sampling") return run_sampling_command(arguments.subspan(1));
   const bool is_rules = arguments.size() > 1 && arguments[1] == "rules";
   if (is_rules && command == "check") return check_rules(arguments.subspan(2), kTerminal);
   if (is_rules && command == "test") return test_rules(arguments.subspan(2), kTerminal);
@@ -226,13 +232,16 @@ int run_command(std::span<const std::string> arguments) {
     if (arguments.size() > 1 && arguments[1] == "notifier") {
       return check_notifier_files(arguments.subspan(2));
     }
+    if (arguments.size() > 1 && arguments[1] == "sampling") {
+      return check_sampling_files(arguments.subspan(2));
+    }
     const bool is_config = arguments.size() > 1 && arguments[1] == "config";
     return check_configs(is_config ? arguments.subspan(2) : std::span<const std::string>());
   }
   if (command == "tsdb") return run_tsdb(arguments.subspan(1));
   return cli_complain(
       fmt::format("tarsier: error: unknown command {}; there are query, check, test, "
-                  "tsdb, alert, version and help, and flags for the server: try --help",
+                  "tsdb, alert, sampling, version and help, and flags for the server: try --help",
                   quote(command)),
       kCliUsage);
 }

@@ -9,6 +9,7 @@
 #include "base/number_text.h"
 #include "base/quote.h"
 #include "server/config_fields.h"
+#include "server/config_sampling.h"
 
 namespace tarsier::server {
 namespace {
@@ -262,6 +263,9 @@ Result<TracesConfig> read_traces(const YamlNode& node, Problems& problems) {
   if (const YamlNode* part = map.find("receivers")) {
     TRY(read_receivers(*part, problems, out.receivers));
   }
+  if (const YamlNode* part = map.find("sampling")) {
+    out.sampling = TRY(read_sampling(*part, problems));
+  }
   if (const YamlNode* part = map.find("span_metrics")) {
     TRY(read_span_metrics(*part, problems, out.span_metrics));
   }
@@ -269,7 +273,7 @@ Result<TracesConfig> read_traces(const YamlNode& node, Problems& problems) {
     TRY(read_service_graph(*part, problems, out.service_graph));
   }
   if (const YamlNode* part = map.find("storage")) read_storage(*part, problems, out.storage);
-  for (const char* name : {"sampling", "export"}) map.ignore(name, kNotYet);
+  map.ignore("export", kNotYet);
   map.finish();
   return out;
 }
@@ -277,6 +281,7 @@ Result<TracesConfig> read_traces(const YamlNode& node, Problems& problems) {
 void render_traces(Emitter& out, const TracesConfig& traces) {
   Emitter parts;
   render_receivers(parts, traces.receivers);
+  render_sampling(parts, traces.sampling);
   render_span_metrics(parts, traces.span_metrics);
   render_service_graph(parts, traces.service_graph);
   render_storage(parts, traces.storage);

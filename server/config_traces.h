@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "server/config_emitter.h"
 #include "server/config_reader.h"
+#include "tracing/sampling_config.h"
 #include "tracing/service_graph.h"
 #include "tracing/span_metrics.h"
 
@@ -33,6 +34,7 @@ struct TraceStorageConfig {
 /// The `traces` section: the collector of spans.
 struct TracesConfig {
   TraceReceiversConfig receivers;
+  tracing::SamplingConfig sampling;
   tracing::SpanMetricsOptions span_metrics;
   tracing::ServiceGraphOptions service_graph;
   TraceStorageConfig storage;

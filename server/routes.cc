@@ -18,6 +18,7 @@
 #include "server/metadata_api.h"
 #include "server/otlp_routes.h"
 #include "server/query_routes.h"
+#include "server/sampling_routes.h"
 #include "server/self_metrics.h"
 #include "server/status_api.h"
 #include "server/trace_query_routes.h"
@@ -177,6 +178,7 @@ void add_routes(Router& router, const Doors& doors) {
   add_pages(router, doors);
   add_query_routes(router, doors);
   add_trace_query_routes(router, doors);
+  add_sampling_routes(router, doors);
   add_targets(router, doors);
   add_status(router, doors);
   add_write(router, doors);

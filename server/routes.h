@@ -29,6 +29,7 @@ class EarlyReads;
 class FairPool;
 class Flags;
 class Notifications;
+class SamplingWiring;
 class SelfMetrics;
 class TraceStorage;
 class TracingWiring;
@@ -66,6 +67,7 @@ struct Doors {
   ingest::OtlpMetricsReceiver* otlp_metrics = nullptr;
   const AlertingWiring* alerting = nullptr;
   const TraceStorage* traces = nullptr;
+  const SamplingWiring* sampling = nullptr;
   TracingWiring* tracing = nullptr;
   ingest::ExternalAddress external;
   std::string external_path;  ///< Of the URL users reach us under: "" or "/p".

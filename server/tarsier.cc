@@ -44,6 +44,7 @@
 #include "server/router.h"
 #include "server/routes.h"
 #include "server/scheduler.h"
+#include "server/sampling_wiring.h"
 #include "server/self_metrics.h"
 #include "server/settings.h"
 #include "server/status_api.h"
@@ -148,6 +149,7 @@ struct Tarsier::Impl {
   std::string external_text;  ///< The URL users reach this server under.
   std::unique_ptr<AlertingWiring> alerting_room;
   std::unique_ptr<TraceStorage> trace_storage;
+  std::unique_ptr<SamplingWiring> sampling;
   std::unique_ptr<ForwardWiring> forwarder;
   std::unique_ptr<TracingWiring> tracing_room;
   std::unique_ptr<ThreadPool> query_pool;
@@ -346,6 +348,15 @@ Status Tarsier::Impl::open_traces() {
                                 quote(directory), opened.status().message()));
   }
   trace_storage = std::move(*opened);
+  Result<std::unique_ptr<SamplingWiring>> buffer = SamplingWiring::open(
+      {*files, trace_storage->store(), log}, directory,
+      current->traces ? current->traces->sampling : tracing::SamplingConfig());
+  if (!buffer.ok()) {
+    return io_error(fmt::format("couldn't open the trace buffer (--storage.traces.path={}): {}",
+                                quote(directory), buffer.status().message()));
+  }
+  sampling = std::move(*buffer);
+  trace_storage->show_undecided(&sampling->buffer());
   return {};
 }
 
@@ -446,8 +457,11 @@ void Tarsier::Impl::start_rooms() {
   doors->otlp_metrics = otlp_metrics.get();
   doors->alerting = alerting_room.get();
   doors->traces = trace_storage.get();
-  tracing_room =
-      std::make_unique<TracingWiring>(TracingWiring::Doors{.db = *db, .log = log}, *current);
+  doors->sampling = sampling.get();
+  tracing_room = std::make_unique<TracingWiring>(
+      TracingWiring::Doors{
+          .db = *db, .log = log, .sink = &sampling->buffer(), .pins = &sampling->buffer()},
+      *current);
   doors->tracing = tracing_room.get();
   doors->storage_retention = describe_retention(storage.retention, storage.retention_bytes);
   memory = std::make_unique<MemoryGuard>(
@@ -501,6 +515,7 @@ Status Tarsier::Impl::reload_now() {
   if (alerting_room) alerting_room->apply(*next, std::move(*rules));
   if (forwarder) forwarder->apply(*next);
   if (tracing_room) tracing_room->apply(*next);
+  if (sampling) sampling->apply(next->traces ? next->traces->sampling : tracing::SamplingConfig());
   open_query_log(next->global);
   scheduler.wake();
   self.config_loaded(t);
@@ -528,6 +543,7 @@ std::string Tarsier::Impl::metrics() const {
     forwarder->collect(out);
     tracing_room->collect(out);
     if (otlp_grpc) otlp_grpc->collect(out);
+    sampling->collect(out);
     trace_storage->collect(out);
     if (notifier) notifier->collect(out, now());
   }
@@ -563,6 +579,7 @@ void Tarsier::Impl::stop() {
   if (alerting_room) alerting_room->stop();
   if (forwarder) forwarder->stop();
   if (tracing_room) tracing_room->stop();
+  if (sampling) sampling->stop();
   if (trace_storage) trace_storage->stop();
   dns.reset();
   if (notifier) notifier->stop();
@@ -579,6 +596,7 @@ void Tarsier::Impl::stop() {
   otlp_http.reset();
   http.reset();
   tracing_room.reset();
+  sampling.reset();
   trace_storage.reset();
   query_api.reset();
   result_cache.reset();
