@@ -252,7 +252,9 @@ void render_storage(Emitter& out, const TraceStorageConfig& now) {
   if (now == standard) return;
   out.line(1, "storage:");
   changed(out, "retention", now.retention, standard.retention);
-  changed(out, "max_bytes", now.max_bytes, standard.max_bytes);
+  if (now.max_bytes != standard.max_bytes) {
+    out.field(2, "max_bytes", fmt::format("{}B", now.max_bytes));
+  }
 }
 
 }  // namespace
