@@ -276,6 +276,7 @@ std::string tsdb_usage() {
          "tarsier tsdb export [PATH]               bring sealed blocks back, in place or elsewhere\n"
          "                                         (--output --min-time --max-time)\n"
          "tarsier tsdb import FROM [PATH]          seal a directory of blocks into PATH\n"
+         "tarsier tsdb retention --dry-run [PATH]  what retention would delete (--raw --5m --1h --size)\n"
          "tarsier tsdb create-blocks-from openmetrics FILE [PATH]\n"
          "                                         make blocks of samples with timestamps\n"
          "                                         (-q -r --max-block-duration --label)\n";
@@ -292,6 +293,7 @@ int run_tsdb(std::span<const std::string> arguments) {
   if (command == "repair") return run_tsdb_repair(rest);
   if (command == "export") return run_tsdb_export(rest);
   if (command == "import") return run_tsdb_import(rest);
+  if (command == "retention") return run_tsdb_retention(rest);
   if (command == "create-blocks-from") return run_tsdb_create_blocks(rest);
   return cli_complain("tarsier: error: expected a command of tsdb, got " + quote(command) +
                           "; there are:\n" + tsdb_usage(),

@@ -30,6 +30,7 @@ int run_tsdb_verify(std::span<const std::string> arguments);
 int run_tsdb_repair(std::span<const std::string> arguments);
 int run_tsdb_export(std::span<const std::string> arguments);
 int run_tsdb_import(std::span<const std::string> arguments);
+int run_tsdb_retention(std::span<const std::string> arguments);
 /// The tiers of a data directory, a line each; nothing if none is sealed.
 std::string tier_table(const std::string& path);
 

@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include "base/duration.h"
 #include "base/posix_file.h"
 #include "base/quote.h"
 #include "server/cli_arguments.h"
 #include "server/cli_tsdb.h"
 #include "server/clock.h"
+#include "server/config_reader.h"
 #include "server/stderr_logger.h"
 #include "tsdb/sealing.h"
 
@@ -75,6 +77,48 @@ int run_tsdb_import(std::span<const std::string> arguments) {
                         report->imported, report->known, report->refused, report->samples,
                         report->bytes));
   return report->refused == 0 ? kCliOk : kCliFailed;
+}
+
+namespace {
+
+Result<tsdb::Options> parse_retention(const CliArguments& parsed) {
+  tsdb::Options options;
+  options.tiers = {{minutes(5), days(90)}, {hours(1), days(2 * 365)}};
+  if (parsed.has("raw")) options.retention = TRY(parse_duration(parsed.value("raw")));
+  if (parsed.has("5m")) options.tiers[0].retention = TRY(parse_duration(parsed.value("5m")));
+  if (parsed.has("1h")) options.tiers[1].retention = TRY(parse_duration(parsed.value("1h")));
+  if (parsed.has("size")) options.retention_bytes = TRY(parse_bytes(parsed.value("size")));
+  return options;
+}
+
+}  // namespace
+
+int run_tsdb_retention(std::span<const std::string> arguments) {
+  const Result<CliArguments> parsed =
+      parse_cli(arguments, {.switches = {"dry-run"}, .values = {"raw", "5m", "1h", "size"}});
+  if (!parsed.ok()) return cli_complain("tarsier: error: " + parsed.status().message(), kCliUsage);
+  const Result<tsdb::Options> options = parse_retention(*parsed);
+  if (!options.ok()) {
+    return cli_complain("tarsier: error: " + options.status().message(), kCliUsage);
+  }
+  if (!parsed->has("dry-run") || parsed->rest.size() > 1) {
+    return cli_complain("tarsier: error: want --dry-run and one data directory; the server deletes",
+                        kCliUsage);
+  }
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  StderrLogger log(LogLevel::kWarn, LogFormat::kLogfmt);
+  const std::string path = parsed->rest.empty() ? "data/" : parsed->rest[0];
+  const auto doomed = tsdb::plan_retention(*files, path, *options, log);
+  if (!doomed.ok()) return cli_complain(doomed.status().message(), kCliFailed);
+  std::uint64_t bytes = 0;
+  for (const tsdb::DoomedSummary& block : *doomed) {
+    bytes += block.bytes;
+    cli_print(fmt::format("{} {} {} to {}, {} bytes, too {}\n", block.path, block.tier,
+                          block.min_time.ms, block.max_time.ms, block.bytes,
+                          block.limit == "time" ? "old" : "much"));
+  }
+  cli_print(fmt::format("{} blocks, {} bytes would go\n", doomed->size(), bytes));
+  return kCliOk;
 }
 
 std::string tier_table(const std::string& path) {

@@ -4,9 +4,11 @@
 #include <array>
 #include <cstring>
 
+#include "base/duration.h"
 #include "base/keyed_hash.h"
 #include "tsdb/block/block_export.h"
 #include "tsdb/block/sealed_set.h"
+#include "tsdb/compaction/retention.h"
 #include "tsdb/compaction/seal.h"
 
 namespace tarsier::tsdb {
@@ -149,6 +151,53 @@ Result<std::vector<TierSummary>> summarize_tiers(FileSystem& files,
     }
   }
   return std::vector<TierSummary>{blocks, sealed};
+}
+
+Result<std::vector<DoomedSummary>> plan_retention(FileSystem& files,
+                                                  const std::string& data_directory,
+                                                  const Options& options, Logger& log) {
+  if (!files.exists(data_directory)) {
+    return not_found(data_directory + ": there is no such directory");
+  }
+  const auto lock = TRY(files.lock(join_path(data_directory, kLockName)));
+  const auto blocks = TRY(BlockSet::open(files, data_directory, log));
+  const auto sealed = TRY(SealedSet::open(files, data_directory, log));
+  const auto tiers = TRY(TierSet::open(files, data_directory, log));
+  std::vector<Duration> resolutions;
+  for (const TierOptions& tier : options.tiers) resolutions.push_back(tier.resolution);
+  const Downsampler downsampler(files, resolutions, *sealed, *tiers, log);
+  const RetentionPlan plan = retention_plan(options);
+  std::vector<DoomedSummary> found;
+  const auto sealed_list = sealed->blocks();
+  const auto tier_list = tiers->blocks();
+  for (const DoomedBlock& doomed : choose_doomed({*blocks, *sealed, *tiers, downsampler}, plan)) {
+    DoomedSummary& summary = found.emplace_back();
+    summary.limit = doomed.is_for_age ? "time" : "size";
+    const auto note_block = [&](const auto& block, std::string path, std::string tier) {
+      if (block->meta().ulid != doomed.ulid) return;
+      summary.path = std::move(path);
+      summary.tier = std::move(tier);
+      summary.min_time = block->meta().min_time;
+      summary.max_time = block->meta().max_time;
+      summary.bytes = block->size_bytes();
+    };
+    for (const auto& block : *sealed_list) {
+      note_block(block, sealed->directory_of(doomed.ulid), "sealed");
+    }
+    for (const auto& block : *tier_list) {
+      note_block(block, tiers->directory_of(doomed.ulid),
+                 format_duration(block->meta().resolution));
+    }
+  }
+  const auto list = blocks->blocks();
+  for (const Ulid& ulid : blocks_to_expire(*list, plan.samples)) {
+    for (const auto& block : *list) {
+      if (block->meta().ulid != ulid) continue;
+      found.push_back({join_path(data_directory, ulid.to_string()), "blocks", "time",
+                       block->meta().min_time, block->meta().max_time, block->size_bytes()});
+    }
+  }
+  return found;
 }
 
 }  // namespace tarsier::tsdb

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "tsdb/options.h"
 
 namespace tarsier::tsdb {
 
@@ -61,5 +62,20 @@ struct TierSummary {
 /// Interchange blocks and sealed ones. Without the lock: a server may be using them.
 Result<std::vector<TierSummary>> summarize_tiers(FileSystem& files,
                                                  const std::string& data_directory);
+
+/// A block that retention would delete.
+struct DoomedSummary {
+  std::string path;
+  std::string tier;   ///< "blocks", "sealed", or the resolution as a duration.
+  std::string limit;  ///< "time" or "size".
+  Timestamp min_time;
+  Timestamp max_time;  ///< Exclusive.
+  std::uint64_t bytes = 0;
+};
+/// What a server with these options would delete at its next look, oldest first. Takes the lock,
+/// deletes nothing but what was left unfinished.
+Result<std::vector<DoomedSummary>> plan_retention(FileSystem& files,
+                                                  const std::string& data_directory,
+                                                  const Options& options, Logger& log);
 
 }  // namespace tarsier::tsdb

@@ -252,11 +252,11 @@ TEST_F(SealerTest, RetentionTakesSealedBlocksToo) {
   Downsampler downsampler(*files_, {minutes(5), hours(1)}, *sealed_, *tiers, log_);
   const RetainedStorage storage{*blocks_, *sealed_, *tiers, downsampler};
   const auto expired = [&](Duration time, std::uint64_t bytes) {
-    Options options;
-    options.retention = time;
-    options.retention_bytes = bytes;
-    options.tiers = kept;
-    return apply_retention(storage, retention_plan(options), log_).value();
+    Options limits;
+    limits.retention = time;
+    limits.retention_bytes = bytes;
+    limits.tiers = kept;
+    return apply_retention(storage, retention_plan(limits), log_).value();
   };
   const auto next = [this] { return test_ulid(next_++); };
   run(60);
@@ -266,6 +266,13 @@ TEST_F(SealerTest, RetentionTakesSealedBlocksToo) {
   while (downsampler.run_due(next).value()) {
   }
   EXPECT_EQ(tiers->blocks()->size(), 2u);
+  Options options;
+  options.retention = hours(35);
+  options.tiers = kept;
+  const auto planned = plan_retention(*files_, "data", options, log_).value();
+  ASSERT_EQ(planned.size(), 1u);
+  EXPECT_EQ(planned[0].tier, "sealed");
+  EXPECT_GT(planned[0].bytes, 0u);
   EXPECT_EQ(expired(hours(35), 0).for_age, 1u);
   EXPECT_EQ(sealed_->blocks()->size(), 0u);
   EXPECT_EQ(tiers->blocks()->size(), 2u);
