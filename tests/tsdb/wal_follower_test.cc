@@ -261,6 +261,29 @@ TEST_F(WalFollowerTest, ALaggardKeepsTheLogAndLosesNothing) {
   EXPECT_EQ(follower_->unknown_samples(), 0u);
 }
 
+TEST_F(WalFollowerTest, TheLogIsKeptForAFollowerThatIsNotOpenYet) {
+  follower_ = follow();
+  fill_widely(0, 10);
+  crash();
+  for (int s = 10; s < 60; s += 10) {
+    fill_widely(s, s + 10);
+    cut(s + 10);
+  }
+  EXPECT_TRUE(disk_->exists("data/wal/00000000"));
+  follower_ = follow();
+  EXPECT_EQ(drained().samples.size(), 6000u);
+  EXPECT_EQ(follower_->segments_lost(), 0u);
+  // Forgotten, nobody holds it any more.
+  follower_.reset();
+  crash();
+  ASSERT_TRUE(db_->forget_follower("test").ok());
+  for (int s = 60; s < 90; s += 10) {
+    fill_widely(s, s + 10);
+    cut(s + 10);
+  }
+  EXPECT_FALSE(disk_->exists("data/wal/00000000"));
+}
+
 TEST_F(WalFollowerTest, SaysHowMuchWasGoneWhenTheLogWasNotKept) {
   options_.wal_follower_bytes_max = 0;
   crash();

@@ -93,6 +93,10 @@ Result<std::vector<std::string>> FollowerHub::stored() const {
 
 Status FollowerHub::forget(const std::string& name) {
   if (!is_valid_name(name)) return invalid(fmt::format("no name for a follower: \"{}\"", name));
+  {
+    const MutexLock lock(mutex_);
+    awaited_.erase(name);
+  }
   if (!files_.exists(path_of(name))) return {};
   TRY(files_.remove_file(path_of(name)));
   return files_.sync_directory(followed_.state_directory);
@@ -101,7 +105,10 @@ Status FollowerHub::forget(const std::string& name) {
 Status FollowerHub::adjust_stored(LogPosition begin) {
   for (const std::string& name : TRY(stored())) {
     const std::optional<LogPosition> position = TRY(load(name));
-    if (position && *position > begin) TRY(store(name, begin));
+    if (!position) continue;
+    if (*position > begin) TRY(store(name, begin));
+    const MutexLock lock(mutex_);
+    awaited_[name] = std::min(*position, begin);
   }
   return {};
 }
@@ -122,6 +129,7 @@ Result<std::unique_ptr<WalFollower>> FollowerHub::follow(FollowerOptions options
     const MutexLock lock(mutex_);
     id = next_id_++;
     needed_[id] = *begin;
+    awaited_.erase(options.name);
   }
   return std::unique_ptr<WalFollower>(new WalFollower(*this, std::move(options), id, *begin));
 }
@@ -140,6 +148,9 @@ void FollowerHub::remove(std::uint64_t id) {
 std::optional<LogPosition> FollowerHub::oldest_needed() const {
   std::optional<LogPosition> oldest;
   for (const auto& [id, position] : needed_) {
+    if (!oldest || position < *oldest) oldest = position;
+  }
+  for (const auto& [name, position] : awaited_) {
     if (!oldest || position < *oldest) oldest = position;
   }
   return oldest;

@@ -41,8 +41,9 @@ class FollowerHub final {
   FollowerHub(FileSystem& files, FollowedLog followed, Logger& log);
   ~FollowerHub();
 
-  /// Pulls stored positions back to `begin`, where this process began its part of the log: what
-  /// was behind it a power cut has taken, and the same numbers now mean other records.
+  /// Keeps the log behind every stored position until its follower is opened or forgotten, and
+  /// pulls positions back to `begin`, where this process began its part of the log: what was behind
+  /// it a power cut has taken, and the same numbers now mean other records.
   Status adjust_stored(LogPosition begin);
   /// Names with a stored position, sorted.
   Result<std::vector<std::string>> stored() const;
@@ -75,6 +76,9 @@ class FollowerHub final {
   mutable Mutex mutex_;
   std::uint64_t next_id_ GUARDED_BY(mutex_) = 0;
   std::map<std::uint64_t, LogPosition> needed_ GUARDED_BY(mutex_);  // By follower.
+  // Stored when the log was opened, of followers that have not been opened or forgotten since: what
+  // a receiver lacks must not be truncated before anybody has asked for it.
+  std::map<std::string, LogPosition> awaited_ GUARDED_BY(mutex_);
   // Series a checkpoint found gone from the head, and the end of the log then.
   std::unordered_map<std::uint64_t, LogPosition> departed_ GUARDED_BY(mutex_);
 };
