@@ -14,7 +14,8 @@ namespace {
 constexpr Duration kRetryAfter = seconds(5);
 
 HttpResponse storage_answer(OtlpEncoding encoding, const Status& status) {
-  return otlp_error(encoding, 503, status.message(), kRetryAfter);
+  return otlp_error(encoding, status.code() == Code::kLimit ? 429 : 503, status.message(),
+                    kRetryAfter);
 }
 
 }  // namespace

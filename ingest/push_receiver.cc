@@ -253,7 +253,8 @@ void PushReceiver::Impl::store(Door& counters, Format format, const HttpRequest&
   const std::string retry_after = std::to_string(options.retry_after.ms / 1000);
   if (!status.ok()) {
     counters.requests_failed.add();
-    HttpResponse response = answer(format, 503, status.message());
+    HttpResponse response =
+        answer(format, status.code() == Code::kLimit ? 429 : 503, status.message());
     response.headers.emplace_back("Retry-After", retry_after);
     return respond(std::move(response));
   }

@@ -54,8 +54,12 @@ HttpResponse no_content() {
 HttpResponse storage_response(const Status& status, Duration retry_after) {
   const bool is_transient = status.code() == Code::kUnavailable ||
                             status.code() == Code::kTimeout || status.code() == Code::kCancelled;
-  HttpResponse response = plain_response(is_transient ? 503 : 500, status.message());
-  if (is_transient) {
+  const bool is_limited = status.code() == Code::kLimit;
+  HttpResponse response = plain_response(is_limited     ? 429
+                                         : is_transient ? 503
+                                                        : 500,
+                                         status.message());
+  if (is_transient || is_limited) {
     response.headers.emplace_back("Retry-After", std::to_string(retry_after.ms / 1000));
   }
   return response;

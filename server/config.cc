@@ -5,6 +5,7 @@
 #include "alerting/notifier_config.h"
 #include "base/duration.h"
 #include "server/config_emitter.h"
+#include "server/config_limits.h"
 #include "server/config_remote.h"
 #include "server/config_traces.h"
 #include "server/yaml.h"
@@ -200,6 +201,7 @@ std::string render_config(const Config& config) {
   if (!config.scrape_configs.empty()) out.line(0, "scrape_configs:");
   for (const ingest::ScrapeConfig& job : config.scrape_configs) render_job(out, job);
   render_remote_write(out, config.remote_write);
+  render_write_limits(out, config.write_limits, config.ha_dedup);
   render_storage(out, config.storage);
   if (config.notifier) {
     out.line(0, "notifier:");

@@ -15,6 +15,7 @@
 #include "ingest/forward_config.h"
 #include "ingest/otlp_metrics.h"
 #include "ingest/scrape_config.h"
+#include "ingest/write_limits.h"
 #include "tsdb/options.h"
 
 namespace tarsier::alerting {
@@ -89,6 +90,8 @@ struct Config {
   std::vector<std::string> rule_files;  ///< Patterns, relative to the working directory.
   AlertingConfig alerting;
   std::vector<ingest::ForwardConfig> remote_write;
+  std::vector<ingest::WriteLimit> write_limits;
+  ingest::HaDedup ha_dedup;
   /// Of the built-in notifier; null: it is off.
   std::shared_ptr<const alerting::NotifierConfig> notifier;
   /// The `traces` section; null: it is absent, and everything has its default.

@@ -9,6 +9,7 @@
 #include "server/config_fields.h"
 #include "server/config_http_client.h"
 #include "server/config_job.h"
+#include "server/config_limits.h"
 #include "server/config_reader.h"
 #include "server/config_remote.h"
 #include "server/config_traces.h"
@@ -272,11 +273,13 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
     config.alerting = TRY(read_alerting(*node, config.global.name_validation, sources, problems));
   }
   config.remote_write = TRY(read_remote_write(top, config.global.name_validation, sources));
+  config.write_limits = TRY(read_write_limits(top));
+  config.ha_dedup = TRY(read_ha_dedup(top));
   config.notifier = TRY(read_notifier_section(top, sources));
   if (const YamlNode* node = top.find("traces")) {
     config.traces = std::make_shared<const TracesConfig>(TRY(read_traces(*node, problems)));
   }
-  for (const char* name : {"remote_read", "tracing", "slo_files", "write_limits"}) {
+  for (const char* name : {"remote_read", "tracing", "slo_files"}) {
     top.ignore(name, kNotYet);
   }
   top.find("runtime");  // For a runtime we do not have.

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/otlp_http.h"
-#include "ingest/otlp_metrics.h"
+#include "ingest/tenant_writes.h"
 #include "server/flags.h"
 #include "server/http_answer.h"
 #include "server/tracing_wiring.h"
@@ -21,7 +21,7 @@ constexpr std::uint64_t kBodyBytesMax = std::uint64_t{64} << 20;
 HttpHandler metrics_handler(const Doors& doors) {
   return [&doors, is_on = doors.flags.is_on("web.enable-otlp-receiver")](HttpRequest request,
                                                                          HttpResponder respond) {
-    if (is_on) return doors.otlp_metrics->handle(std::move(request), std::move(respond));
+    if (is_on) return doors.writes->otlp_metrics(std::move(request), std::move(respond));
     respond(text_response(404,
                           "otlp write receiver needs to be enabled with "
                           "--web.enable-otlp-receiver\n"));

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/protobuf_reader.h"
-#include "ingest/otlp_metrics.h"
+#include "ingest/tenant_writes.h"
 #include "server/flags.h"
 #include "server/otlp_listener.h"
 #include "server/tracing_wiring.h"
@@ -141,7 +141,7 @@ void OtlpRpc::serve_admitted(RpcRequest request, const RpcResponder& respond) {
     respond(rpc_answer_of(response));
   };
   if (is_metrics) {
-    doors_.otlp_metrics->handle(std::move(door_request), std::move(answer));
+    doors_.writes->otlp_metrics(std::move(door_request), std::move(answer));
   } else {
     doors_.tracing->receive_spans(std::move(door_request), std::move(answer));
   }

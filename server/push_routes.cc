@@ -14,8 +14,6 @@ constexpr std::uint64_t kBodyBytesMax = std::uint64_t{64} << 20;
 /// Pairs of label and value that a path may have.
 constexpr int kPathLabelsMax = 6;
 
-using Handle = void (ingest::PushReceiver::*)(HttpRequest, HttpResponder);
-
 HttpResponse disabled(std::string_view flag) {
   HttpResponse response;
   response.status = 404;
@@ -27,15 +25,15 @@ HttpResponse disabled(std::string_view flag) {
 }  // namespace
 
 void add_push_routes(Router& router, const Flags& flags,
-                     const std::function<ingest::PushReceiver*()>& receiver) {
-  const auto write = [&](std::string path, Handle handle, const char* flag) {
+                     const std::function<ingest::TenantWrites*()>& writes) {
+  const auto write = [&](std::string path, ingest::TenantWrites::Push handle, const char* flag) {
     const bool is_on = flags.is_on(flag);
     router.add({.path = std::move(path),
                 .methods = {"POST", "PUT"},
                 .handler =
-                    [receiver, handle, flag, is_on](HttpRequest request, HttpResponder respond) {
+                    [writes, handle, flag, is_on](HttpRequest request, HttpResponder respond) {
                       if (!is_on) return respond(disabled(flag));
-                      (receiver()->*handle)(std::move(request), std::move(respond));
+                      writes()->push(handle, std::move(request), std::move(respond));
                     },
                 .body_size_max = kBodyBytesMax,
                 .compress = false});

@@ -2,15 +2,16 @@
 
 #include <functional>
 
-#include "ingest/push_receiver.h"
+#include "ingest/tenant_writes.h"
 #include "server/flags.h"
 #include "server/router.h"
 
 namespace tarsier::server {
 
-/// Where agents push lines: InfluxDB's write paths (at the root and below /influx), VictoriaMetrics'
-/// /api/v1/import and /api/v1/import/prometheus. `receiver` is asked for each request.
+/// Where agents push lines: InfluxDB's write paths (at the root and below /influx),
+/// VictoriaMetrics' /api/v1/import and /api/v1/import/prometheus. `writes` is asked for each
+/// request.
 void add_push_routes(Router& router, const Flags& flags,
-                     const std::function<ingest::PushReceiver*()>& receiver);
+                     const std::function<ingest::TenantWrites*()>& writes);
 
 }  // namespace tarsier::server

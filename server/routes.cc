@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/api.h"
-#include "ingest/remote_write.h"
+#include "ingest/tenant_writes.h"
 #include "query/api.h"
 #include "query/parse.h"
 #include "server/admin_api.h"
@@ -161,7 +161,7 @@ void add_write(Router& router, const Doors& doors) {
               .handler =
                   [&doors, is_on](HttpRequest request, HttpResponder respond) {
                     if (is_on) {
-                      return doors.receiver->handle(std::move(request), std::move(respond));
+                      return doors.writes->remote_write(std::move(request), std::move(respond));
                     }
                     respond(text_response(404,
                                           "remote write receiver needs to be enabled with "

@@ -18,8 +18,7 @@ class Api;
 class QueryMonitor;
 }  // namespace tarsier::query
 namespace tarsier::ingest {
-class OtlpMetricsReceiver;
-class RemoteWriteReceiver;
+class TenantWrites;
 }  // namespace tarsier::ingest
 
 namespace tarsier::server {
@@ -63,8 +62,7 @@ struct Doors {
   tsdb::Db* db = nullptr;
   const query::Api* query = nullptr;
   ingest::ScrapeManager* scrapes = nullptr;
-  ingest::RemoteWriteReceiver* receiver = nullptr;
-  ingest::OtlpMetricsReceiver* otlp_metrics = nullptr;
+  ingest::TenantWrites* writes = nullptr;
   const AlertingWiring* alerting = nullptr;
   const TraceStorage* traces = nullptr;
   const SamplingWiring* sampling = nullptr;

@@ -13,8 +13,8 @@
 #include "base/posix_file.h"
 #include "base/quote.h"
 #include "base/thread_pool.h"
-#include "ingest/remote_write.h"
 #include "ingest/scrape_manager.h"
+#include "ingest/tenant_writes.h"
 #include "query/active_query_log.h"
 #include "query/api.h"
 #include "query/monitor.h"
@@ -130,9 +130,7 @@ struct Tarsier::Impl {
   std::unique_ptr<tsdb::Db> db;
   std::unique_ptr<MemoryGuard> memory;
   std::thread sync_thread;
-  std::unique_ptr<ingest::RemoteWriteReceiver> receiver;
-  std::unique_ptr<ingest::OtlpMetricsReceiver> otlp_metrics;
-  std::unique_ptr<ingest::PushReceiver> push;
+  std::unique_ptr<ingest::TenantWrites> writes;
   std::unique_ptr<TcpHttpClient> network;
   std::unique_ptr<HttpClient> client;  // For everybody; sends through `network`.
   std::unique_ptr<NotifierWiring> notifier;
@@ -233,11 +231,12 @@ Result<HttpGuard> Tarsier::Impl::make_guard() {
 /// The same for gRPC, which reads certificates once.
 Result<std::optional<RpcTls>> Tarsier::Impl::make_rpc_tls() {
   if (!access || !access->has_tls()) return std::optional<RpcTls>();
-  return std::optional<RpcTls>(RpcTls{.material = TRY(access->tls_material()),
-                                      .clients = TRY(access->tls_rules()).clients,
-                                      .allows_names = [this](const std::vector<std::string>& names) {
-                                        return access->allows_names(names);
-                                      }});
+  return std::optional<RpcTls>(
+      RpcTls{.material = TRY(access->tls_material()),
+             .clients = TRY(access->tls_rules()).clients,
+             .allows_names = [this](const std::vector<std::string>& names) {
+               return access->allows_names(names);
+             }});
 }
 
 /// The listener is up before storage is, so that a replay can be watched.
@@ -288,7 +287,7 @@ Status Tarsier::Impl::listen() {
             .external = external,
             .external_path = external_path});
   add_routes(*router, *doors);
-  add_push_routes(*router, flags, [this] { return push.get(); });
+  add_push_routes(*router, flags, [this] { return writes.get(); });
   add_notifier_routes(
       *router, [this] { return notifier.get(); }, [this] { return query_pool.get(); });
   HttpGuard guard = TRY(make_guard());
@@ -370,32 +369,26 @@ void Tarsier::Impl::start_rooms() {
     while (db->sync_due()) {
     }
   });
-  receiver = std::make_unique<ingest::RemoteWriteReceiver>(
+  writes = std::make_unique<ingest::TenantWrites>(
       ingest::WriteDoor{.appender = [this] { return db->appender(); },
                         .when_synced =
                             [this](tsdb::LogPosition position, std::function<void(Status)> done) {
                               db->when_synced(position, std::move(done));
                             }},
-      ingest::RemoteWriteOptions{.name_validation = current->global.name_validation},
-      draw_hash_key(), log);
-  otlp_metrics = std::make_unique<ingest::OtlpMetricsReceiver>(
-      ingest::WriteDoor{.appender = [this] { return db->appender(); },
-                        .when_synced =
-                            [this](tsdb::LogPosition position, std::function<void(Status)> done) {
-                              db->when_synced(position, std::move(done));
-                            }},
-      [this] {
-        const MutexLock lock(config_mutex);
-        return std::shared_ptr<const ingest::OtlpOptions>(config, &config->otlp);
-      },
-      flags.duration("query.lookback-delta"), log);
-  push = std::make_unique<ingest::PushReceiver>(
-      ingest::WriteDoor{.appender = [this] { return db->appender(); },
-                        .when_synced =
-                            [this](tsdb::LogPosition position, std::function<void(Status)> done) {
-                              db->when_synced(position, std::move(done));
-                            }},
-      ingest::PushOptions{.name_validation = current->global.name_validation}, log);
+      ingest::TenantWritesOptions{
+          .limits = current->write_limits,
+          .dedup = current->ha_dedup,
+          .remote_write = {.name_validation = current->global.name_validation},
+          .push = {.name_validation = current->global.name_validation},
+          .otlp =
+              [this] {
+                const MutexLock lock(config_mutex);
+                return std::shared_ptr<const ingest::OtlpOptions>(config, &config->otlp);
+              },
+          .lookback = flags.duration("query.lookback-delta"),
+          .clock = now,
+          .draw_key = draw_hash_key},
+      log);
   network = std::make_unique<TcpHttpClient>(
       HttpClientOptions{.user_agent = fmt::format("Tarsier/{}", version()),
                         .files = files.get(),
@@ -453,8 +446,7 @@ void Tarsier::Impl::start_rooms() {
   doors->db = db.get();
   doors->query = query_api.get();
   doors->scrapes = scrapes.get();
-  doors->receiver = receiver.get();
-  doors->otlp_metrics = otlp_metrics.get();
+  doors->writes = writes.get();
   doors->alerting = alerting_room.get();
   doors->traces = trace_storage.get();
   doors->sampling = sampling.get();
@@ -493,6 +485,17 @@ Status Tarsier::Impl::reload_now() {
     return std::move(rules).status();
   }
   log_warnings(log, read->warnings);
+  if (is_agent(flags)) {
+    if (const Status fits = check_agent_config(*read); !fits.ok()) {
+      log.warn("Not acted upon by an agent", {{"err", fits.message()}});
+    }
+  }
+  {
+    const MutexLock lock(config_mutex);
+    if (config->write_limits != read->write_limits || config->ha_dedup != read->ha_dedup) {
+      log.warn("Changed write_limits and ha_dedup are in force after a restart only");
+    }
+  }
   tsdb::Options wanted = storage_options(flags, read->storage);
   if (is_agent(flags)) wanted = agent_storage_options(flags, wanted);
   if (wanted.retention != storage.retention || wanted.retention_bytes != storage.retention_bytes) {
@@ -536,9 +539,7 @@ std::string Tarsier::Impl::metrics() const {
     memory->collect(out);
     if (result_cache) result_cache->collect(out);
     scrapes->collect(out);
-    receiver->collect(out);
-    otlp_metrics->collect(out);
-    push->collect(out);
+    writes->collect(out);
     alerting_room->collect(out);
     forwarder->collect(out);
     tracing_room->collect(out);
@@ -603,9 +604,7 @@ void Tarsier::Impl::stop() {
   early.reset();
   engine.reset();
   monitor.reset();
-  receiver.reset();
-  otlp_metrics.reset();
-  push.reset();
+  writes.reset();
   if (!db) return;
   const Status closed = db->close();
   db.reset();
