@@ -83,7 +83,7 @@ std::uint64_t spread_seed(const GlobalConfig& global) {
 
 std::string traces_directory(const Flags& flags) {
   const std::string& own = flags.text("storage.traces.path");
-  return own.empty() ? join_path(flags.text("storage.tsdb.path"), "tarsier/traces") : own;
+  return own.empty() ? join_path(data_path(flags), "tarsier/traces") : own;
 }
 
 void log_warnings(Logger& log, const std::vector<std::string>& warnings) {
