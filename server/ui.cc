@@ -34,6 +34,9 @@ constexpr std::array kPages = {"/",
                                "/tsdb-status",
                                "/cardinality",
                                "/flags",
+                               "/traces",
+                               "/trace/*",
+                               "/search",
                                "/service-discovery",
                                "/alertmanager-discovery"};
 

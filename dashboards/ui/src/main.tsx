@@ -28,6 +28,7 @@ const kPages: Page[] = [
   { path: "/overview", title: "Overview", key: "o", view: late(() => import("./pages/overview"), "OverviewPage") },
   { path: "/query", title: "Query", key: "q", view: QueryPage },
   { path: "/alerts", title: "Alerts", key: "a", view: late(() => import("./pages/alerts"), "AlertsPage") },
+  { path: "/traces", title: "Traces", key: "t", view: late(() => import("./traces/search_page"), "TracesPage") },
   { path: "/rules", title: "Rules", view: late(() => import("./pages/rules"), "RulesPage") },
   { path: "/targets", title: "Targets", view: late(() => import("./pages/targets"), "TargetsPage") },
   { path: "/service-discovery", title: "Discovery", view: late(() => import("./pages/discovery"), "DiscoveryPage") },
@@ -41,10 +42,13 @@ const kPages: Page[] = [
 // Addresses that stand in chat logs and runbooks.
 const kAliases: Record<string, string> = {
   "/": "/overview",
+  "/search": "/traces",
   "/graph": "/query",
   "/cardinality": "/tsdb-status",
   "/classic/graph": "/query",
 };
+
+const TraceView = late(() => import("./traces/trace_page"), "TracePage");
 
 function App() {
   const { path, search } = place.value;
@@ -53,11 +57,12 @@ function App() {
     if (alias) go(alias, search, true);
   }, [alias]);
   useKeys();
-  const page = kPages.find((one) => one.path === (alias ?? path));
+  const isTrace = path.startsWith("/trace/");
+  const page = kPages.find((one) => one.path === (isTrace ? "/traces" : (alias ?? path)));
   useEffect(() => {
     document.title = page ? `${page.title} · ${boot.title}` : boot.title;
   }, [page]);
-  const View = page?.view;
+  const View = isTrace ? TraceView : page?.view;
   return (
     <>
       <a class="skip" href="#content">
@@ -200,7 +205,7 @@ function Strip() {
 
 const kKeys: [string, string][] = [
   ["/", "to the search field or the editor"],
-  ["g, then o q a", "overview, query, alerts"],
+  ["g, then o q a t", "overview, query, alerts, traces"],
   ["r", "refresh"],
   ["t", "theme"],
   [".", "copy the address of this view"],

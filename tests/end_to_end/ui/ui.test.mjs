@@ -137,6 +137,46 @@ describe("the UI", { timeout: 300_000, skip: chromiumPath() ? false : "no Chromi
       }));
   }
 
+  it("finds a trace and opens a hundred thousand spans", async () => {
+    const id = "0af7651916cd43dd8448eb211c80319c";
+    const now = Date.now();
+    const kSpans = 100_000;
+    const kBatch = 20_000;
+    const hex = (n) => (n + 1).toString(16).padStart(16, "0");
+    for (let from = 0; from < kSpans; from += kBatch) {
+      const spans = Array.from({ length: kBatch }, (_, k) => {
+        const n = from + k;
+        return {
+          traceId: id,
+          spanId: hex(n),
+          parentSpanId: n === 0 ? "" : hex(n < 100 ? 0 : Math.floor(n / 100)),
+          name: n === 0 ? "checkout" : `step ${n % 7}`,
+          kind: 2,
+          startTimeUnixNano: `${now - 60_000 + Math.floor(n / 10)}000000`,
+          endTimeUnixNano: `${now - 60_000 + Math.floor(n / 10) + 5 + (n === 0 ? 12_000 : 0)}000000`,
+          status: n === 99_999 ? { code: 2 } : {},
+        };
+      });
+      const body = { resourceSpans: [{ resource: { attributes: [{ key: "service.name", value: { stringValue: "shop" } }] }, scopeSpans: [{ spans }] }] };
+      const answer = await fetch(`${server.url}/v1/traces`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      assert.equal(answer.status, 200, await answer.text());
+    }
+    await onPage("/traces?service=shop", async (page) => {
+      await page.getByRole("link", { name: "shop: checkout" }).click();
+      const waterfall = page.locator(`.waterfall[data-spans="${kSpans}"]`);
+      await waterfall.waitFor();
+      assert.ok((await page.locator(".span").count()) < 60, "only rows in view exist");
+      await page.getByRole("button", { name: "Fold all" }).click();
+      await page.locator('.waterfall[data-rows="100"]').waitFor();
+      await page.getByRole("button", { name: /shop checkout/ }).first().click();
+      await page.getByRole("complementary", { name: "Span" }).getByText("service.name").or(page.getByText("0000000000000001")).first().waitFor();
+    });
+  });
+
   it("has labelled fields, headers and contrast in both themes", async () => {
     for (const colorScheme of ["light", "dark"]) {
       await onPage(

@@ -1,0 +1,1 @@
+function e(e){let t=2166136261;for(let n=0;n<e.length;++n)t=Math.imul(t^e.charCodeAt(n),16777619);return t>>>0}function t(t,n){let r=new Set;return t.map(t=>{let i=e(t)%18;if(r.size<18)for(;r.has(i);)i=(i+7)%18;r.add(i);let a=i*360/18;return n?`hsl(${a} 70% 65%)`:`hsl(${a} 75% 38%)`})}export{t};

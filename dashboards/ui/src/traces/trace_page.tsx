@@ -1,0 +1,265 @@
+// One trace as a waterfall. Only the rows in view exist, so its length does not matter.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ApiError, isAbort, urlOf } from "../api";
+import { dateTime, seconds } from "../format";
+import { Badge, CopyButton, ErrorBox, InsideLink } from "../parts/parts";
+import { colorsOf } from "../query/colors";
+import { place, setParameters } from "../router";
+import { theme, utc } from "../state";
+import { selfTime, type Tree, treeOf, visibleRows } from "./tree";
+import type { TagJson, TraceJson } from "./types";
+
+const kRowHeight = 28;
+const kOverscan = 10;
+const kViewHeight = 560;
+
+async function fetchTrace(id: string, signal: AbortSignal): Promise<TraceJson> {
+  const response = await fetch(urlOf(`jaeger/api/traces/${id}`), { signal });
+  const body = (await response.json().catch(() => ({}))) as {
+    data?: TraceJson[];
+    errors?: { msg: string }[];
+  };
+  const trace = body.data?.[0];
+  if (!response.ok || !trace) {
+    throw new ApiError("trace", body.errors?.[0]?.msg ?? "There is no such trace.", response.status);
+  }
+  return trace;
+}
+
+export function TracePage() {
+  const id = place.value.path.split("/")[2] ?? "";
+  const [trace, setTrace] = useState<TraceJson | undefined>();
+  const [error, setError] = useState<ApiError | undefined>();
+  useEffect(() => {
+    const abort = new AbortController();
+    setTrace(undefined);
+    setError(undefined);
+    fetchTrace(id, abort.signal).then(setTrace, (problem: unknown) => {
+      if (isAbort(problem)) return;
+      setError(problem instanceof ApiError ? problem : new ApiError("network", String(problem), 0));
+    });
+    return () => abort.abort();
+  }, [id]);
+  if (error) {
+    return (
+      <>
+        <h1>Trace {id}</h1>
+        <ErrorBox error={error} />
+        <p>
+          It may have been dropped by sampling: <code>tarsier sampling explain</code> tells what became of it.
+        </p>
+      </>
+    );
+  }
+  return trace ? <Waterfall trace={trace} /> : <p class="dim">Loading …</p>;
+}
+
+function Waterfall({ trace }: { trace: TraceJson }) {
+  const tree = useMemo(() => treeOf(trace), [trace]);
+  const [folded, setFolded] = useState<ReadonlySet<number>>(new Set());
+  const [chosen, setChosen] = useState<number | undefined>();
+  const find = place.value.search.get("uiFind") ?? "";
+  const rows = useMemo(() => visibleRows(tree, folded), [tree, folded]);
+  const hits = useMemo(() => hitsOf(tree, find), [tree, find]);
+  const services = useMemo(() => [...new Set(tree.services)], [tree]);
+  const isDark =
+    theme.value === "dark" || (theme.value === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
+  const colors = useMemo(() => colorsOf(services, isDark), [services, isDark]);
+  const colorOf = new Map(services.map((service, i) => [service, colors[i] ?? ""]));
+  const errors = tree.isError.reduce((n, e) => n + e, 0);
+  const root = tree.spans[0];
+
+  const toggle = (row: number) => {
+    const next = new Set(folded);
+    if (!next.delete(row)) next.add(row);
+    setFolded(next);
+  };
+  const foldAll = () => {
+    const all = new Set<number>();
+    tree.size.forEach((size, row) => size > 1 && (tree.depth[row] ?? 0) > 0 && all.add(row));
+    setFolded(all);
+  };
+  return (
+    <>
+      <h1>
+        {tree.services[0]}: {root?.operationName}
+      </h1>
+      <p>
+        <code>{trace.traceID}</code> <CopyButton text={trace.traceID} label="Copy id" /> · {tree.spans.length} spans of{" "}
+        {services.length} services · {seconds(tree.duration / 1e6)} · {dateTime(tree.began / 1000, utc.value)} ·{" "}
+        <Badge health={errors > 0 ? "bad" : "good"}>{errors > 0 ? `${errors} errors` : "no errors"}</Badge> ·{" "}
+        <a href={urlOf(`jaeger/api/traces/${trace.traceID}`)}>JSON</a>
+      </p>
+      {(trace.warnings ?? []).map((text) => (
+        <div class="box warn" key={text}>
+          ⚠ {text}
+        </div>
+      ))}
+      <div class="controls">
+        <input
+          type="search"
+          id="search"
+          class="filter"
+          aria-label="Find in this trace"
+          placeholder="Find in this trace  ( / )"
+          value={find}
+          onInput={(e) => setParameters({ uiFind: e.currentTarget.value })}
+        />
+        {find && <span aria-live="polite">{hits.size} found</span>}
+        <button type="button" onClick={foldAll}>
+          Fold all
+        </button>
+        <button type="button" onClick={() => setFolded(new Set())}>
+          Unfold all
+        </button>
+      </div>
+      <div class="trace">
+        <Rows tree={tree} rows={rows} folded={folded} chosen={chosen} hits={hits} colorOf={colorOf} onToggle={toggle} onChoose={setChosen} />
+        {chosen !== undefined && <Details trace={trace} tree={tree} row={chosen} />}
+      </div>
+    </>
+  );
+}
+
+function hitsOf(tree: Tree, find: string): Set<number> {
+  const words = find.toLowerCase().split(/\s+/).filter(Boolean);
+  const hits = new Set<number>();
+  if (words.length === 0) return hits;
+  tree.spans.forEach((span, row) => {
+    const text = `${span.spanID} ${span.operationName} ${tree.services[row]} ${JSON.stringify(span.tags)}`.toLowerCase();
+    if (words.some((word) => text.includes(word))) hits.add(row);
+  });
+  return hits;
+}
+
+function Rows({
+  tree,
+  rows,
+  folded,
+  chosen,
+  hits,
+  colorOf,
+  onToggle,
+  onChoose,
+}: {
+  tree: Tree;
+  rows: Uint32Array;
+  folded: ReadonlySet<number>;
+  chosen: number | undefined;
+  hits: Set<number>;
+  colorOf: Map<string, string>;
+  onToggle: (row: number) => void;
+  onChoose: (row: number) => void;
+}) {
+  const holder = useRef<HTMLDivElement>(null);
+  const [top, setTop] = useState(0);
+  const first = Math.max(0, Math.floor(top / kRowHeight) - kOverscan);
+  const last = Math.min(rows.length, Math.ceil((top + kViewHeight) / kRowHeight) + kOverscan);
+  const total = Math.max(1, tree.duration);
+  return (
+    <div
+      class="waterfall"
+      ref={holder}
+      data-spans={tree.spans.length}
+      data-rows={rows.length}
+      onScroll={(e) => setTop(e.currentTarget.scrollTop)}
+      role="list"
+      aria-label="Spans"
+      tabIndex={0}
+    >
+      <div class="spans" style={{ height: `${rows.length * kRowHeight}px` }}>
+        {Array.from(rows.subarray(first, last), (row, k) => {
+          const span = tree.spans[row];
+          const start = ((tree.start[row] ?? 0) / total) * 100;
+          const width = Math.max(0.15, (((tree.end[row] ?? 0) - (tree.start[row] ?? 0)) / total) * 100);
+          return (
+            <div
+              role="listitem"
+              key={row}
+              style={{ transform: `translateY(${(first + k) * kRowHeight}px)` }}
+              class={`span${row === chosen ? " chosen" : ""}${hits.has(row) ? " hit" : ""}`}
+            >
+              <div class="name" style={{ paddingLeft: `${Math.min(tree.depth[row] ?? 0, 24) * 12}px` }}>
+                {(tree.size[row] ?? 1) > 1 ? (
+                  <button type="button" class="plain fold" aria-expanded={!folded.has(row)} aria-label="Children" onClick={() => onToggle(row)}>
+                    {folded.has(row) ? "▸" : "▾"}
+                  </button>
+                ) : (
+                  <span class="fold" />
+                )}
+                <button type="button" class="plain" onClick={() => onChoose(row)}>
+                  {tree.isError[row] ? <Badge health="bad">error</Badge> : null} <b>{tree.services[row]}</b>{" "}
+                  {span?.operationName}
+                  {tree.isOrphan[row] ? <i> (its parent is missing)</i> : null}
+                </button>
+              </div>
+              <svg class="bar" width="100%" height={kRowHeight} aria-hidden="true" onClick={() => onChoose(row)}>
+                <rect x={`${start}%`} width={`${width}%`} y="8" height="12" rx="2" fill={colorOf.get(tree.services[row] ?? "") ?? ""} />
+                {tree.isCritical[row] ? <rect x={`${start}%`} width={`${width}%`} y="21" height="2" fill="currentColor" /> : null}
+                <text x={start > 75 ? `${start}%` : `${start + width}%`} dx={start > 75 ? -4 : 4} y="18" text-anchor={start > 75 ? "end" : "start"}>
+                  {seconds(((tree.end[row] ?? 0) - (tree.start[row] ?? 0)) / 1e6)}
+                </text>
+              </svg>
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}
+
+function Details({ trace, tree, row }: { trace: TraceJson; tree: Tree; row: number }) {
+  const span = tree.spans[row];
+  if (!span) return null;
+  const duration = (tree.end[row] ?? 0) - (tree.start[row] ?? 0);
+  return (
+    <aside class="panel details" aria-label="Span">
+      <h2>{span.operationName}</h2>
+      <p>
+        {tree.services[row]} · <code>{span.spanID}</code>
+      </p>
+      <p>
+        {seconds(duration / 1e6)}, {seconds(selfTime(tree, row) / 1e6)} of its own · {seconds((tree.start[row] ?? 0) / 1e6)} after
+        the start{tree.isCritical[row] ? " · on the critical path" : ""}
+      </p>
+      <Tags title="Attributes" tags={span.tags} />
+      <Tags title="Process" tags={trace.processes[span.processID]?.tags ?? []} />
+      {span.logs.length > 0 && <h3>Events</h3>}
+      {span.logs.map((log, i) => (
+        <div key={i}>
+          <span class="dim">{seconds((log.timestamp - tree.began) / 1e6)}</span>
+          <Tags title="" tags={log.fields} />
+        </div>
+      ))}
+      {span.references
+        .filter((reference) => reference.traceID !== trace.traceID)
+        .map((reference) => (
+          <p key={reference.spanID}>
+            Linked: <InsideLink to={`/trace/${reference.traceID}`}>{reference.traceID}</InsideLink>
+          </p>
+        ))}
+    </aside>
+  );
+}
+
+function Tags({ title, tags }: { title: string; tags: TagJson[] }) {
+  if (tags.length === 0) return null;
+  return (
+    <>
+      {title && <h3>{title}</h3>}
+      <table>
+        <tbody>
+          {tags.map((tag, i) => (
+            <tr key={i}>
+              <th scope="row">{tag.key}</th>
+              <td>
+                <code>{String(tag.value)}</code>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
+  );
+}
