@@ -5,7 +5,6 @@
 // how many seeds, TARSIER_CRASH_FIRST_SEED which is first: a seed that fails does so again.
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -31,10 +30,7 @@ constexpr std::int64_t kRangeMs = 1000;
 /// One commit and what became of it. One with both kinds of samples, in order and late, is two.
 struct Commit {
   std::map<std::string, Sample> samples;  ///< By series; of a histogram its sum.
-  /// Of each sample. The log has a record for the floats of a commit and one for each kind of
-  /// histogram, in this order.
-  enum Kind : std::size_t { kFloat, kIntegerHistogram, kFloatHistogram, kKindCount };
-  std::map<std::string, Kind> kinds;
+  enum Kind : unsigned char { kFloat, kIntegerHistogram, kFloatHistogram };
   bool is_late = false;  ///< The samples went in out of order.
   bool is_acknowledged = false;
   std::set<std::string> deleted;   ///< Series whose sample is gone for good.
@@ -134,9 +130,8 @@ class Life final {
     if (db.ok()) db_ = std::move(db).value();
   }
 
-  /// What is there is a prefix of what was committed, bit for bit, and holds everything
-  /// acknowledged. Of the last commit of it there may be only the first kinds of samples, each of
-  /// them whole. Late samples that nobody was promised may be there or not: both logs have them,
+  /// What is there is a prefix of what was committed, whole, bit for bit, and holds everything
+  /// acknowledged. Late samples that nobody was promised may be there or not: both logs have them,
   /// and a replay takes from the first what is in order there by now.
   void check() {
     Contents found = read();
@@ -144,14 +139,13 @@ class Life final {
     std::vector<Commit> survivors;
     for (std::size_t i = 0; i < commits_.size(); ++i) {
       const Commit& commit = commits_[i];
-      std::array<std::size_t, Commit::kKindCount> present{};
-      std::array<std::size_t, Commit::kKindCount> expected{};
+      std::size_t present = 0;
+      std::size_t expected = 0;
       Commit found_late;
       for (const auto& [name, sample] : commit.samples) {
         const bool is_deleted = commit.deleted.contains(name);
         const bool is_certain = !is_deleted && !commit.doubtful.contains(name);
-        const Commit::Kind kind = commit.kinds.at(name);
-        if (is_certain) ++expected[kind];
+        if (is_certain) ++expected;
         const auto series = found.find(name);
         if (series == found.end()) continue;
         const auto at = series->second.find(sample.t.ms);
@@ -159,36 +153,33 @@ class Life final {
         ASSERT_FALSE(is_deleted) << "commit " << i << ": " << name << " was deleted and is back";
         ASSERT_EQ(at->second, std::bit_cast<std::uint64_t>(sample.v)) << "commit " << i;
         series->second.erase(at);
-        if (is_certain) ++present[kind];
+        if (is_certain) ++present;
         found_late.samples.emplace(name, sample);
       }
-      Commit survivor = commit;
-      bool is_certain = false;  // Else what is left of it says nothing.
       if (commit.is_late) {
         ASSERT_TRUE(!commit.is_acknowledged || present == expected)
             << "commit " << i << " was acknowledged and has lost out-of-order samples";
-        if (!commit.is_acknowledged) survivor.samples = std::move(found_late.samples);
-        is_certain = true;
+        survivors.push_back(commit);
+        if (!commit.is_acknowledged) survivors.back().samples = std::move(found_late.samples);
+        survivors.back().is_acknowledged = true;
+        if (survivors.back().samples.empty()) survivors.pop_back();
+        continue;
       }
-      for (std::size_t kind = 0; kind < Commit::kKindCount && !commit.is_late; ++kind) {
-        if (expected[kind] == 0) continue;
-        if (present[kind] == 0) {
-          ASSERT_FALSE(commit.is_acknowledged)
-              << "commit " << i << " was acknowledged and is lost, "
-              << commit.samples.begin()->first << " at " << commit.samples.begin()->second.t.ms;
-          is_lost = true;
-          std::erase_if(survivor.samples,
-                        [&](const auto& one) { return commit.kinds.at(one.first) == kind; });
-          continue;
-        }
-        ASSERT_EQ(present[kind], expected[kind]) << "commit " << i << " is there in part";
-        ASSERT_FALSE(is_lost) << "commit " << i << " is there, something before it is not";
-        is_certain = true;
+      if (expected == 0) {  // What is left of it says nothing.
+        survivors.push_back(commit);
+        continue;
       }
-      if (survivor.samples.empty()) continue;
-      survivors.push_back(std::move(survivor));
-      // Once seen after a start, it may never go again.
-      if (is_certain) survivors.back().is_acknowledged = true;
+      if (present == 0) {
+        ASSERT_FALSE(commit.is_acknowledged)
+            << "commit " << i << " was acknowledged and is lost, " << commit.samples.begin()->first
+            << " at " << commit.samples.begin()->second.t.ms;
+        is_lost = true;
+        continue;
+      }
+      ASSERT_EQ(present, expected) << "commit " << i << " is there in part";
+      ASSERT_FALSE(is_lost) << "commit " << i << " is there, one before it is not";
+      survivors.push_back(commit);
+      survivors.back().is_acknowledged = true;  // Once seen after a start, it may never go again.
     }
     for (const auto& [name, samples] : found)
       ASSERT_TRUE(samples.empty()) << name << " is invented";
@@ -231,7 +222,6 @@ class Life final {
     now_ms_ += 1;
     Commit commit;
     commit.samples["recovered"] = {Timestamp{now_ms_}, 1.0};
-    commit.kinds["recovered"] = Commit::kFloat;
     ASSERT_EQ(appender->append(*ref, commit.samples["recovered"]), AppendOutcome::kAppended);
     const auto position = appender->commit();
     ASSERT_TRUE(position.ok()) << position.status().message();
@@ -296,7 +286,6 @@ class Life final {
       strict->refuse_out_of_order();
       const bool is_late = append(*strict, *ref, sample, kind) != AppendOutcome::kAppended;
       (is_late ? late : commit).samples.emplace(name, sample);
-      (is_late ? late : commit).kinds.emplace(name, kind);
     }
     if (commit.samples.empty() && late.samples.empty()) return;
     const auto position = appender->commit();

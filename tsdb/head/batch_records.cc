@@ -5,6 +5,8 @@
 #include <span>
 #include <string>
 
+#include "tsdb/wal/commit_group.h"
+
 namespace tarsier::tsdb {
 
 void encode_batch(const HeadBatch& batch, WalCompression compression,
@@ -31,9 +33,13 @@ void encode_batch(const HeadBatch& batch, WalCompression compression,
       add();
     }
   }
-  if (batch.exemplars.empty()) return;
-  encode_exemplars(batch.exemplars, plain.emplace_back());
-  add();
+  if (!batch.exemplars.empty()) {
+    encode_exemplars(batch.exemplars, plain.emplace_back());
+    add();
+  }
+  if (out.size() < 2 || out.size() > kCommitGroupRecordsMax) return;
+  encode_commit_group(out.size(), plain.emplace_back());
+  out.emplace_front().encode(as_bytes(plain.back()), WalCompression::kNone);
 }
 
 }  // namespace tarsier::tsdb

@@ -10,8 +10,8 @@
 namespace tarsier::tsdb {
 
 /// Appends what the batch puts into the log for its samples, histograms and exemplars, in the order
-/// in which a replay must meet them. What could not be compressed is borrowed from `plain`, which
-/// must live as long as the records.
+/// in which a replay must meet them, announced as a group if they are several. What could not be
+/// compressed is borrowed from `plain`, which must live as long as the records.
 void encode_batch(const HeadBatch& batch, WalCompression compression,
                   std::deque<std::string>& plain, std::deque<EncodedRecord>& out);
 

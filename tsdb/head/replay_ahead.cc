@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tsdb/wal/commit_group.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -39,16 +40,32 @@ void ReplayAhead::fill(Shared& shared, ReplayBatch& batch) {
   batch.count = 0;
   batch.segment.reset();
   std::size_t sample_count = 0;
-  while (batch.count < kBatchRecords && sample_count < kBatchSamples) {
+  Shared::Group& group = shared.group;
+  // A group is never divided between batches.
+  while (group.missing > 0 || (batch.count < kBatchRecords && sample_count < kBatchSamples)) {
     if (!reader.next()) {
       batch.is_last = true;
-      if (reader.damage()) {
-        shared.outcome = reader.damage();
-      } else if (!reader.status().ok()) {
+      if (!reader.damage() && !reader.status().ok()) {
         shared.outcome = reader.status();
+        return;
       }
+      shared.outcome = reader.damage();
+      if (group.missing == 0) return;
+      // Nobody was promised a commit of which something is missing.
+      batch.count = group.begin;
+      if (reader.damage()) group.if_unfinished.kind = reader.damage()->kind;
+      shared.outcome = std::optional(group.if_unfinished);
       return;
     }
+    if (const auto record_count = decode_commit_group(reader.record())) {
+      group = {*record_count, batch.count, reader.segment(),
+               reader.damage_in_record("a commit without its last records")};
+      group.if_unfinished.kind = LogDamage::Kind::kTornTail;
+      continue;
+    }
+    // One that goes on in another segment was left there by somebody who does not know groups.
+    if (group.missing > 0 && reader.segment() != group.segment) group.missing = 0;
+    if (group.missing > 0) --group.missing;
     if (batch.count == batch.records.size()) batch.records.emplace_back();
     DecodedRecord& record = batch.records[batch.count];
     if (const Status status = decode(reader.record(), record); !status.ok()) {

@@ -56,6 +56,14 @@ class ReplayAhead final {
   /// Outlives whichever side ends last.
   struct Shared {
     std::unique_ptr<LogReader> reader;
+    /// A commit of several records that is being read, whoever reads.
+    struct Group {
+      std::size_t missing = 0;  ///< Records still to come.
+      std::size_t begin = 0;    ///< In the batch.
+      std::uint32_t segment = 0;
+      LogDamage if_unfinished;
+    };
+    Group group;
     Result<std::optional<LogDamage>> outcome =
         std::optional<LogDamage>();               // Before the last batch.
     std::array<ReplayBatch, kBatchesAhead> ring;  // From taken to filled the caller's, else ours.

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "tsdb/wal/commit_group.h"
 #include "tsdb/wal/histogram_record.h"
 #include "tsdb/wal/log_format.h"
 #include "tsdb/wal/log_reader.h"
@@ -136,7 +137,10 @@ class Condenser final {
       case RecordType::kCustomFloatHistograms:
       case RecordType::kHistogramsV2:
       case RecordType::kFloatHistogramsV2: return add_histograms(record);
-      default: ++statistics.unknown_records_dropped; return {};
+      default:
+        // A checkpoint is published whole: it needs no groups.
+        if (!decode_commit_group(record)) ++statistics.unknown_records_dropped;
+        return {};
     }
   }
 

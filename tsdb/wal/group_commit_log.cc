@@ -120,6 +120,8 @@ Result<LogPosition> GroupCommitLog::append(std::span<const EncodedRecord* const>
     const MutexLock lock(mutex_);
     TRY(check_room(stored_bytes));
     const bool was_large = gathered_.bytes.size() >= kWorthWritingBytes;
+    // A group that ends within a segment is known to be whole or not.
+    if (records.size() > 1) writer_.make_room(records.size(), stored_bytes, gathered_);
     for (const EncodedRecord* record : records) appended_ = writer_.append(*record, gathered_);
     end = appended_;
     if (oldest_unsynced_ms_ == 0) {

@@ -83,6 +83,13 @@ void LogWriter::cut(LogOutput& out) {
   out.cuts.push_back({out.bytes.size(), segment_});
 }
 
+void LogWriter::make_room(std::size_t record_count, std::size_t stored_bytes, LogOutput& out) {
+  // A record may begin with an empty fragment, and a page end with padding.
+  const std::size_t page_count = stored_bytes / kLogPageBytes + record_count + 1;
+  const std::size_t headers = 2 * kFragmentHeaderBytes * (record_count + page_count);
+  if (!fits_segment(stored_bytes + headers)) cut(out);
+}
+
 LogPosition LogWriter::append(const EncodedRecord& record, LogOutput& out) {
   Bytes rest = record.stored();
   CHECK(rest.size() <= kLogRecordBytesMax);

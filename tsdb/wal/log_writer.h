@@ -60,6 +60,9 @@ class LogWriter final {
   /// Adds the fragments of `record` to `out`, after a cut if they do not fit into this segment.
   /// Returns where the record ends. REQUIRES: at most kLogRecordBytesMax bytes.
   LogPosition append(const EncodedRecord& record, LogOutput& out);
+  /// Begins the next segment unless this one has room for `record_count` more records that hold so
+  /// many bytes together, or is empty.
+  void make_room(std::size_t record_count, std::size_t stored_bytes, LogOutput& out);
   /// Fills the page with zeros and begins the next segment, unless this one is empty.
   void cut(LogOutput& out);
   /// Where the next fragment would begin.
