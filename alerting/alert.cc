@@ -35,6 +35,7 @@ std::string_view resolve_reason_text(ResolveReason reason) {
     case ResolveReason::kNone: return "";
     case ResolveReason::kConditionOver: return "condition over";
     case ResolveReason::kRuleRemoved: return "rule removed";
+    case ResolveReason::kDataStopped: return "data stopped";
   }
   return "";
 }

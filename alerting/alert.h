@@ -27,8 +27,9 @@ enum class ResolveReason : unsigned char {
   kNone = 0,           ///< It has not ended.
   kConditionOver = 1,  ///< The expression no longer gives it.
   kRuleRemoved = 2,    ///< Its rule or objective is no longer configured.
+  kDataStopped = 3,    ///< Its objective has had no events for too long to say.
 };
-/// "", "condition over", "rule removed".
+/// "", "condition over", "rule removed", "data stopped".
 std::string_view resolve_reason_text(ResolveReason reason);
 
 /// Sorted by name; unlike labels, a value may be empty.

@@ -11,6 +11,8 @@ std::string_view alert_event_name(AlertEventKind kind) {
     case AlertEventKind::kFiring: return "firing";
     case AlertEventKind::kResolved: return "resolved";
     case AlertEventKind::kDropped: return "dropped";
+    case AlertEventKind::kStarted: return "started";
+    case AlertEventKind::kReloaded: return "reloaded";
   }
   return "";
 }
@@ -41,6 +43,7 @@ std::vector<AlertEvent> AlertHistory::find(const AlertEventFilter& filter) const
   std::vector<AlertEvent> out;
   for (auto event = events_.rbegin(); event != events_.rend(); ++event) {
     if (filter.limit > 0 && out.size() >= filter.limit) break;
+    if ((event->kind >= AlertEventKind::kStarted) != filter.is_of_process) continue;
     if (event->at < filter.begin || event->at > filter.end) continue;
     if (filter.fingerprint && fingerprint_of(event->labels) != *filter.fingerprint) continue;
     const bool is_wanted = std::all_of(

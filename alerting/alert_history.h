@@ -21,8 +21,10 @@ enum class AlertEventKind : unsigned char {
   kFiring = 2,
   kResolved = 3,
   kDropped = 4,  ///< Its wait ended before it fired, or its rule exceeded the limit.
+  kStarted = 5,   ///< Of no alert: the process came up.
+  kReloaded = 6,  ///< Of no alert: a configuration was put in force.
 };
-/// "pending", "firing", "resolved", "dropped".
+/// "pending", "firing", "resolved", "dropped", "started", "reloaded".
 std::string_view alert_event_name(AlertEventKind kind);
 
 /// One change in the life of an alert.
@@ -47,6 +49,7 @@ struct AlertEventFilter {
   Timestamp begin = kMinTimestamp;      ///< Inclusive, as the end.
   Timestamp end = kMaxTimestamp;
   std::size_t limit = 0;  ///< The newest so many; 0: all.
+  bool is_of_process = false;  ///< Starts and reloads, instead of what happened to alerts.
 };
 
 /// The last changes of all alerts, oldest first; beyond `kEventCountMax` the oldest are forgotten.

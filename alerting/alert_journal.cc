@@ -134,6 +134,12 @@ void AlertJournal::note(std::string_view owner, std::optional<AlertEvent> event)
   image_.history.add(std::move(*event));
 }
 
+JournalPosition AlertJournal::mark(AlertEventKind kind, Timestamp at) {
+  MutexLock lock(mutex_);
+  note("process", AlertEvent{.at = at, .owner = {}, .labels = {}, .kind = kind});
+  return image_.position;
+}
+
 JournalPosition AlertJournal::put(std::string_view owner, const AlertRecord& record, Timestamp at) {
   const std::string payload = encode_put(owner, record);
   MutexLock lock(mutex_);

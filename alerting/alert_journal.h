@@ -62,6 +62,8 @@ class AlertJournal final {
   /// Receivers were told of the alert at that time.
   JournalPosition sent(std::string_view owner, const tsdb::Labels& labels, Timestamp at);
   JournalPosition evaluated(std::string_view group, Timestamp at);
+  /// The process started, or a configuration was put in force: for the history.
+  JournalPosition mark(AlertEventKind kind, Timestamp at);
   /// Of a group that is no more.
   JournalPosition forget(std::string_view group);
 

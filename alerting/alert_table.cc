@@ -123,6 +123,15 @@ AlertChanges AlertTable::skip_outage(Duration outage, Duration tolerance) {
   return changes;
 }
 
+AlertChanges AlertTable::end(const tsdb::Labels& labels, Timestamp ts, ResolveReason reason) {
+  AlertChanges changes;
+  const auto found = records_.find(labels);
+  if (found == records_.end() || found->second.state != AlertState::kFiring) return changes;
+  resolve(found->second, ts, reason);
+  changes.written.push_back(found->second);
+  return changes;
+}
+
 AlertChanges AlertTable::end_all(Timestamp ts, ResolveReason reason) {
   AlertChanges changes;
   for (auto at = records_.begin(); at != records_.end();) {

@@ -65,6 +65,8 @@ class AlertTable final {
   /// After `outage` without evaluations: pending alerts go on with the time that nobody looked left
   /// out, or begin anew when it was longer than `tolerance`. Firing ones go on firing.
   AlertChanges skip_outage(Duration outage, Duration tolerance);
+  /// Ends one firing alert for a reason of its own, before an evaluation that no longer finds it.
+  AlertChanges end(const tsdb::Labels& labels, Timestamp ts, ResolveReason reason);
   /// Ends every firing alert and drops every pending one: the rule is gone.
   AlertChanges end_all(Timestamp ts, ResolveReason reason);
 

@@ -326,7 +326,9 @@ Status EventHistory::drop_before(std::int64_t segment) {
     }
     for (const std::uint64_t number : gone) files_by_number_.erase(number);
     for (auto at = numbers_by_segment_.begin(); at != numbers_by_segment_.end();) {
-      std::erase_if(at->second, [&](std::uint64_t n) { return !files_by_number_.contains(n); });
+      std::erase_if(at->second, [&](std::uint64_t n) {
+        return std::find(gone.begin(), gone.end(), n) != gone.end();
+      });
       at = at->second.empty() ? numbers_by_segment_.erase(at) : std::next(at);
     }
   }

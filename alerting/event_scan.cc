@@ -29,7 +29,16 @@ double exponential_bound(std::int32_t schema, std::int32_t index) {
 
 class Scanner final {
  public:
-  Scanner(const Slo& slo, StepClock clock, EventScan& out) : slo_(slo), clock_(clock), out_(out) {}
+  Scanner(const Slo& slo, StepClock clock, SampleTimes sample_times, EventScan& out)
+      : slo_(slo), clock_(clock), keeps_times_(sample_times == SampleTimes::kYes), out_(out) {}
+
+  void finish() {
+    for (auto& [labels, newest] : newest_by_step_) {
+      for (const std::int64_t t_ms : newest) {
+        if (t_ms != 0) out_.groups[labels].sample_times.push_back({t_ms});
+      }
+    }
+  }
 
   Status read_term(const tsdb::Querier& querier, std::size_t index, const CancelToken* cancel) {
     const SliTerm& term = slo_.terms()[index];
@@ -84,6 +93,10 @@ class Scanner final {
 
   GroupEvents& group_of_series(const tsdb::Labels& labels) {
     GroupEvents& group = out_.groups[group_of(slo_, labels)];
+    if (keeps_times_) {
+      newest_ = &newest_by_step_[group_of(slo_, labels)];
+      newest_->resize(static_cast<std::size_t>(out_.last_step - out_.first_step + 1));
+    }
     if (group.events.empty()) {
       group.events.resize(static_cast<std::size_t>(out_.last_step - out_.first_step + 1));
     }
@@ -134,6 +147,7 @@ class Scanner final {
       if (t_ms > begin.ms) {
         const auto step = static_cast<std::size_t>(clock_.step_of({t_ms}) - first);
         group.events[step] += events_of(term, tail, v);
+        if (newest_ != nullptr) (*newest_)[step] = std::max((*newest_)[step], t_ms);
       }
       if (!tail.is_known) note(group, t_ms);
       tail = {.t_ms = t_ms, .value = v, .is_known = true};
@@ -156,17 +170,17 @@ class Scanner final {
     keep(histograms_, n, term, tail);
     note(group, tail.t_ms);
     if (!before.is_known || tail.t_ms <= begin.ms) return;
-    const bool is_reset = tail.value < before.value;
-    const double count = is_reset ? tail.value : tail.value - before.value;
-    const double below = is_reset ? tail.below : tail.below - before.below;
     const auto step = static_cast<std::size_t>(clock_.step_of({tail.t_ms}) - out_.first_step);
-    group.events[step] +=
-        EventCounts{.bad = term.bad_weight * (count - below), .total = term.total_weight * count};
+    if (newest_ != nullptr) (*newest_)[step] = std::max((*newest_)[step], tail.t_ms);
+    group.events[step] += events_between(term, before, tail);
   }
 
   const Slo& slo_;
   const StepClock clock_;
+  const bool keeps_times_;
   EventScan& out_;
+  std::map<tsdb::Labels, std::vector<std::int64_t>> newest_by_step_;
+  std::vector<std::int64_t>* newest_ = nullptr;  ///< Of the group that is read.
   tsdb::SampleColumns columns_;
   tsdb::HistogramColumns histograms_;
 };
@@ -186,6 +200,14 @@ EventCounts events_of(const SliTerm& term, const SeriesTail& tail, double value)
     case SliMeasure::kHistogram: return {};
   }
   return {.bad = term.bad_weight * amount, .total = term.total_weight * amount};
+}
+
+EventCounts events_between(const SliTerm& term, const SeriesTail& before, const SeriesTail& now) {
+  if (!before.is_known) return {};
+  const bool is_reset = now.value < before.value;
+  const double count = is_reset ? now.value : now.value - before.value;
+  const double below = is_reset ? now.below : now.below - before.below;
+  return {.bad = term.bad_weight * (count - below), .total = term.total_weight * count};
 }
 
 double observations_below(const tsdb::FloatHistogram& histogram, double bound) {
@@ -234,13 +256,14 @@ TimeRange scan_range(StepClock clock, std::int64_t first_step, std::int64_t last
 
 Result<EventScan> scan_events(const tsdb::Querier& querier, const Slo& slo, StepClock clock,
                               std::int64_t first_step, std::int64_t last_step,
-                              const CancelToken* cancel) {
+                              const CancelToken* cancel, SampleTimes sample_times) {
   EventScan out{.first_step = first_step, .last_step = last_step};
   if (last_step < first_step) return out;
-  Scanner scanner(slo, clock, out);
+  Scanner scanner(slo, clock, sample_times, out);
   for (std::size_t i = 0; i < slo.terms().size(); ++i) {
     TRY(scanner.read_term(querier, i, cancel));
   }
+  scanner.finish();
   return out;
 }
 

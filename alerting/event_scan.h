@@ -27,6 +27,8 @@ struct SeriesTail {
 };
 /// What a float sample adds by one term. `tail` is what was before it, and is left alone.
 EventCounts events_of(const SliTerm& term, const SeriesTail& tail, double value);
+/// What a histogram adds after another one.
+EventCounts events_between(const SliTerm& term, const SeriesTail& before, const SeriesTail& now);
 /// Observations of a native histogram at most at `bound`, interpolated as PromQL does.
 double observations_below(const tsdb::FloatHistogram& histogram, double bound);
 
@@ -37,6 +39,8 @@ struct GroupEvents {
   /// Of any sample of its series, also before the scan's first step where one was looked at.
   std::optional<Timestamp> first_sample;
   std::optional<Timestamp> last_sample;
+  /// The newest sample of each step that has one, ascending; only if asked for.
+  std::vector<Timestamp> sample_times;
 };
 struct ScannedSeries {
   std::size_t term = 0;  ///< Of the objective.
@@ -51,13 +55,16 @@ struct EventScan {
   std::uint64_t samples_read = 0;
 };
 
+enum class SampleTimes : unsigned char { kNo, kYes };
+
 /// Counts what happened in the steps from `first_step` to `last_step`, both included, from stored
 /// samples alone: the slow and obvious way, for objectives that are new, after a restart, and when
 /// samples came too late. A series is read from before the span on, up to a day back, so that its
 /// first increase is known.
 Result<EventScan> scan_events(const tsdb::Querier& querier, const Slo& slo, StepClock clock,
                               std::int64_t first_step, std::int64_t last_step,
-                              const CancelToken* cancel);
+                              const CancelToken* cancel,
+                              SampleTimes sample_times = SampleTimes::kNo);
 /// What a querier must promise for the scan.
 TimeRange scan_range(StepClock clock, std::int64_t first_step, std::int64_t last_step);
 

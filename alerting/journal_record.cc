@@ -32,7 +32,7 @@ Result<AlertRecord> read_record(ByteReader& in) {
   record.annotations = read_annotations(in);
   const std::uint8_t state = in.u8();
   const std::uint8_t reason = in.u8();
-  if (state > 2 || reason > 2) return corruption("the state of an alert");
+  if (state > 2 || reason > 3) return corruption("the state of an alert");
   record.state = static_cast<AlertState>(state);
   record.resolve_reason = static_cast<ResolveReason>(reason);
   record.value = in.f64();
@@ -49,7 +49,7 @@ Result<AlertEvent> read_event(ByteReader& in, std::string owner) {
   event.at.ms = in.varint();
   const std::uint8_t kind = in.u8();
   const std::uint8_t reason = in.u8();
-  if (kind < 1 || kind > 4 || reason > 2) return corruption("an event of an alert");
+  if (kind < 1 || kind > 6 || reason > 3) return corruption("an event of an alert");
   event.kind = static_cast<AlertEventKind>(kind);
   event.reason = static_cast<ResolveReason>(reason);
   event.value = in.f64();

@@ -116,6 +116,16 @@ class TermReader final {
   bool has_grouping_ = false;
 };
 
+std::string with_length(std::string_view text, const std::string& length) {
+  std::string out;
+  while (true) {
+    const std::size_t at = text.find(kPlaceholder);
+    if (at == std::string_view::npos) return out.append(text);
+    out.append(text.substr(0, at)).append(length);
+    text.remove_prefix(at + kPlaceholder.size());
+  }
+}
+
 Result<std::optional<TermReader>> read_query(std::string_view text) {
   const query::ExprPtr parsed = TRY(query::parse_expression(with_window(text, kProbe)));
   TermReader reader;
@@ -188,17 +198,74 @@ std::string_view comparison_text(SliComparison comparison) {
   return "";
 }
 
+SliQueries queries_with(const SliDefinition& sli, const std::vector<std::string>& group_by,
+                        const std::string& length) {
+  using Kind = SliDefinition::Kind;
+  const std::string by = by_clause(group_by);
+  const auto sum_of = [&](std::string_view function, std::string_view selector) {
+    return fmt::format("sum{} ({}({}[{}]))", by, function, selector, length);
+  };
+  // Series of errors that never came are no errors, as long as there are events.
+  const auto or_none = [](const std::string& part, const std::string& all) {
+    return fmt::format("({} or 0 * {})", part, all);
+  };
+  SliQueries out;
+  const auto from_good = [&](const std::string& total, const std::string& good) {
+    out.total = total;
+    out.bad = fmt::format("{} - {}", total, or_none(good, total));
+    out.ratio = fmt::format("({}) / {}", out.bad, total);
+  };
+  switch (sli.kind) {
+    case Kind::kErrors:
+      out.total = sum_of("increase", sli.total);
+      out.bad = or_none(sum_of("increase", sli.errors), out.total);
+      out.ratio = fmt::format("{} / {}", out.bad, out.total);
+      break;
+    case Kind::kGood:
+    case Kind::kBuckets:
+      from_good(sum_of("increase", sli.total), sum_of("increase", sli.good));
+      break;
+    case Kind::kLatency: {
+      const Result<std::string> count = with_suffix(sli.histogram, "_count");
+      const Result<std::string> bucket = with_suffix(sli.histogram, "_bucket");
+      const Result<tsdb::Matcher> bound = bucket_matcher(sli.bound);
+      if (!count.ok() || !bucket.ok() || !bound.ok()) return out;
+      const std::size_t brace = bucket->find('{');
+      const std::string good =
+          brace == std::string::npos
+              ? fmt::format("{}{{{}}}", *bucket, bound->to_string())
+              : fmt::format("{},{}}}", bucket->substr(0, bucket->size() - 1), bound->to_string());
+      from_good(sum_of("increase", *count), sum_of("increase", good));
+      break;
+    }
+    case Kind::kGauge:
+      from_good(sum_of("count_over_time", sli.gauge), sum_of("sum_over_time", sli.gauge));
+      break;
+    case Kind::kComparison:
+      from_good(sum_of("count_over_time", sli.gauge),
+                fmt::format("sum{} (count_over_time(({} {} {})[{}:]))", by, sli.gauge,
+                            comparison_text(sli.comparison), plain_number(sli.bound), length));
+      break;
+    case Kind::kQueries:
+      out.total = with_length(sli.total, length);
+      if (!sli.errors.empty()) {
+        out.bad = with_length(sli.errors, length);
+        out.ratio = fmt::format("({}) / ({})", out.bad, out.total);
+      } else {
+        const std::string good = with_length(sli.good, length);
+        out.bad = fmt::format("({}) - ({})", out.total, good);
+        out.ratio = fmt::format("1 - (({}) / ({}))", good, out.total);
+      }
+      break;
+    case Kind::kRatio: out.ratio = with_length(sli.ratio, length); break;
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string with_window(std::string_view text, Duration window) {
-  const std::string length = format_duration(window);
-  std::string out;
-  while (true) {
-    const std::size_t at = text.find(kPlaceholder);
-    if (at == std::string_view::npos) return out.append(text);
-    out.append(text.substr(0, at)).append(length);
-    text.remove_prefix(at + kPlaceholder.size());
-  }
+  return with_length(text, format_duration(window));
 }
 
 Result<std::optional<QueryTerms>> terms_of_query(std::string_view text) {
@@ -263,67 +330,11 @@ Result<std::vector<SliTerm>> terms_of(const SliDefinition& sli,
 
 SliQueries queries_of(const SliDefinition& sli, const std::vector<std::string>& group_by,
                       Duration window) {
-  using Kind = SliDefinition::Kind;
-  const std::string by = by_clause(group_by);
-  const std::string length = format_duration(window);
-  const auto sum_of = [&](std::string_view function, std::string_view selector) {
-    return fmt::format("sum{} ({}({}[{}]))", by, function, selector, length);
-  };
-  // Series of errors that never came are no errors, as long as there are events.
-  const auto or_none = [](const std::string& part, const std::string& all) {
-    return fmt::format("({} or 0 * {})", part, all);
-  };
-  SliQueries out;
-  const auto from_good = [&](const std::string& total, const std::string& good) {
-    out.total = total;
-    out.bad = fmt::format("{} - {}", total, or_none(good, total));
-    out.ratio = fmt::format("({}) / {}", out.bad, total);
-  };
-  switch (sli.kind) {
-    case Kind::kErrors:
-      out.total = sum_of("increase", sli.total);
-      out.bad = or_none(sum_of("increase", sli.errors), out.total);
-      out.ratio = fmt::format("{} / {}", out.bad, out.total);
-      break;
-    case Kind::kGood:
-    case Kind::kBuckets:
-      from_good(sum_of("increase", sli.total), sum_of("increase", sli.good));
-      break;
-    case Kind::kLatency: {
-      const Result<std::string> count = with_suffix(sli.histogram, "_count");
-      const Result<std::string> bucket = with_suffix(sli.histogram, "_bucket");
-      const Result<tsdb::Matcher> bound = bucket_matcher(sli.bound);
-      if (!count.ok() || !bucket.ok() || !bound.ok()) return out;
-      const std::size_t brace = bucket->find('{');
-      const std::string good =
-          brace == std::string::npos
-              ? fmt::format("{}{{{}}}", *bucket, bound->to_string())
-              : fmt::format("{},{}}}", bucket->substr(0, bucket->size() - 1), bound->to_string());
-      from_good(sum_of("increase", *count), sum_of("increase", good));
-      break;
-    }
-    case Kind::kGauge:
-      from_good(sum_of("count_over_time", sli.gauge), sum_of("sum_over_time", sli.gauge));
-      break;
-    case Kind::kComparison:
-      from_good(sum_of("count_over_time", sli.gauge),
-                fmt::format("sum{} (count_over_time(({} {} {})[{}:]))", by, sli.gauge,
-                            comparison_text(sli.comparison), plain_number(sli.bound), length));
-      break;
-    case Kind::kQueries:
-      out.total = with_window(sli.total, window);
-      if (!sli.errors.empty()) {
-        out.bad = with_window(sli.errors, window);
-        out.ratio = fmt::format("({}) / ({})", out.bad, out.total);
-      } else {
-        const std::string good = with_window(sli.good, window);
-        out.bad = fmt::format("({}) - ({})", out.total, good);
-        out.ratio = fmt::format("1 - (({}) / ({}))", good, out.total);
-      }
-      break;
-    case Kind::kRatio: out.ratio = with_window(sli.ratio, window); break;
-  }
-  return out;
+  return queries_with(sli, group_by, format_duration(window));
+}
+
+SliQueries query_templates_of(const SliDefinition& sli, const std::vector<std::string>& group_by) {
+  return queries_with(sli, group_by, std::string(kPlaceholder));
 }
 
 }  // namespace tarsier::alerting

@@ -39,6 +39,8 @@ struct SliQueries {
 };
 SliQueries queries_of(const SliDefinition& sli, const std::vector<std::string>& group_by,
                       Duration window);
+/// The same with `$window` where its length goes.
+SliQueries query_templates_of(const SliDefinition& sli, const std::vector<std::string>& group_by);
 
 /// A matcher of the bucket with this bound, however its exporter writes numbers.
 Result<tsdb::Matcher> bucket_matcher(double bound);

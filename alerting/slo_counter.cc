@@ -95,7 +95,8 @@ std::optional<EventCounts> GroupCounter::edge_at(std::size_t window, std::int64_
   if (step < measured_from_) return EventCounts{};
   if (history_ == nullptr) return std::nullopt;
   if (edges_.size() <= window) edges_.resize(window + 1);
-  Edge& edge = edges_[window];
+  if (!edges_[window]) edges_[window] = std::make_unique<Edge>();
+  Edge& edge = *edges_[window];
   const auto is_in = [&] {
     return edge.first_step <= step &&
            step < edge.first_step + static_cast<std::int64_t>(edge.count);
@@ -106,29 +107,11 @@ std::optional<EventCounts> GroupCounter::edge_at(std::size_t window, std::int64_
 }
 
 void GroupCounter::read(const Slo& slo, std::int64_t step, BurnReading& out) {
-  out.t = clock_.end_of(step);
   out.last_sample = last_sample_;
   out.last_event = last_event_;
-  out.windows.resize(slo.windows().size());
-  const EventCounts now = ring_.at(std::max(step, ring_.oldest()));
-  std::size_t edge = 0;
-  const auto fill_window = [&](std::int64_t begin, WindowValue& value) {
-    const bool is_recent = begin >= ring_.oldest();
-    const std::optional<EventCounts> left = edge_at(is_recent ? 0 : edge, begin);
-    if (!is_recent) ++edge;
-    value = {};
-    if (!left) return;
-    value.events = now - *left;
-    value.ratio = ratio_of(value.events);
-    const auto length = static_cast<double>(step - begin);
-    const auto covered = static_cast<double>(step - std::max(begin, measured_from_));
-    value.coverage = length > 0 ? std::clamp(covered / length, 0.0, 1.0) : 0;
-  };
-  for (std::size_t i = 0; i < out.windows.size(); ++i) {
-    fill_window(step - clock_.steps_in(slo.windows()[i]), out.windows[i]);
-  }
-  const Timestamp start = period_start(slo.definition().period, out.t);
-  fill_window(clock_.step_of(start), out.period);
+  read_windows(
+      slo, clock_, step, measured_from_,
+      [this](std::size_t window, std::int64_t at) { return edge_at(window, at); }, out);
 }
 
 void GroupCounter::take_finished(std::int64_t step, std::vector<EventSegment>& out) const {

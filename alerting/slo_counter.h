@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -83,8 +84,35 @@ class GroupCounter final {
   std::int64_t measured_from_ = 0;
   std::optional<Timestamp> last_sample_;
   std::optional<Timestamp> last_event_;
-  std::vector<Edge> edges_;  ///< By window that is longer than the ring; the period's last.
+  std::vector<std::unique_ptr<Edge>> edges_;  ///< By window; null for those within the ring.
 };
+
+/// Windows of `reading` at the end of `step` out of cumulative counts: `at(window, step)` is the
+/// count at the end of a step, or nothing; `window` numbers windows, the period's last. What live
+/// evaluation and backtests share.
+template <typename At>
+void read_windows(const Slo& slo, const StepClock& clock, std::int64_t step,
+                  std::int64_t measured_from, At&& at, BurnReading& out) {
+  out.t = clock.end_of(step);
+  const std::vector<Duration>& windows = slo.windows();
+  out.windows.resize(windows.size());
+  const std::optional<EventCounts> now = at(windows.size() + 1, step);
+  for (std::size_t i = 0; i <= windows.size(); ++i) {
+    const bool is_period = i == windows.size();
+    const std::int64_t begin = is_period
+                                   ? clock.step_of(period_start(slo.definition().period, out.t))
+                                   : step - clock.steps_in(windows[i]);
+    WindowValue& value = is_period ? out.period : out.windows[i];
+    value = {};
+    const std::optional<EventCounts> left = at(i, begin);
+    if (!left || !now) continue;
+    value.events = *now - *left;
+    value.ratio = ratio_of(value.events);
+    const auto length = static_cast<double>(step - begin);
+    const auto covered = static_cast<double>(step - std::max(begin, measured_from));
+    value.coverage = length > 0 ? std::clamp(covered / length, 0.0, 1.0) : 0;
+  }
+}
 
 /// Keeps 2 h of 15 s steps, and a little more for what comes early.
 inline constexpr std::int64_t kRingSteps = 480;
@@ -107,6 +135,8 @@ class SloCounter final {
   Result<std::vector<ScannedSeries>> recount(tsdb::Queryable& storage, std::int64_t now_step,
                                              const CancelToken* cancel);
   bool is_ready() const { return is_ready_; }
+  /// There is nothing to count from storage: groups are begun by the caller.
+  void mark_counted() { is_ready_ = true; }
   /// Something before `step` must be counted anew.
   void mark_dirty(std::int64_t step);
   void mark_late(Timestamp t) { mark_dirty(clock_.step_of(t)); }

@@ -17,8 +17,8 @@ void SloTaps::rebuild(const std::vector<SloCounter*>& counters) {
       const auto name = std::find_if(matchers.begin(), matchers.end(), [](const tsdb::Matcher& m) {
         return m.name() == tsdb::kMetricName && m.op() == tsdb::MatchOp::kEqual;
       });
-      std::vector<Term>& terms = name == matchers.end() ? other_terms_
-                                                        : terms_by_name_[name->value()];
+      std::vector<Term>& terms =
+          name == matchers.end() ? other_terms_ : terms_by_name_[name->value()];
       terms.push_back({.counter = counter, .index = i});
     }
   }
@@ -26,7 +26,6 @@ void SloTaps::rebuild(const std::vector<SloCounter*>& counters) {
 
 void SloTaps::add_term(Series& series, const Term& term, const tsdb::Labels& labels) const {
   const SliTerm& definition = term.counter->slo().terms()[term.index];
-  if (definition.measure == SliMeasure::kHistogram) return;  // Its samples are no numbers.
   const bool is_match =
       std::all_of(definition.matchers.begin(), definition.matchers.end(),
                   [&](const tsdb::Matcher& m) { return m.matches(labels.get(m.name())); });
@@ -50,27 +49,50 @@ SloTaps::Id SloTaps::follow(const tsdb::Labels& labels) {
   return {id};
 }
 
+bool SloTaps::is_next(const Tap& tap, Timestamp t, double value) {
+  if (!tap.tail.is_known || t.ms > tap.tail.t_ms) return true;
+  SloCounter& counter = *tap.term.counter;
+  // Seen by a recount already, or out of order: telling the latter needs a recount.
+  const bool is_again = t.ms == tap.tail.t_ms && value == tap.tail.value;
+  if (!is_again && counter.is_ready()) counter.mark_late(t);
+  return false;
+}
+
+void SloTaps::count(Tap& tap, Timestamp t, EventCounts events) {
+  SloCounter& counter = *tap.term.counter;
+  if (!counter.is_ready()) return;  // A recount is to come.
+  // A new group's history is counted with it.
+  if (!tap.group->is_ready() || !tap.group->add(t, events)) counter.mark_late(t);
+}
+
 void SloTaps::add(Id id, Timestamp t, double value) {
   if (std::isnan(value)) return;
   for (Tap& tap : series_[id.value - 1].taps) {
-    SloCounter& counter = *tap.term.counter;
-    if (tap.tail.is_known && t.ms <= tap.tail.t_ms) {
-      // Seen by the recount already, or out of order: telling them apart needs a recount.
-      if (t.ms < tap.tail.t_ms || value != tap.tail.value) {
-        if (counter.is_ready()) counter.mark_late(t);
-      }
-      continue;
-    }
-    if (counter.is_ready()) {
-      const SliTerm& term = counter.slo().terms()[tap.term.index];
-      if (!tap.group->is_ready()) {
-        counter.mark_late(t);  // A group that is new: its history is counted with it.
-      } else if (!tap.group->add(t, events_of(term, tap.tail, value))) {
-        counter.mark_late(t);
-      }
-    }
+    const SliTerm& term = tap.term.counter->slo().terms()[tap.term.index];
+    if (term.measure == SliMeasure::kHistogram || !is_next(tap, t, value)) continue;
+    count(tap, t, events_of(term, tap.tail, value));
     tap.tail = {.t_ms = t.ms, .value = value, .is_known = true};
   }
+}
+
+void SloTaps::add_histogram(Id id, Timestamp t, const tsdb::FloatHistogram& histogram) {
+  if (histogram.is_stale()) return;
+  for (Tap& tap : series_[id.value - 1].taps) {
+    const SliTerm& term = tap.term.counter->slo().terms()[tap.term.index];
+    if (term.measure != SliMeasure::kHistogram || !is_next(tap, t, histogram.count)) continue;
+    const SeriesTail now{.t_ms = t.ms,
+                         .value = histogram.count,
+                         .below = observations_below(histogram, term.bound),
+                         .is_known = true};
+    count(tap, t, events_between(term, tap.tail, now));
+    tap.tail = now;
+  }
+}
+
+bool SloTaps::is_new(Id id, Timestamp t) const {
+  const std::vector<Tap>& taps = series_[id.value - 1].taps;
+  return std::any_of(taps.begin(), taps.end(),
+                     [&](const Tap& tap) { return !tap.tail.is_known || t.ms > tap.tail.t_ms; });
 }
 
 void SloTaps::adopt(SloCounter& counter, const std::vector<ScannedSeries>& scanned) {

@@ -28,6 +28,10 @@ class SloTaps final {
   /// One sample. What comes out of order, or after its step was put away, has the objective count
   /// anew.
   void add(Id series, Timestamp t, double value);
+  /// The same of a native histogram.
+  void add_histogram(Id series, Timestamp t, const tsdb::FloatHistogram& histogram);
+  /// Whether a sample of that time comes after what was seen of the series.
+  bool is_new(Id series, Timestamp t) const;
   /// After a recount: samples up to the tails are counted.
   void adopt(SloCounter& counter, const std::vector<ScannedSeries>& scanned);
 
@@ -45,6 +49,9 @@ class SloTaps final {
     GroupCounter* group = nullptr;
     SeriesTail tail;
   };
+  /// False: the sample was dealt with, it comes too late or again.
+  static bool is_next(const Tap& tap, Timestamp t, double value);
+  static void count(Tap& tap, Timestamp t, EventCounts events);
   struct Series {
     std::vector<Tap> taps;
   };

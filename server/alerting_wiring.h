@@ -58,6 +58,10 @@ class AlertingWiring final {
 
   /// Puts a configuration and its rules in force.
   void apply(const Config& config, std::vector<alerting::RuleGroup> groups);
+  /// What objectives share with rules. The journal is null where it could not be opened.
+  alerting::AlertJournal* journal() const { return journal_.get(); }
+  alerting::AlertSink& sink() const { return *sinks_; }
+
   /// Ends evaluations, then sends what can be sent. The HTTP client must still be there.
   void stop();
 
@@ -65,6 +69,7 @@ class AlertingWiring final {
   HttpResponse alerts() const;
   HttpResponse alertmanagers() const;
   HttpResponse history(const HttpRequest& request) const;
+  std::vector<alerting::RuleGroupStatus> rule_status() const { return runner_->status(); }
   void collect(MetricWriter& out) const;
 
  private:

@@ -21,6 +21,7 @@
 #include "server/cli_rules.h"
 #include "server/cli_sampling.h"
 #include "server/cli_trace.h"
+#include "server/cli_slo.h"
 #include "server/cli_tsdb.h"
 #include "server/clock.h"
 #include "server/config.h"
@@ -197,6 +198,12 @@ std::string usage() {
       "tarsier trace explain TRACEQL            what a query will do\n"
       "tarsier check rules FILE...              check rule files (--lint --lint-fatal)\n"
       "tarsier test rules FILE...               run unit tests of rules (--run --diff --junit)\n"
+      "tarsier alert explain SERVER ID          why an alert fires or does not (--start --end)\n"
+      "tarsier check slo FILE...                check files of objectives\n"
+      "tarsier test slo FILE...                 run unit tests of objectives\n"
+      "tarsier slo list|show SERVER [ID]        objectives with their budgets and causes\n"
+      "tarsier slo backtest SERVER ID           what one would have done (--start --end --file --expr)\n"
+      "tarsier slo generate|import FILE...      as rules of Prometheus; in our own form\n"
       "tarsier tsdb create-blocks-from rules FILE...  record the past (--start --end --url)\n"
       "{}"
       "tarsier version                          print this version\n\n"
@@ -216,9 +223,16 @@ int run_command(std::span<const std::string> arguments) {
     return kCliOk;
   }
   if (command == "query") return run_query(arguments.subspan(1));
+  if (command == "alert" && arguments.size() > 1 && arguments[1] == "explain") {
+    return explain_alert(arguments.subspan(2), kTerminal);
+  }
   if (command == "alert") return run_alert_command(arguments.subspan(1));
   if (command == "trace") return run_trace_command(arguments.subspan(1));
   if (command == "sampling") return run_sampling_command(arguments.subspan(1));
+  if (command == "slo") return run_slo_command(arguments.subspan(1), kTerminal);
+  const bool is_slo = arguments.size() > 1 && arguments[1] == "slo";
+  if (is_slo && command == "check") return check_slos(arguments.subspan(2), kTerminal);
+  if (is_slo && command == "test") return test_slos(arguments.subspan(2), kTerminal);
   const bool is_rules = arguments.size() > 1 && arguments[1] == "rules";
   if (is_rules && command == "check") return check_rules(arguments.subspan(2), kTerminal);
   if (is_rules && command == "test") return test_rules(arguments.subspan(2), kTerminal);
@@ -241,7 +255,8 @@ int run_command(std::span<const std::string> arguments) {
   if (command == "tsdb") return run_tsdb(arguments.subspan(1));
   return cli_complain(
       fmt::format("tarsier: error: unknown command {}; there are query, check, test, "
-                  "tsdb, alert, sampling, version and help, and flags for the server: try --help",
+                  "tsdb, alert, slo, trace, sampling, version and help, and flags for the server: try "
+                  "--help",
                   quote(command)),
       kCliUsage);
 }

@@ -197,6 +197,7 @@ std::string render_config(const Config& config) {
   Emitter out;
   render_global(out, config.global);
   if (!config.rule_files.empty()) out.list(0, "rule_files", config.rule_files);
+  if (!config.slo_files.empty()) out.list(0, "slo_files", config.slo_files);
   render_alerting(out, config.alerting);
   if (!config.scrape_configs.empty()) out.line(0, "scrape_configs:");
   for (const ingest::ScrapeConfig& job : config.scrape_configs) render_job(out, job);

@@ -88,6 +88,7 @@ struct Config {
   ingest::OtlpOptions otlp;
   std::vector<ingest::ScrapeConfig> scrape_configs;
   std::vector<std::string> rule_files;  ///< Patterns, relative to the working directory.
+  std::vector<std::string> slo_files;   ///< The same for objectives.
   AlertingConfig alerting;
   std::vector<ingest::ForwardConfig> remote_write;
   std::vector<ingest::WriteLimit> write_limits;

@@ -243,13 +243,13 @@ Status read_storage(const YamlNode& node, Problems& problems, StorageConfig& sto
   return {};
 }
 
-Result<std::vector<std::string>> read_rule_files(MapReader& top, const ConfigSources& sources) {
+Result<std::vector<std::string>> read_globs(MapReader& top, const char* name, const char* what,
+                                            const ConfigSources& sources) {
   std::vector<std::string> paths;
-  top.read("rule_files", paths);
+  top.read(name, paths);
   for (std::string& path : paths) {
     if (!is_valid_glob(path)) {
-      return invalid_at(*top.find("rule_files"),
-                        fmt::format("invalid rule file path {}", quote(path)));
+      return invalid_at(*top.find(name), fmt::format("invalid {} path {}", what, quote(path)));
     }
     if (!path.starts_with('/')) path = join_path(parent_path(sources.file), path);
   }
@@ -262,7 +262,8 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   MapReader top(root, "", problems);
   const YamlNode* global = top.find("global");
   config.global = TRY(read_global(global ? *global : kNothing, sources, problems));
-  config.rule_files = TRY(read_rule_files(top, sources));
+  config.rule_files = TRY(read_globs(top, "rule_files", "rule file", sources));
+  config.slo_files = TRY(read_globs(top, "slo_files", "slo file", sources));
   JobNames names;
   TRY(read_jobs(top, sources, names, config));
   TRY(read_job_files(top, sources, names, config));
@@ -279,7 +280,7 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   if (const YamlNode* node = top.find("traces")) {
     config.traces = std::make_shared<const TracesConfig>(TRY(read_traces(*node, problems)));
   }
-  for (const char* name : {"remote_read", "tracing", "slo_files"}) {
+  for (const char* name : {"remote_read", "tracing"}) {
     top.ignore(name, kNotYet);
   }
   top.find("runtime");  // For a runtime we do not have.

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "alerting/alert_sink.h"
 #include "alerting/notifier.h"
@@ -47,6 +48,10 @@ class NotifierWiring final : public alerting::AlertSink {
   void collect(MetricWriter& out, Timestamp now) const;
   const alerting::NotifierApi& api() const { return *api_; }
   bool is_on() const { return is_on_.load(); }
+  /// Queued, dead and the last delivered ones, newest first.
+  std::vector<alerting::NotificationStatus> notifications() const {
+    return notifier_->notifications();
+  }
 
  private:
   explicit NotifierWiring(Doors doors) : doors_(std::move(doors)) {}

@@ -47,6 +47,8 @@
 #include "server/sampling_wiring.h"
 #include "server/self_metrics.h"
 #include "server/settings.h"
+#include "server/slo_file.h"
+#include "server/slo_wiring.h"
 #include "server/status_api.h"
 #include "server/trace_storage.h"
 #include "server/tracing_wiring.h"
@@ -122,6 +124,7 @@ struct Tarsier::Impl {
   ingest::ExternalAddress external;
   std::string external_path;
   std::vector<alerting::RuleGroup> rules_at_start;
+  std::vector<std::shared_ptr<const alerting::Slo>> slos_at_start;
   mutable Mutex config_mutex;
   std::shared_ptr<const Config> config GUARDED_BY(config_mutex);
 
@@ -150,6 +153,7 @@ struct Tarsier::Impl {
   std::unique_ptr<SamplingWiring> sampling;
   std::unique_ptr<ForwardWiring> forwarder;
   std::unique_ptr<TracingWiring> tracing_room;
+  std::unique_ptr<SloWiring> slos;
   std::unique_ptr<ThreadPool> query_pool;
   std::unique_ptr<FairPool> queries;
   std::unique_ptr<Doors> doors;
@@ -290,6 +294,7 @@ Status Tarsier::Impl::listen() {
   add_push_routes(*router, flags, [this] { return writes.get(); });
   add_notifier_routes(
       *router, [this] { return notifier.get(); }, [this] { return query_pool.get(); });
+  add_slo_routes(*router, *doors, [this] { return slos.get(); });
   HttpGuard guard = TRY(make_guard());
   HttpGuard otlp_guard = guard;
   http = TRY(HttpServer::listen(
@@ -441,6 +446,18 @@ void Tarsier::Impl::start_rooms() {
                                                              .log = log,
                                                              .external_url = external_text,
                                                              .notifier = notifier.get()});
+  const auto told = [this]() -> std::vector<alerting::NotificationStatus> {
+    if (!notifier) return {};
+    return notifier->notifications();
+  };
+  slos = std::make_unique<SloWiring>(SloWiring::Doors{.flags = flags,
+                                                      .files = *files,
+                                                      .db = *db,
+                                                      .engine = *engine,
+                                                      .rules = *alerting_room,
+                                                      .notifications = told,
+                                                      .log = log,
+                                                      .external_url = external_text});
 
   forwarder = std::make_unique<ForwardWiring>(*db, *client, log);
   doors->db = db.get();
@@ -463,6 +480,7 @@ void Tarsier::Impl::start_rooms() {
   if (notifier) notifier->apply(current->notifier, now());
   alerting_room->apply(*current, std::move(rules_at_start));
   forwarder->apply(*current);
+  slos->apply(*current, std::move(slos_at_start));
   notifications.remove(kStartingNotification);
   if (otlp_http) otlp_http->set_state(Router::State::kReady);
   router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
@@ -478,6 +496,9 @@ Status Tarsier::Impl::reload_now() {
   Result<Config> read = load_config(flags, *files, loopback_of(http->addresses()[0]));
   Result<std::vector<alerting::RuleGroup>> rules =
       read.ok() ? load_rules(flags, *files, *read) : read.status();
+  Result<std::vector<std::shared_ptr<const alerting::Slo>>> objectives =
+      rules.ok() ? read_slo_files(*files, read->slo_files) : rules.status();
+  if (rules.ok() && !objectives.ok()) rules = objectives.status();
   if (!rules.ok()) {
     self.config_refused();
     notifications.add(kReloadFailedNotification, t);
@@ -519,6 +540,7 @@ Status Tarsier::Impl::reload_now() {
   if (forwarder) forwarder->apply(*next);
   if (tracing_room) tracing_room->apply(*next);
   if (sampling) sampling->apply(next->traces ? next->traces->sampling : tracing::SamplingConfig());
+  if (slos) slos->apply(*next, std::move(*objectives));
   open_query_log(next->global);
   scheduler.wake();
   self.config_loaded(t);
@@ -546,6 +568,7 @@ std::string Tarsier::Impl::metrics() const {
     if (otlp_grpc) otlp_grpc->collect(out);
     sampling->collect(out);
     trace_storage->collect(out);
+    slos->collect(out);
     if (notifier) notifier->collect(out, now());
   }
   return out.take();
@@ -577,6 +600,7 @@ void Tarsier::Impl::stop() {
   queries.reset();
   query_pool.reset();
   if (scrapes) scrapes->stop();
+  if (slos) slos->stop();
   if (alerting_room) alerting_room->stop();
   if (forwarder) forwarder->stop();
   if (tracing_room) tracing_room->stop();
@@ -586,6 +610,7 @@ void Tarsier::Impl::stop() {
   if (notifier) notifier->stop();
   network.reset();  // Tells everybody who still waits.
   forwarder.reset();
+  slos.reset();
   alerting_room.reset();
   notifier.reset();
   client.reset();
@@ -636,6 +661,7 @@ Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags& flags, Logger& log,
   log_warnings(log, config->warnings);
   if (is_agent(flags)) TRY(check_agent_config(*config));
   impl.rules_at_start = TRY(load_rules(flags, *impl.files, *config));
+  impl.slos_at_start = TRY(read_slo_files(*impl.files, config->slo_files));
   impl.storage = storage_options(flags, config->storage);
   if (is_agent(flags)) impl.storage = agent_storage_options(flags, impl.storage);
   impl.self.config_loaded(now());

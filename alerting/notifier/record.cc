@@ -75,7 +75,7 @@ class Reader final {
   }
   void field(ResolveReason& v) {
     const std::uint8_t n = in_.u8();
-    bad_ |= n > static_cast<std::uint8_t>(ResolveReason::kRuleRemoved);
+    bad_ |= n > static_cast<std::uint8_t>(ResolveReason::kDataStopped);
     v = bad_ ? ResolveReason::kNone : static_cast<ResolveReason>(n);
   }
   void field(std::vector<std::uint64_t>& v) {

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "alerting/event_history.h"
+#include "alerting/notifier.h"
+#include "alerting/slo_api.h"
+#include "alerting/slo_runner.h"
+#include "base/cancel.h"
+#include "base/file.h"
+#include "base/http.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/result.h"
+#include "query/engine.h"
+#include "server/alerting_wiring.h"
+#include "server/config.h"
+#include "server/scheduler.h"
+#include "tsdb/db.h"
+#include "tsdb/wal_follower.h"
+
+namespace tarsier::server {
+
+class Flags;
+class Router;
+struct Doors;
+
+/// Objectives with the thread they run on, fed by a follower of the log. Made by the composition
+/// after rules, whose journal and receivers they share, ended before them.
+class SloWiring final {
+ public:
+  struct Doors {
+    const Flags& flags;
+    FileSystem& files;
+    tsdb::Db& db;
+    const query::Engine& engine;
+    const AlertingWiring& rules;
+    /// What receivers were told; may be empty.
+    std::function<std::vector<alerting::NotificationStatus>()> notifications;
+    Logger& log;
+    std::string external_url;  ///< Without a slash at its end.
+  };
+  explicit SloWiring(Doors doors);
+  ~SloWiring();
+
+  /// Puts a configuration and its objectives in force.
+  void apply(const Config& config, std::vector<std::shared_ptr<const alerting::Slo>> slos);
+  void stop();
+
+  HttpResponse list(const HttpRequest& request) const;
+  HttpResponse show(const HttpRequest& request, const std::string& id) const;
+  /// `start` and `end`; by default the last period.
+  HttpResponse backtest(const HttpRequest& request, const std::string& id) const;
+  /// The same of what is not configured yet: `slo`, a file's text, or `expr` with `for`,
+  /// `interval`.
+  HttpResponse simulate(const HttpRequest& request) const;
+  /// What is known of an alert, by its fingerprint.
+  HttpResponse timeline(const HttpRequest& request, const std::string& id) const;
+  void collect(MetricWriter& out) const;
+
+ private:
+  void add_notifications(alerting::AlertTimeline& timeline) const;
+  Status pull(alerting::SloTaps& taps);
+  void follow(const std::vector<std::vector<tsdb::Matcher>>& selectors);
+  Status read_follower(alerting::SloTaps& taps);
+
+  const Doors doors_;
+  std::unique_ptr<alerting::EventHistory> history_;
+  std::unique_ptr<alerting::SloRunner> runner_;
+  // Of the scheduler's thread.
+  std::unique_ptr<tsdb::WalFollower> follower_;
+  tsdb::FollowedBatch batch_;
+  std::unordered_map<std::uint64_t, alerting::SloTaps::Id> ids_;
+  std::uint64_t segments_lost_ = 0;
+  bool is_stopped_ = false;
+  bool is_started_ = false;
+  Scheduler scheduler_{"slos"};  // Last: it drives everything above.
+};
+
+/// Adds /api/tarsier/v1/slos*, /api/tarsier/v1/backtest and /api/tarsier/v1/alerts/*/timeline.
+/// `wiring` gives the objectives once the router is ready.
+void add_slo_routes(Router& router, const struct Doors& doors,
+                    std::function<const SloWiring*()> wiring);
+
+}  // namespace tarsier::server

@@ -1,0 +1,252 @@
+#include "alerting/slo_runner.h"
+
+#include <set>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "alerting/backtest.h"
+#include "tests/alerting/slo_lab.h"
+
+namespace tarsier::testing {
+namespace {
+
+using alerting::AlertState;
+using alerting::SloState;
+
+constexpr std::int64_t kBegin = SloLab::kBegin;
+constexpr std::int64_t kMinute = 60;
+constexpr std::int64_t kHour = 3600;
+
+/// `page firing 8m30s`, by the moment a receiver first heard of it, since `from_s`.
+std::vector<std::string> told(const CapturingSink& sink, std::int64_t from_s) {
+  std::vector<std::string> out;
+  std::set<std::string> seen;
+  for (const alerting::AlertBatch& batch : sink.batches) {
+    for (const alerting::Alert& alert : batch.alerts) {
+      const bool is_over = alert.state == AlertState::kInactive;
+      const std::int64_t at_s = (is_over ? alert.ends_at : alert.starts_at).ms / 1000 - from_s;
+      std::string text = fmt::format(
+          "{} {} {} at {}", alert.labels.get("alertname"), alert.labels.get("severity"),
+          is_over ? alerting::resolve_reason_text(alert.resolve_reason) : "firing", at_s);
+      if (seen.insert(text).second) out.push_back(std::move(text));
+    }
+  }
+  return out;
+}
+
+/// Errors of a share from one moment to another.
+auto faulty(double share, std::int64_t from_s, std::int64_t to_s) {
+  return [=](std::int64_t t_s) {
+    return SloLab::Traffic{.total = 1000, .bad = t_s > from_s && t_s <= to_s ? 1000 * share : 0};
+  };
+}
+
+TEST(SloRunner, PagesWithinTheDetectionTimeAndIsOverSoonAfter) {
+  SloLab lab;
+  const std::int64_t fault = kBegin + 2 * kHour;
+  lab.traffic = faulty(0.1, fault, fault + 20 * kMinute);
+  lab.apply({availability_slo()});
+  lab.run_to(fault + kHour);
+  const std::vector<std::string> heard = told(lab.sink, fault);
+  // 8m38s by the table, and the reset 4m17s after the end of the fault; to the next step.
+  ASSERT_EQ(heard.size(), 2u) << ::testing::PrintToString(heard);
+  EXPECT_EQ(heard[0], "SLOErrorBudgetBurn page firing at 525");
+  EXPECT_EQ(heard[1],
+            fmt::format("SLOErrorBudgetBurn page condition over at {}", 20 * kMinute + 270));
+  const alerting::Alert& page = lab.sink.batches.at(0).alerts.at(0);
+  std::map<std::string, std::string> notes(page.annotations.begin(), page.annotations.end());
+  EXPECT_EQ(notes["tier"], "1h/5m");
+  EXPECT_NE(
+      notes["cause"].find("page: errors are 1.46 % over 1h and 10 % over 5m, both above 1.44 % "
+                          "(14.4 times the budget of 0.1 %)"),
+      std::string::npos)
+      << notes["cause"];
+  EXPECT_EQ(notes["total_events"], "2.4e+05");
+}
+
+TEST(SloRunner, ATierThatIsNotCoveredIsUnknownNotSilent) {
+  SloLab lab;
+  lab.traffic = faulty(1, kBegin, kBegin + 10 * kHour);
+  lab.apply({availability_slo()});
+  lab.run_to(kBegin + 30 * kMinute);
+  EXPECT_TRUE(lab.sink.batches.empty());
+  const auto status = lab.runner().find("availability");
+  ASSERT_EQ(status->groups.size(), 1u);
+  EXPECT_EQ(status->groups[0].tiers[0].status, alerting::TierStatus::kUnknown);
+  EXPECT_EQ(status->groups[0].verdicts.state, SloState::kUnknown);
+  EXPECT_NEAR(status->groups[0].reading.windows[2].coverage, 0.5, 0.01);
+  lab.run_to(kBegin + 61 * kMinute);
+  EXPECT_FALSE(lab.sink.batches.empty());
+}
+
+TEST(SloRunner, HistoryThatIsThereCounts) {
+  SloLab lab;
+  lab.traffic = faulty(0.1, kBegin + 40 * kMinute, kBegin + 200 * kMinute);
+  lab.scrape_to(kBegin + 100 * kMinute);  // Nobody has heard of an objective yet.
+  lab.apply({availability_slo()});
+  lab.run_to(lab.now_s + 15);
+  const std::vector<std::string> heard = told(lab.sink, kBegin);
+  ASSERT_EQ(heard.size(), 1u);
+  EXPECT_EQ(heard[0], fmt::format("SLOErrorBudgetBurn page firing at {}", 100 * kMinute + 15));
+}
+
+TEST(SloRunner, APageKeepsItsTicketQuiet) {
+  SloLab lab;
+  const std::int64_t fault = kBegin + 26 * kHour;
+  lab.traffic = faulty(0.5, fault, fault + kHour);
+  lab.scrape_to(fault - 15);
+  lab.apply({availability_slo()});
+  lab.run_to(fault + 3 * kHour);
+  const std::vector<std::string> heard = told(lab.sink, fault);
+  ASSERT_GE(heard.size(), 3u) << ::testing::PrintToString(heard);
+  EXPECT_NE(heard[0].find("page firing"), std::string::npos);
+  // The page is over while the ticket's windows still burn: now somebody hears of it.
+  EXPECT_NE(heard[1].find("page condition over"), std::string::npos);
+  EXPECT_NE(heard[2].find("ticket firing"), std::string::npos);
+  std::set<std::int64_t> tickets;
+  for (const alerting::AlertBatch& batch : lab.sink.batches) {
+    for (const alerting::Alert& alert : batch.alerts) {
+      if (alert.labels.get("severity") == "ticket") tickets.insert(batch.at.ms / 1000 - fault);
+    }
+  }
+  EXPECT_GT(*tickets.begin(), kHour);
+}
+
+TEST(SloRunner, DataThatStopsIsNotARecovery) {
+  SloLab lab;
+  const std::int64_t fault = kBegin + 2 * kHour;
+  const std::int64_t lost = fault + 20 * kMinute;
+  lab.traffic = [&](std::int64_t t_s) {
+    SloLab::Traffic out = faulty(0.5, fault, lost + 10 * kHour)(t_s);
+    out.is_scraped = t_s <= lost;
+    return out;
+  };
+  lab.apply({availability_slo()});
+  lab.run_to(lost + 30 * kMinute);
+  const auto status = lab.runner().find("availability");
+  EXPECT_EQ(status->groups[0].verdicts.state, SloState::kNoData);
+  EXPECT_TRUE(status->groups[0].verdicts.of(alerting::Severity::kPage).is_held);
+  std::vector<std::string> heard = told(lab.sink, lost);
+  ASSERT_EQ(heard.size(), 2u) << ::testing::PrintToString(heard);
+  EXPECT_EQ(heard[1], "SLONoData ticket firing at 315");
+  lab.run_to(lost + 2 * kHour);
+  heard = told(lab.sink, lost);
+  ASSERT_EQ(heard.size(), 3u) << ::testing::PrintToString(heard);
+  EXPECT_EQ(heard[2], "SLOErrorBudgetBurn page data stopped at 3600");
+}
+
+TEST(SloRunner, AnObjectiveThatIsRemovedResolvesItsAlerts) {
+  SloLab lab;
+  const std::int64_t fault = kBegin + 2 * kHour;
+  lab.traffic = faulty(0.5, fault, fault + 10 * kHour);
+  lab.apply({availability_slo()});
+  lab.run_to(fault + 10 * kMinute);
+  lab.apply({availability_slo("another")});
+  const std::vector<std::string> heard = told(lab.sink, fault);
+  EXPECT_EQ(heard.back(), "SLOErrorBudgetBurn page rule removed at 600");
+}
+
+TEST(SloRunner, WritesWhatItKnowsAsSeries) {
+  SloLab lab;
+  alerting::SloDefinition sloth = availability_slo("sloth");
+  sloth.service = "shop";
+  sloth.format = alerting::SloFormat::kSloth;
+  sloth.labels = {{"team", "a"}};
+  lab.traffic = faulty(0.01, kBegin + kHour, kBegin + 3 * kHour);
+  lab.apply({availability_slo(), sloth});
+  lab.run_to(kBegin + 2 * kHour + 30);  // A whole minute.
+  const auto ask = [&](const std::string& query) { return lab.ask(query, lab.now_s); };
+  EXPECT_EQ(ask("tarsier_slo_error_ratio{slo=\"availability\",window=\"5m\"}"),
+            std::vector<std::string>{
+                "tarsier_slo_error_ratio{slo=\"availability\", window=\"5m\"} 0.01"});
+  EXPECT_EQ(ask("slo:sli_error:ratio_rate1h"),
+            std::vector<std::string>{
+                "slo:sli_error:ratio_rate1h{sloth_id=\"shop-sloth\", sloth_service=\"shop\", "
+                "sloth_slo=\"sloth\", sloth_window=\"1h\", team=\"a\"} 0.01"});
+  EXPECT_EQ(ask("tarsier_slo_bad_events_total{slo=\"availability\"}"),
+            std::vector<std::string>{"tarsier_slo_bad_events_total{slo=\"availability\"} 2420"});
+  EXPECT_EQ(ask("count({__name__=~\"tarsier_slo_.*\",slo=\"availability\"})").size(), 1u);
+}
+
+// The queries of an objective and its counts differ at the edges of windows alone.
+TEST(SloRunner, PromqlObjectivesAreWhatTheEngineSays) {
+  SloLab lab;
+  alerting::SloDefinition slo = availability_slo();
+  slo.counting = alerting::SloCounting::kPromql;
+  lab.traffic = faulty(0.1, kBegin + 70 * kMinute, kBegin + 3 * kHour);
+  lab.apply({slo});
+  lab.run_to(kBegin + 80 * kMinute);
+  const auto status = lab.runner().find("availability");
+  ASSERT_EQ(status->groups.size(), 1u);
+  auto compiled = alerting::Slo::compile(slo);
+  const std::vector<std::string> direct = lab.ask((*compiled)->ratio_query(hours(1)), lab.now_s);
+  EXPECT_EQ(direct, std::vector<std::string>{
+                        fmt::format("{{}} {}", status->groups[0].reading.windows[2].ratio)});
+  EXPECT_EQ(told(lab.sink, kBegin + 70 * kMinute).size(), 1u);
+}
+
+// A process that ends at any moment: receivers hear the same.
+TEST(SloRunner, KilledAtAnyStepTellsTheSame) {
+  const std::int64_t fault = kBegin + 70 * kMinute;
+  const auto traffic = [&](std::int64_t t_s) {
+    // Two faults and a loss of data.
+    SloLab::Traffic out = faulty(0.2, fault, fault + 10 * kMinute)(t_s);
+    if (t_s > fault + 30 * kMinute && t_s <= fault + 40 * kMinute) out.bad = 300;
+    return out;
+  };
+  const auto run = [&](std::int64_t kill_every_s, std::int64_t phase_s) {
+    SloLab lab;
+    lab.traffic = traffic;
+    lab.apply({availability_slo()});
+    lab.run_to(fault);
+    for (std::int64_t t = fault; t < fault + kHour; t += 15) {
+      lab.run_to(t + 15);
+      if (kill_every_s > 0 && (t - fault) % kill_every_s == phase_s) lab.restart();
+    }
+    return told(lab.sink, fault);
+  };
+  const std::vector<std::string> expected = run(0, 0);
+  ASSERT_EQ(expected.size(), 4u) << ::testing::PrintToString(expected);
+  EXPECT_EQ(run(15, 0), expected);  // At every step.
+  EXPECT_EQ(run(195, 60), expected);
+}
+
+// What a backtest says is what happened.
+TEST(SloRunner, BacktestsFindTheSamePagesAtTheSameTimes) {
+  SloLab lab;
+  const std::int64_t fault = kBegin + 2 * kHour;
+  lab.traffic = [&](std::int64_t t_s) {
+    SloLab::Traffic out = faulty(0.05, fault, fault + 40 * kMinute)(t_s);
+    if (t_s > fault + 90 * kMinute && t_s <= fault + 95 * kMinute) out.bad = 900;
+    if (t_s > fault + 150 * kMinute) out.is_scraped = false;
+    return out;
+  };
+  lab.apply({availability_slo()});
+  lab.run_to(fault + 4 * kHour);
+  std::vector<std::string> live = told(lab.sink, fault);
+  auto slo = alerting::Slo::compile(availability_slo());
+  const auto result = alerting::backtest_slo(lab.db(), lab.engine(), **slo, {}, {kBegin * 1000},
+                                             {lab.now_s * 1000}, nullptr);
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  std::vector<std::string> replayed;
+  for (const alerting::BacktestAlert& alert : result->alerts) {
+    const auto text = [&](std::string_view what, Timestamp at) {
+      return fmt::format("{} {} {} at {}", alert.labels.get("alertname"),
+                         alert.labels.get("severity"), what, at.ms / 1000 - fault);
+    };
+    replayed.push_back(text("firing", alert.fired_at));
+    if (alert.ended_at) {
+      replayed.push_back(text(alerting::resolve_reason_text(alert.reason), *alert.ended_at));
+    }
+  }
+  std::sort(live.begin(), live.end());
+  std::sort(replayed.begin(), replayed.end());
+  EXPECT_EQ(replayed, live);
+  EXPECT_GE(live.size(), 5u);
+  ASSERT_EQ(result->budgets.size(), 1u);
+  EXPECT_GT(result->budgets[0].consumed, 1);
+}
+
+}  // namespace
+}  // namespace tarsier::testing
