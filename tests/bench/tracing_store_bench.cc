@@ -50,7 +50,8 @@ struct Filled {
       store->run_due(kNow);
     }
     CHECK(store->flush(kNow).ok());
-    for (const auto& block : store->snapshot()->blocks) {
+    const std::shared_ptr<const StoreSnapshot> snapshot = store->snapshot();
+    for (const auto& block : snapshot->blocks) {
       bytes += block->size();
       spans += block->meta().row_count;
     }
