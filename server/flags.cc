@@ -136,7 +136,7 @@ constexpr Spec kSpecs[] = {
     {"query.log-file", kText, "", kActive,
      "Write every finished query to this file; global.query_log_file goes first."},
     {"query.result-cache-size", kBytes, "64MB", kActive,
-     "Memory for answers that repeated range queries need not compute; 0: off."},
+     "Memory for answers repeated range queries start from; 0: off."},
     {"query.max-memory", kBytes, "0B", kActive,
      "Memory all queries may hold together; default a quarter of the machine's."},
     {"query.max-memory-per-query", kBytes, "0B", kActive,
