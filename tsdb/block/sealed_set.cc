@@ -17,6 +17,27 @@ bool is_damage(const Status& status) {
   return status.code() != Code::kIo && status.code() != Code::kUnavailable;
 }
 
+bool contains(const std::vector<Ulid>& ulids, const Ulid& ulid) {
+  return std::find(ulids.begin(), ulids.end(), ulid) != ulids.end();
+}
+
+std::shared_ptr<const SealedBlock> find(const SealedBlockList& blocks, const Ulid& ulid) {
+  for (const auto& block : blocks) {
+    if (block->meta().ulid == ulid) return block;
+  }
+  return nullptr;
+}
+
+/// Appends what `block` replaces, after what that replaces itself.
+void append_replaced(const SealedBlock& block, const SealedBlockList& blocks, std::set<Ulid>& seen,
+                     std::vector<Ulid>& out) {
+  for (const Ulid& ulid : block.meta().replaces) {
+    if (!seen.insert(ulid).second) continue;
+    if (const auto replaced = find(blocks, ulid)) append_replaced(*replaced, blocks, seen, out);
+    out.push_back(ulid);
+  }
+}
+
 }  // namespace
 
 SealedSet::SealedSet(FileSystem& files, const std::string& data_directory, Logger& log)
@@ -28,6 +49,7 @@ SealedSet::SealedSet(FileSystem& files, const std::string& data_directory, Logge
 Result<std::unique_ptr<SealedSet>> SealedSet::open(FileSystem& files,
                                                    const std::string& data_directory, Logger& log) {
   std::unique_ptr<SealedSet> set(new SealedSet(files, data_directory, log));
+  TRY(set->remove_temporary_directories());
   TRY(set->reload());
   return set;
 }
@@ -51,19 +73,31 @@ void SealedSet::publish(SealedBlockList blocks) {
   blocks_.swap(published);
 }
 
+Status SealedSet::remove_temporary_directories() {
+  if (!files_.exists(directory_)) return {};
+  for (const DirectoryEntry& entry : TRY(files_.list(directory_))) {
+    if (!is_temporary(entry.name)) continue;
+    const std::string path = join_path(directory_, entry.name);
+    log_.info("Unfinished directory removed", {{"name", path}});
+    TRY(files_.remove_all(path));
+  }
+  return {};
+}
+
 Status SealedSet::reload() {
   if (!files_.exists(directory_)) return {};
+  const std::shared_ptr<const SealedBlockList> before = blocks();
   SealedBlockList opened;
   std::set<Ulid> replaced;
+  bool is_any_new = false;
   for (const DirectoryEntry& entry : TRY(files_.list(directory_))) {
     const std::string path = join_path(directory_, entry.name);
-    if (is_temporary(entry.name)) {
-      log_.info("Unfinished directory removed", {{"name", path}});
-      TRY(files_.remove_all(path));
+    const auto ulid = parse_ulid(entry.name);
+    if (!ulid || !entry.is_directory || contains(doomed_, *ulid)) continue;
+    if (auto known = find(*before, *ulid)) {
+      opened.push_back(std::move(known));
       continue;
     }
-    const auto ulid = parse_ulid(entry.name);
-    if (!ulid || !entry.is_directory) continue;
     auto block = SealedBlock::open(files_, path);
     if (block.ok() && (*block)->meta().ulid != *ulid) {
       block = corruption("meta.json says it is block " + (*block)->meta().ulid.to_string());
@@ -71,6 +105,7 @@ Status SealedSet::reload() {
     if (block.ok()) {
       replaced.insert((*block)->meta().replaces.begin(), (*block)->meta().replaces.end());
       opened.push_back(std::move(*block));
+      is_any_new = true;
       continue;
     }
     if (!is_damage(block.status())) return block.status();
@@ -84,34 +119,42 @@ Status SealedSet::reload() {
                {{"ulid", entry.name}, {"moved_to", place}, {"error", block.status().message()}});
   }
   // Whoever published one may not have come to sync its name, and others go because of it.
-  TRY(files_.sync_directory(directory_));
-  std::erase_if(opened, [&](const auto& block) { return replaced.contains(block->meta().ulid); });
-  publish(std::move(opened));
-  for (const Ulid& ulid : replaced) {
-    if (files_.exists(directory_of(ulid))) TRY(delete_directory(ulid));
+  if (is_any_new) TRY(files_.sync_directory(directory_));
+  std::set<Ulid> seen(doomed_.begin(), doomed_.end());
+  for (const auto& block : opened) {
+    if (!replaced.contains(block->meta().ulid)) {
+      append_replaced(*block, opened, seen, doomed_);
+    }
   }
-  return {};
+  std::erase_if(opened, [&](const auto& block) { return replaced.contains(block->meta().ulid); });
+  if (is_any_new) publish(std::move(opened));
+  return delete_doomed();
 }
 
 Status SealedSet::add(std::shared_ptr<const SealedBlock> block) {
   const std::vector<Ulid> replaced = block->meta().replaces;
   SealedBlockList list = *blocks();
-  std::erase_if(list, [&](const auto& one) {
-    return std::find(replaced.begin(), replaced.end(), one->meta().ulid) != replaced.end();
-  });
+  std::erase_if(list, [&](const auto& one) { return contains(replaced, one->meta().ulid); });
   list.push_back(std::move(block));
   publish(std::move(list));
-  for (const Ulid& ulid : replaced) {
-    if (files_.exists(directory_of(ulid))) TRY(delete_directory(ulid));
-  }
-  return {};
+  doomed_.insert(doomed_.end(), replaced.begin(), replaced.end());
+  return delete_doomed();
 }
 
 Status SealedSet::remove(const Ulid& ulid) {
   SealedBlockList left = *blocks();
   std::erase_if(left, [&](const auto& block) { return block->meta().ulid == ulid; });
   publish(std::move(left));
-  return delete_directory(ulid);
+  doomed_.push_back(ulid);
+  return delete_doomed();
+}
+
+Status SealedSet::delete_doomed() {
+  while (!doomed_.empty()) {
+    if (files_.exists(directory_of(doomed_.front()))) TRY(delete_directory(doomed_.front()));
+    doomed_.erase(doomed_.begin());
+  }
+  return {};
 }
 
 Status SealedSet::delete_directory(const Ulid& ulid) {
@@ -122,6 +165,7 @@ Status SealedSet::delete_directory(const Ulid& ulid) {
 }
 
 Status SealedSet::delete_series(const std::vector<Matcher>& matchers, TimeRange range) {
+  TRY(reload());
   SealedBlockList list = *blocks();
   bool is_any_changed = false;
   Status first_error;

@@ -30,11 +30,14 @@ class SealedSet final {
   const std::string& directory() const { return directory_; }
   std::string directory_of(const Ulid& ulid) const;
 
+  /// Serves what was published by somebody who then failed, and deletes what could not be deleted
+  /// before. Until then a deletion would go to what such a block replaces, and not to it.
+  Status reload();
   /// Serves a block that was published, in place of those it replaces, which are deleted.
   Status add(std::shared_ptr<const SealedBlock> block);
   /// Deletes one block: under a temporary name first, so that a crash leaves no half of it.
   Status remove(const Ulid& ulid);
-  /// Adds `range` of every series that passes all `matchers` to what is deleted.
+  /// Adds `range` of every series that passes all `matchers` to what is deleted. Reloads first.
   Status delete_series(const std::vector<Matcher>& matchers, TimeRange range);
 
   bool has_source(const Ulid& ulid) const;
@@ -46,14 +49,17 @@ class SealedSet final {
 
  private:
   SealedSet(FileSystem& files, const std::string& data_directory, Logger& log);
-  Status reload();
+  Status remove_temporary_directories();
   void publish(SealedBlockList blocks);
+  Status delete_doomed();
   Status delete_directory(const Ulid& ulid);
 
   FileSystem& files_;
   const std::string data_directory_;
   const std::string directory_;
   Logger& log_;
+  /// Blocks to delete, first to last: who says that a block is replaced must not go before it.
+  std::vector<Ulid> doomed_;
   mutable Mutex mutex_;
   std::shared_ptr<const SealedBlockList> blocks_ GUARDED_BY(mutex_) =
       std::make_shared<SealedBlockList>();

@@ -41,6 +41,16 @@ struct Span {
 };
 Span span_of(const BlockMeta& meta) { return {meta.min_time, meta.max_time}; }
 
+/// Whether it has out-of-order samples of a time the head has still to cut. Merged with others it
+/// loses the hint, and the next start would take the log of that time for old.
+bool waits_for_head(const BlockMeta& meta, Timestamp complete_until) {
+  return meta.has_hint(kHintOutOfOrder) && meta.max_time > complete_until;
+}
+/// Whether a start reads the log from its end.
+bool holds_horizon(const BlockMeta& meta, Timestamp complete_until) {
+  return meta.is_complete() && meta.max_time >= complete_until;
+}
+
 /// The aligned window of that length in which `begin` lies.
 Span window_of(Timestamp begin, Duration length) {
   std::int64_t number = begin.ms / length.ms;
@@ -94,7 +104,12 @@ Sealer::Sealer(FileSystem& files, std::string data_directory, const Options& opt
       sealed_(sealed),
       log_(log) {}
 
+Timestamp Sealer::complete_until() const {
+  return std::max(blocks_.complete_until(), sealed_.complete_until());
+}
+
 Status Sealer::drop_contained() {
+  TRY(sealed_.reload());
   const auto list = blocks_.blocks();
   for (const auto& block : *list) {
     if (!sealed_.has_source(block->meta().ulid)) continue;
@@ -113,10 +128,12 @@ BlockList Sealer::plan_sealing(Timestamp horizon, Scope scope) const {
       return other != block && span_of(other->meta()).overlaps(span_of(block->meta()));
     });
   };
+  const Timestamp until = complete_until();
   std::map<Timestamp, BlockList> windows;
   for (const auto& block : *list) {
     const Span span = span_of(block->meta());
     if (is_left_alone(block->meta().ulid) || !is_apart(block)) continue;
+    if (waits_for_head(block->meta(), until)) continue;
     if (scope == Scope::kDue && span.end > horizon) continue;
     const Span window = window_of(span.begin, window_);
     const bool is_inside = span.end <= window.end;
@@ -148,7 +165,9 @@ SealedBlockList Sealer::plan_merging(Timestamp horizon, Scope scope) const {
 
 Sealer::Fold Sealer::plan_folding(Timestamp horizon, Scope scope) const {
   Fold fold;
-  const auto list = blocks_.blocks();
+  const Timestamp until = complete_until();
+  BlockList list = *blocks_.blocks();
+  std::erase_if(list, [&](const auto& block) { return waits_for_head(block->meta(), until); });
   const auto sealed = sealed_.blocks();
   std::vector<Part> parts;
   std::optional<Span> reach;
@@ -158,7 +177,7 @@ Sealer::Fold Sealer::plan_folding(Timestamp horizon, Scope scope) const {
   for (const auto& block : *sealed) {
     for (std::size_t i = 0; i < block->meta().sources.size(); ++i) parts.push_back({block, i});
   }
-  for (const auto& block : *list) {
+  for (const auto& block : list) {
     const Span span = span_of(block->meta());
     if (reach || is_left_alone(block->meta().ulid)) continue;
     if (scope == Scope::kDue && span.end > horizon) continue;
@@ -181,12 +200,12 @@ Sealer::Fold Sealer::plan_folding(Timestamp horizon, Scope scope) const {
     for (const Part& part : parts) {
       if (span_of(part.meta()).overlaps(*reach)) extend(span_of(part.meta()));
     }
-    for (const auto& block : *list) {
+    for (const auto& block : list) {
       if (span_of(block->meta()).overlaps(*reach)) extend(span_of(block->meta()));
     }
     grows = before.begin != reach->begin || before.end != reach->end;
   }
-  for (const auto& block : *list) {
+  for (const auto& block : list) {
     if (span_of(block->meta()).overlaps(*reach)) fold.blocks.push_back(block);
   }
   for (const auto& block : *sealed) {
@@ -200,7 +219,14 @@ Sealer::Fold Sealer::plan_folding(Timestamp horizon, Scope scope) const {
     }
     (span_of(part.meta()).overlaps(*reach) ? fold.affected : fold.others).push_back(part);
   }
-  return fold;
+  const auto waits = [&](const auto& input) {
+    return waits_for_head(input.meta(), until) ||
+           (held_horizon_ == until && holds_horizon(input.meta(), until));
+  };
+  const bool is_waiting = std::any_of(fold.affected.begin(), fold.affected.end(), waits) ||
+                          std::any_of(fold.blocks.begin(), fold.blocks.end(),
+                                      [&](const auto& block) { return waits(*block); });
+  return is_waiting ? Fold() : fold;
 }
 
 /// A log that cannot be written stops everything.
@@ -279,9 +305,18 @@ Status Sealer::fold(const Fold& fold, const std::function<Ulid()>& next_ulid) {
     return std::pair(a->meta().min_time, a->meta().ulid) <
            std::pair(b->meta().min_time, b->meta().ulid);
   });
+  const Timestamp until = complete_until();
+  const bool is_horizon = std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) {
+    return holds_horizon(input->meta(), until);
+  });
   const Ulid folded = next_ulid();
   const auto meta =
       TRY(compact_blocks(files_, workshop, inputs, folded, segment_bytes_max_, &cancel_));
+  if (is_horizon && !(meta && holds_horizon(*meta, until))) {
+    held_horizon_ = until;
+    TRY(files_.remove_all(workshop));
+    return unavailable("the newest block is needed to know where the log begins");
+  }
   std::vector<std::unique_ptr<ChunkSource>> sources;
   for (const Part& part : fold.others) {
     sources.push_back(TRY(make_sealed_chunk_source(
@@ -339,7 +374,10 @@ Sealer::Outcome Sealer::run_due(Timestamp now, Timestamp newest, Scope scope,
   if (const Fold folding = plan_folding(horizon, scope); !folding.empty()) {
     std::vector<Ulid> inputs = ulids_of(folding.blocks);
     if (inputs.empty()) inputs = ulids_of(folding.replaced);
-    return done(fold(folding, next_ulid), inputs);
+    const Status status = fold(folding, next_ulid);
+    // It is not planned again before the head is cut; there may be other work.
+    if (is_held(status)) return Outcome::kDone;
+    return done(status, inputs);
   }
   if (const BlockList inputs = plan_sealing(horizon, scope); !inputs.empty()) {
     const auto profile = scope == Scope::kDue ? ColumnProfile::kPacked : ColumnProfile::kSmallest;
@@ -364,7 +402,8 @@ Status Sealer::clean_tombstones(const std::function<Ulid()>& next_ulid) {
   for (;;) {
     const Fold folding = plan_folding(kMinTimestamp, Scope::kEverything);
     if (folding.empty()) return {};
-    TRY(fold(folding, next_ulid));
+    const Status status = fold(folding, next_ulid);
+    if (!is_held(status)) TRY(status);
   }
 }
 

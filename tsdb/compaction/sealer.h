@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ namespace tarsier::tsdb {
 ///     what was deleted from it, by sealing anew;
 ///  3. interchange blocks of one aligned window of nine block ranges (18 h) become a sealed one;
 ///  4. sealed blocks become longer ones, three times as long each time, up to `range_max`.
+/// Out-of-order samples of a time the head has still to cut wait, and so does the newest complete
+/// block when nothing of it is left: both would change from where a start reads the log.
 /// Reads files nobody changes and publishes by one rename, so appends and queries never wait for it
 /// and a crash leaves either the inputs or the result. A block that does not come back to the byte
 /// is reported once and left as it is. Made by the database, driven by its maintenance thread;
@@ -55,6 +58,11 @@ class Sealer final {
   struct Fold;
   Outcome finish(Timestamp now, const Status& status, const std::vector<Ulid>& inputs);
   bool is_left_alone(const Ulid& ulid) const { return left_alone_.contains(ulid); }
+  Timestamp complete_until() const;
+  /// Whether `fold` was refused for the horizon.
+  bool is_held(const Status& status) const {
+    return status.code() == Code::kUnavailable && held_horizon_ == complete_until();
+  }
 
   Status drop_contained();
   BlockList plan_sealing(Timestamp horizon, Scope scope) const;
@@ -79,6 +87,8 @@ class Sealer final {
   Logger& log_;
   CancelToken cancel_;
   std::set<Ulid> left_alone_;  // Of the maintenance thread.
+  /// What holds the horizon was found to have no sample left while it was here. Likewise.
+  std::optional<Timestamp> held_horizon_;
   Backoff backoff_;
 
   struct Metrics {
