@@ -66,12 +66,16 @@ remote_write:
         agent.stop()
         result = tarsier.query(f"scrape_number[{int(now - start) + 60}s]")
         self.assertEqual(len(result), 100)
+        # On a busy machine the agent may give up on an answer the exporter has counted: it says so.
+        (up,) = tarsier.query(f"up[{int(now - start) + 60}s]")
+        failed = sum(v == "0" for _, v in up["values"])
         for series in result:
             numbers = [int(float(v)) for _, v in series["values"]]
             self.assertEqual(numbers[0], 1)
-            self.assertEqual(numbers, list(range(1, numbers[-1] + 1)), series["metric"])
+            self.assertEqual(numbers, sorted(set(numbers)), series["metric"])
+            self.assertGreaterEqual(len(numbers), numbers[-1] - failed, f"{series['metric']} has {numbers}")
             self.assertGreaterEqual(numbers[-1], scraped)
-        print(f"{scraped} scrapes of 100 series through 4 kills", end=" ", flush=True)
+        print(f"{scraped} scrapes of 100 series through 4 kills, {failed} failed", end=" ", flush=True)
 
     def test_acknowledged_samples_survive_kill_9_directly_after_the_answer(self):
         tarsier = self.tarsier().start()

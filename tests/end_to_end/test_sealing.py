@@ -3,6 +3,7 @@
 import filecmp
 import json
 import os
+import pathlib
 import subprocess
 
 import test_interchange
@@ -70,7 +71,9 @@ class SealingTest(test_interchange.InterchangeTest):
             for name in os.listdir(os.path.join(self.path(taken), block, "chunks")):
                 mine, theirs = (os.path.join(self.path(d), block, "chunks", name) for d in ("back", taken))
                 self.assertTrue(filecmp.cmp(mine, theirs, shallow=False), f"{block}/{name}")
-            mine, theirs = (open(os.path.join(self.path(d), block, "meta.json")).read() for d in ("back", taken))
+            mine, theirs = (pathlib.Path(self.path(d), block, "meta.json").read_text() for d in ("back", taken))
             self.assertEqual(mine, theirs)
+        for directory in ("back", taken):  # promtool wants a log, be it empty.
+            os.makedirs(os.path.join(self.path(directory), "wal"), exist_ok=True)
         self.assertEqual(self.promtool("tsdb", "dump", self.path("back")),
                          self.promtool("tsdb", "dump", self.path(taken)))
