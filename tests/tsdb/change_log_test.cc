@@ -34,7 +34,8 @@ TEST(ChangeLog, IsNeverLaterThanTheTruthAndExactForWhatIsRecent) {
   std::vector<Timestamp> noted;
   for (int i = 0; i < 20'000; ++i) {
     // Mostly in order, sometimes late.
-    const std::int64_t t = i * 10 - (random() % 50 == 0 ? random() % 100'000 : 0);
+    const std::int64_t t =
+        i * 10 - (random() % 50 == 0 ? static_cast<std::int64_t>(random() % 100'000) : 0);
     log.note(Timestamp{t});
     noted.push_back(Timestamp{t});
     const std::size_t back = 1 + random() % std::min<std::size_t>(noted.size(), 5'000);
