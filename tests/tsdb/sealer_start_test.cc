@@ -13,6 +13,7 @@
 #include "tsdb/block/block_deletion.h"
 #include "tsdb/block/block_querier.h"
 #include "tsdb/block/block_writer.h"
+#include "tsdb/compaction/downsampler.h"
 #include "tsdb/compaction/seal.h"
 #include "tsdb/compaction/sealer.h"
 
@@ -231,6 +232,47 @@ TEST_F(SealerStart, WhatIsDeletedStaysSoInABlockThatWasPublishedByAFailure) {
     next.run_all(Scope::kDue);
     EXPECT_EQ(next.count("a"), 0u);
     EXPECT_EQ(next.count("b"), 18u * 6);
+  }
+  EXPECT_GT(unserved, 0u);
+}
+
+TEST_F(SealerStart, WhatIsDeletedStaysSoInRowsThatWerePublishedByAFailure) {
+  write_window();
+  ASSERT_EQ(Storage(*files_).run(42), Outcome::kDone);
+  testing::CapturingLogger log;
+  const auto gone = Matcher::create(MatchOp::kEqual, "job", "a").value();
+  int number = 2000;
+  std::size_t unserved = 0;
+  bool is_done = false;
+  for (std::uint64_t read = 1; !is_done; ++read) {
+    SCOPED_TRACE(read);
+    const auto disk = files_->after_process_crash();
+    const auto sealed = SealedSet::open(*disk, "data", log).value();
+    {
+      const auto tiers = TierSet::open(*disk, "data", log).value();
+      Downsampler downsampler(*disk, {hours(1)}, *sealed, *tiers, log);
+      disk->fail_read(read);
+      is_done = downsampler.run_due([&] { return test_ulid(number++); }).ok();
+      disk->fail_read(0);
+      if (!is_done && disk->exists(tiers->directory())) {
+        const std::vector<DirectoryEntry> entries = disk->list(tiers->directory()).value();
+        for (const DirectoryEntry& entry : entries) {
+          if (parse_ulid(entry.name)) ++unserved;
+        }
+      }
+      ASSERT_TRUE(tiers->delete_series({gone}, {}).ok());
+    }
+    const auto tiers = TierSet::open(*disk, "data", log).value();
+    const auto list = tiers->blocks();
+    for (const auto& block : *list) {
+      const auto querier = make_tier_querier(block, {});
+      const auto set = querier->select({gone}, {}, nullptr).value();
+      for (std::size_t i = 0; i < set->size(); ++i) {
+        SampleColumns columns;
+        ASSERT_TRUE(set->read(i, {}, columns).ok());
+        EXPECT_TRUE(columns.times_ms.empty());
+      }
+    }
   }
   EXPECT_GT(unserved, 0u);
 }

@@ -6,6 +6,7 @@
 #include "tsdb/block/block_deletion.h"
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/block_writer.h"
+#include "tsdb/block/replacement.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -15,27 +16,6 @@ bool is_temporary(std::string_view name) {
 }
 bool is_damage(const Status& status) {
   return status.code() != Code::kIo && status.code() != Code::kUnavailable;
-}
-
-bool contains(const std::vector<Ulid>& ulids, const Ulid& ulid) {
-  return std::find(ulids.begin(), ulids.end(), ulid) != ulids.end();
-}
-
-std::shared_ptr<const SealedBlock> find(const SealedBlockList& blocks, const Ulid& ulid) {
-  for (const auto& block : blocks) {
-    if (block->meta().ulid == ulid) return block;
-  }
-  return nullptr;
-}
-
-/// Appends what `block` replaces, after what that replaces itself.
-void append_replaced(const SealedBlock& block, const SealedBlockList& blocks, std::set<Ulid>& seen,
-                     std::vector<Ulid>& out) {
-  for (const Ulid& ulid : block.meta().replaces) {
-    if (!seen.insert(ulid).second) continue;
-    if (const auto replaced = find(blocks, ulid)) append_replaced(*replaced, blocks, seen, out);
-    out.push_back(ulid);
-  }
 }
 
 }  // namespace
@@ -94,7 +74,7 @@ Status SealedSet::reload() {
     const std::string path = join_path(directory_, entry.name);
     const auto ulid = parse_ulid(entry.name);
     if (!ulid || !entry.is_directory || contains(doomed_, *ulid)) continue;
-    if (auto known = find(*before, *ulid)) {
+    if (auto known = find_block(*before, *ulid)) {
       opened.push_back(std::move(known));
       continue;
     }
@@ -123,7 +103,7 @@ Status SealedSet::reload() {
   std::set<Ulid> seen(doomed_.begin(), doomed_.end());
   for (const auto& block : opened) {
     if (!replaced.contains(block->meta().ulid)) {
-      append_replaced(*block, opened, seen, doomed_);
+      append_replaced(block, opened, seen, doomed_);
     }
   }
   std::erase_if(opened, [&](const auto& block) { return replaced.contains(block->meta().ulid); });

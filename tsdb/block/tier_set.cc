@@ -5,6 +5,7 @@
 
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/block_writer.h"
+#include "tsdb/block/replacement.h"
 #include "tsdb/index/select.h"
 
 namespace tarsier::tsdb {
@@ -43,6 +44,7 @@ TierSet::TierSet(FileSystem& files, const std::string& data_directory, Logger& l
 Result<std::unique_ptr<TierSet>> TierSet::open(FileSystem& files, const std::string& data_directory,
                                                Logger& log) {
   std::unique_ptr<TierSet> set(new TierSet(files, data_directory, log));
+  TRY(set->remove_temporary_directories());
   TRY(set->reload());
   return set;
 }
@@ -66,19 +68,31 @@ void TierSet::publish(TierBlockList blocks) {
   blocks_.swap(published);
 }
 
+Status TierSet::remove_temporary_directories() {
+  if (!files_.exists(directory_)) return {};
+  for (const DirectoryEntry& entry : TRY(files_.list(directory_))) {
+    if (!is_temporary(entry.name)) continue;
+    const std::string path = join_path(directory_, entry.name);
+    log_.info("Unfinished directory removed", {{"name", path}});
+    TRY(files_.remove_all(path));
+  }
+  return {};
+}
+
 Status TierSet::reload() {
   if (!files_.exists(directory_)) return {};
+  const std::shared_ptr<const TierBlockList> before = blocks();
   TierBlockList opened;
   std::set<Ulid> replaced;
+  bool is_any_new = false;
   for (const DirectoryEntry& entry : TRY(files_.list(directory_))) {
     const std::string path = join_path(directory_, entry.name);
-    if (is_temporary(entry.name)) {
-      log_.info("Unfinished directory removed", {{"name", path}});
-      TRY(files_.remove_all(path));
+    const auto ulid = parse_ulid(entry.name);
+    if (!ulid || !entry.is_directory || contains(doomed_, *ulid)) continue;
+    if (auto known = find_block(*before, *ulid)) {
+      opened.push_back(std::move(known));
       continue;
     }
-    const auto ulid = parse_ulid(entry.name);
-    if (!ulid || !entry.is_directory) continue;
     auto block = TierBlock::open(files_, path);
     if (block.ok() && (*block)->meta().ulid != *ulid) {
       block = corruption("meta.json says it is block " + (*block)->meta().ulid.to_string());
@@ -86,6 +100,7 @@ Status TierSet::reload() {
     if (block.ok()) {
       replaced.insert((*block)->meta().replaces.begin(), (*block)->meta().replaces.end());
       opened.push_back(std::move(*block));
+      is_any_new = true;
       continue;
     }
     if (!is_damage(block.status())) return block.status();
@@ -99,34 +114,42 @@ Status TierSet::reload() {
                {{"ulid", entry.name}, {"moved_to", place}, {"error", block.status().message()}});
   }
   // Whoever published one may not have come to sync its name, and others go because of it.
-  TRY(files_.sync_directory(directory_));
-  std::erase_if(opened, [&](const auto& block) { return replaced.contains(block->meta().ulid); });
-  publish(std::move(opened));
-  for (const Ulid& ulid : replaced) {
-    if (files_.exists(directory_of(ulid))) TRY(delete_directory(ulid));
+  if (is_any_new) TRY(files_.sync_directory(directory_));
+  std::set<Ulid> seen(doomed_.begin(), doomed_.end());
+  for (const auto& block : opened) {
+    if (!replaced.contains(block->meta().ulid)) {
+      append_replaced(block, opened, seen, doomed_);
+    }
   }
-  return {};
+  std::erase_if(opened, [&](const auto& block) { return replaced.contains(block->meta().ulid); });
+  if (is_any_new) publish(std::move(opened));
+  return delete_doomed();
 }
 
 Status TierSet::add(std::shared_ptr<const TierBlock> block) {
   const std::vector<Ulid> replaced = block->meta().replaces;
   TierBlockList list = *blocks();
-  std::erase_if(list, [&](const auto& one) {
-    return std::find(replaced.begin(), replaced.end(), one->meta().ulid) != replaced.end();
-  });
+  std::erase_if(list, [&](const auto& one) { return contains(replaced, one->meta().ulid); });
   list.push_back(std::move(block));
   publish(std::move(list));
-  for (const Ulid& ulid : replaced) {
-    if (files_.exists(directory_of(ulid))) TRY(delete_directory(ulid));
-  }
-  return {};
+  doomed_.insert(doomed_.end(), replaced.begin(), replaced.end());
+  return delete_doomed();
 }
 
 Status TierSet::remove(const Ulid& ulid) {
   TierBlockList left = *blocks();
   std::erase_if(left, [&](const auto& block) { return block->meta().ulid == ulid; });
   publish(std::move(left));
-  return delete_directory(ulid);
+  doomed_.push_back(ulid);
+  return delete_doomed();
+}
+
+Status TierSet::delete_doomed() {
+  while (!doomed_.empty()) {
+    if (files_.exists(directory_of(doomed_.front()))) TRY(delete_directory(doomed_.front()));
+    doomed_.erase(doomed_.begin());
+  }
+  return {};
 }
 
 Status TierSet::delete_directory(const Ulid& ulid) {
@@ -137,6 +160,7 @@ Status TierSet::delete_directory(const Ulid& ulid) {
 }
 
 Status TierSet::delete_series(const std::vector<Matcher>& matchers, TimeRange range) {
+  TRY(reload());
   TierBlockList list = *blocks();
   bool is_any_changed = false;
   Status first_error;

@@ -24,23 +24,27 @@ class TierSet final {
   std::shared_ptr<const TierBlockList> blocks() const;
   const std::string& directory() const { return directory_; }
   std::string directory_of(const Ulid& ulid) const;
+  /// As SealedSet::reload.
+  Status reload();
   /// Serves a block that was published, in place of those it replaces, which are deleted.
   Status add(std::shared_ptr<const TierBlock> block);
   Status remove(const Ulid& ulid);
-  /// Adds `range` of every series that passes all `matchers` to what is deleted.
+  /// Adds `range` of every series that passes all `matchers` to what is deleted. Reloads first.
   Status delete_series(const std::vector<Matcher>& matchers, TimeRange range);
   std::uint64_t size_bytes() const;
 
  private:
   TierSet(FileSystem& files, const std::string& data_directory, Logger& log);
-  Status reload();
+  Status remove_temporary_directories();
   void publish(TierBlockList blocks);
+  Status delete_doomed();
   Status delete_directory(const Ulid& ulid);
 
   FileSystem& files_;
   const std::string data_directory_;
   const std::string directory_;
   Logger& log_;
+  std::vector<Ulid> doomed_;  // Blocks to delete, first to last.
   mutable Mutex mutex_;
   std::shared_ptr<const TierBlockList> blocks_ GUARDED_BY(mutex_) =
       std::make_shared<TierBlockList>();

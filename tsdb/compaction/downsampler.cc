@@ -132,6 +132,7 @@ bool Downsampler::is_downsampled(const SealedBlock& block) const {
 }
 
 Result<bool> Downsampler::run_due(const std::function<Ulid()>& next_ulid) {
+  TRY(tiers_.reload());
   const auto list = sealed_.blocks();
   for (const auto& block : *list) {
     for (const Duration resolution : resolutions_) {
