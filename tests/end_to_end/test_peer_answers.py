@@ -128,7 +128,8 @@ class Expressions:
                 f"topk by (job) (2, distinct{self.modifiers()})",
                 f"bottomk by (job) (1, distinct{self.modifiers()})",
                 f"quantile by (job) (0.3, {self.vector(depth - 1)})",
-                f'count_values by (job) ("v", {self.vector(depth - 1)})'))
+                # Values that are rounded differently would be other series.
+                f'count_values by (job) ("v", {self.selector()})'))
         if kind == 7:
             return r.choice((
                 f"histogram_quantile({r.choice(('0.5', '0.99', '0', '1', '2'))}, {self.vector(depth - 1)})",
