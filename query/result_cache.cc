@@ -66,8 +66,6 @@ std::size_t bytes_of(const QueryResult& result) {
     bytes += sizeof series + series.points.size() * 16;
     for (const auto& label : series.labels) bytes += label.name.size() + label.value.size() + 4;
   }
-  for (const std::string& text : result.annotations.warnings) bytes += text.size();
-  for (const std::string& text : result.annotations.infos) bytes += text.size();
   return bytes;
 }
 
@@ -110,10 +108,8 @@ std::vector<MatrixSeries> joined(std::vector<MatrixSeries> earlier,
   return all;
 }
 
-void unite(std::vector<std::string>& texts, const std::vector<std::string>& more) {
-  texts.insert(texts.end(), more.begin(), more.end());
-  std::ranges::sort(texts);
-  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+bool has_annotations(const QueryResult& result) {
+  return !result.annotations.warnings.empty() || !result.annotations.infos.empty();
 }
 
 bool has_histograms(const QueryResult& result) {
@@ -176,8 +172,6 @@ Result<QueryResult> ResultCache::run(const QueryRequest& request, const Prepared
         if (part.points.size() > 0) earlier.push_back(std::move(part));
       }
       result.matrix = joined(std::move(earlier), std::move(result.matrix));
-      unite(result.annotations.warnings, known->annotations.warnings);
-      unite(result.annotations.infos, known->annotations.infos);
     } else {
       result = TRY(engine_.run(storage_, query, cancel));
     }
@@ -185,10 +179,11 @@ Result<QueryResult> ResultCache::run(const QueryRequest& request, const Prepared
 
   // Looking closer at a part of what is known, say, leaves it known.
   const bool is_part = reused_until == end && known->end >= end;
-  if (is_part || has_histograms(result)) return result;
+  // What is told of a step must go with it, and nobody knows of which step it was told.
+  if (is_part || has_histograms(result) || has_annotations(result)) return result;
   const std::size_t bytes = bytes_of(result) + key.size() + sizeof(Answer);
   if (bytes > bytes_max_ / kShareOfOneAnswer) return result;
-  keep({key, start, end, version, result.matrix, result.annotations, bytes});
+  keep({key, start, end, version, result.matrix, bytes});
   return result;
 }
 

@@ -30,7 +30,9 @@ void write_scalar(const YamlNode& node, JsonWriter& out) {
     if (read.ec == std::errc() && read.ptr == end) {
       out.value(whole);
     } else {
-      out.value(std::stod(node.text));
+      double number = 0;
+      std::from_chars(node.text.data(), end, number);  // is_number has seen that it is one.
+      out.value(number);
     }
   } else {
     out.value(std::string_view(node.text));

@@ -83,6 +83,9 @@ bool parse_field(std::string_view text, double& out) {
   return parse_number(text, out) == NumberError::kNone;
 }
 
+constexpr std::size_t kTagsMax = 100;
+constexpr std::size_t kLabelBytesMax = std::size_t{256} << 20;
+
 struct Field {
   std::string name;
   double value = 0;
@@ -92,6 +95,7 @@ struct Field {
 struct Parsed {
   std::string measurement;
   std::vector<std::pair<std::string, std::string>> tags;
+  std::size_t tag_bytes = 0;
   std::vector<Field> fields;
   bool has_time = false;
   std::int64_t time = 0;
@@ -104,7 +108,10 @@ Status parse_line(std::string_view text, Parsed& out) {
     std::string name = line.take("=, ", ",= \\");
     if (!line.skip('=')) return invalid("a tag without a value");
     std::string value = line.take(", ", ",= \\");
-    if (!name.empty() && !value.empty()) out.tags.emplace_back(std::move(name), std::move(value));
+    if (name.empty() || value.empty()) continue;
+    if (out.tags.size() == kTagsMax) return invalid(fmt::format("more than {} tags", kTagsMax));
+    out.tag_bytes += name.size() + value.size();
+    out.tags.emplace_back(std::move(name), std::move(value));
   }
   if (!line.is_at(' ') && !line.is_at('\t')) return invalid("missing fields");
   line.skip_blanks();
@@ -162,6 +169,7 @@ Result<PushedRows> parse_influx_lines(std::string_view body, const InfluxOptions
                                       const PushLimits& limits) {
   PushedRows out;
   std::size_t number = 0;
+  std::size_t label_bytes = 0;
   while (!body.empty()) {
     const std::size_t end = std::min(body.find('\n'), body.size());
     std::string_view text = body.substr(0, end);
@@ -183,6 +191,12 @@ Result<PushedRows> parse_influx_lines(std::string_view body, const InfluxOptions
     }
     if (out.rows.size() + line.fields.size() > limits.samples_max) {
       return limit_exceeded(fmt::format("more than {} samples in one request", limits.samples_max));
+    }
+    // Each field is a series with all tags of its line: a short body may ask for much memory.
+    label_bytes += line.tag_bytes * line.fields.size();
+    if (label_bytes > kLabelBytesMax) {
+      return limit_exceeded(
+          fmt::format("the series of one request take more than {} bytes of tags", kLabelBytesMax));
     }
     bool has_database = options.database.empty();
     for (const auto& tag : line.tags) has_database |= tag.first == "db";

@@ -207,5 +207,20 @@ TEST_F(PushReceiverTest, AnswersWhatInfluxClientsAskFirst) {
   EXPECT_EQ(PushReceiver::influx_query(request).body, R"({"results":[{"statement_id":0}]})");
 }
 
+TEST(InfluxLines, AFewBytesCannotAskForMuchMemory) {
+  std::string many = "m";
+  for (int i = 0; i <= 100; ++i) many += ",t" + std::to_string(i) + "=v";
+  const Result<PushedRows> tags = parse_influx_lines(many + " f=1\nm f=1", {}, {});
+  ASSERT_TRUE(tags.ok());
+  EXPECT_EQ(tags->first_error, "line 1: more than 100 tags");
+  EXPECT_EQ(tags->rows.size(), 1U);
+
+  std::string wide = "m,t=" + std::string(1 << 20, 'x') + " f=1";
+  for (int i = 0; i < 1000; ++i) wide += ",f" + std::to_string(i) + "=1";
+  const Result<PushedRows> fields = parse_influx_lines(wide, {}, {});
+  ASSERT_FALSE(fields.ok());
+  EXPECT_EQ(fields.status().code(), Code::kLimit);
+}
+
 }  // namespace
 }  // namespace tarsier::ingest

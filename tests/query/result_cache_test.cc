@@ -72,6 +72,7 @@ std::string text_of(const Result<QueryResult>& result) {
     if (series.histograms != nullptr) text += fmt::format(" {}h", series.histograms->size());
     text += '\n';
   }
+  for (const std::string& warning : result->annotations.warnings) text += warning + "\n";
   return text;
 }
 
@@ -135,6 +136,23 @@ TEST_F(ResultCacheTest, DoesNotKeepWhatLooksElsewhere) {
     static_cast<void>(cached(range_request(text, 0, 600, 60)));
     EXPECT_EQ(metric("tarsier_query_result_cache_answers"), "0") << text;
   }
+}
+
+TEST_F(ResultCacheTest, WarningsGoWithTheStepsTheyAreOf) {
+  for (int t = 0; t <= 600; t += 15) {
+    storage_.add({{"__name__", "x_bucket"}, {"le", t < 120 ? "odd" : "+Inf"}}, Timestamp{t * 1000},
+                 1.0);
+  }
+  const auto told = [&](int start) {
+    const QueryRequest request =
+        range_request("histogram_quantile(0.5, last_over_time(x_bucket[30s]))", start, 600, 60);
+    const Result<QueryResult> want = computed(request);
+    const Result<QueryResult> got = cached(request);
+    EXPECT_EQ(got->annotations.warnings, want->annotations.warnings);
+    return want->annotations.warnings.size();
+  };
+  EXPECT_GT(told(0), 0U);
+  EXPECT_EQ(told(300), 0U);
 }
 
 TEST_F(ResultCacheTest, StaysWithinItsBytes) {
