@@ -80,7 +80,9 @@ scrape_configs:
   const url = `http://127.0.0.1:${port}${prefix ? `/${prefix}` : ""}`;
   const deadline = Date.now() + 60_000;
   for (;;) {
-    const answer = await fetch(`${url}/api/v1/query?query=count(up)%20%3D%3D%202`).catch(() => undefined);
+    // Old enough for a graph of an hour, whose last step may be 14 s ago, to show something.
+    const query = encodeURIComponent("count(up offset 15s) == 2");
+    const answer = await fetch(`${url}/api/v1/query?query=${query}`).catch(() => undefined);
     if (answer?.ok && (await answer.json()).data.result.length > 0) break;
     if (Date.now() > deadline || process_.exitCode !== null) throw new Error(`the server is not ready:\n${log}`);
     await new Promise((resolve) => setTimeout(resolve, 200));
