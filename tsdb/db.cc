@@ -241,7 +241,8 @@ Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
     // A block must not outlive a commit of which the log lost the rest.
     if (wal->followable_position() < begun_cut->position) return Cut::kWaitsForLog;
     const std::optional<BlockMeta> meta =
-        TRY(cut_block(*head, files, directory, next_ulid(now), end, options.chunk_segment_bytes));
+        TRY(cut_block(*head, files, directory, next_ulid(now), end, options.chunk_segment_bytes,
+                      [this](const EncodedChunk& chunk) { compaction->note_first(chunk); }));
     if (meta) {
       compaction->metrics().compactions.add();
       log.info("Block written", {{"ulid", meta->ulid.to_string()},

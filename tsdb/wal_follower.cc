@@ -268,7 +268,9 @@ Status WalFollower::scan_for_series(FollowedBatch& batch) {
   std::vector<RefSeries> series;
   while (reader->next()) {
     if (record_type(reader->record()) != RecordType::kSeries) continue;
-    TRY(decode_series(reader->record(), series));
+    // A bad record costs its own series, not those behind it; nor is it the fault of the record
+    // that made us look. `series` has what came before the bad byte.
+    static_cast<void>(decode_series(reader->record(), series));
     for (const RefSeries& one : series) decide(one.ref, one.labels, batch);
   }
   // The end of the segment that is being written looks torn; what is before it was enough.

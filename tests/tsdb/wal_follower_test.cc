@@ -16,7 +16,9 @@
 #include "tests/support/log_tools.h"
 #include "tsdb/db.h"
 #include "tsdb/follow/follower_hub.h"
+#include "tsdb/wal/group_commit_log.h"
 #include "tsdb/wal/log_format.h"
+#include "tsdb/wal/record.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -429,6 +431,44 @@ TEST_F(WalFollowerTest, FollowsWhileTheLogIsWritten) {
               name + " " + std::to_string(next[name] * 10) + " " + std::to_string(next[name]));
     ++next[name];
   }
+}
+
+TEST(WalFollower, ABadSeriesRecordDoesNotTakeTheGoodOnesBehindItAlong) {
+  FaultyFileSystem files;
+  testing::CapturingLogger log;
+  const auto wal = GroupCommitLog::open(files, "wal", Options{}).value();
+  const auto append = [&](const std::string& record) {
+    EncodedRecord encoded;
+    encoded.encode(as_bytes(record), WalCompression::kNone);
+    ASSERT_TRUE(wal->append(encoded).ok());
+    ASSERT_TRUE(wal->sync().ok());
+  };
+  FollowedLog followed;
+  followed.wal_directory = "wal";
+  followed.state_directory = "state";
+  followed.followable = [&] { return wal->followable_position(); };
+  followed.appended = [&] { return wal->appended_position(); };
+  followed.labels_of = [](SeriesRef) { return Labels(); };  // All have left the head.
+  FollowerHub hub(files, std::move(followed), log);
+  std::string good;
+  encode_series(std::vector<RefSeries>{{SeriesRef{7}, series("up", "a")}}, good);
+  append(
+      "\x01"
+      "garbage");
+  append(good);
+  FollowerOptions options;
+  options.name = "test";
+  const auto follower = hub.follow(std::move(options)).value();
+  std::string samples;
+  encode_samples(std::vector<RefSample>{{SeriesRef{7}, Timestamp{1000}, 5}}, samples);
+  append(samples);
+  FollowedBatch batch;
+  ASSERT_TRUE(follower->read(1000, batch).ok());
+  ASSERT_EQ(batch.samples.size(), 1u);
+  EXPECT_EQ(batch.samples[0].ref, SeriesRef{7});
+  EXPECT_EQ(batch.series.at(0).labels, series("up", "a"));
+  EXPECT_EQ(follower->damage_count(), 0u);
+  EXPECT_EQ(follower->unknown_samples(), 0u);
 }
 
 TEST(FollowerPosition, IsStoredAsTheFormatPageSays) {

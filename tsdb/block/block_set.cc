@@ -51,10 +51,16 @@ std::vector<Ulid> blocks_to_expire(const BlockList& blocks, const RetentionLimit
   BlockList newest_first = blocks;
   std::sort(newest_first.begin(), newest_first.end(),
             [](const auto& a, const auto& b) { return a->meta().max_time > b->meta().max_time; });
+  const auto horizon = std::find_if(newest_first.begin(), newest_first.end(),
+                                    [](const auto& block) { return block->meta().is_complete(); });
   std::vector<Ulid> expired;
   std::uint64_t bytes = 0;
   for (const auto& block : newest_first) {
     bytes += block->size_bytes();
+    if (horizon != newest_first.end() && block == *horizon &&
+        block->meta().max_time > limits.complete_elsewhere) {
+      continue;
+    }
     const Duration age = newest_first.front()->meta().max_time - block->meta().max_time;
     const bool too_old = limits.time > Duration{} && age >= limits.time;
     const bool too_much = limits.bytes > 0 && bytes > limits.bytes;
@@ -260,12 +266,16 @@ Status BlockSet::remove(const Ulid& ulid) {
 
 Result<BlockSet::Expired> BlockSet::apply_retention(const RetentionLimits& limits) {
   Expired expired;
-  for (const Ulid& ulid : blocks_to_expire(*blocks(), {.time = limits.time, .bytes = 0})) {
+  RetentionLimits by_age = limits;
+  by_age.bytes = 0;
+  for (const Ulid& ulid : blocks_to_expire(*blocks(), by_age)) {
     TRY(remove(ulid));
     ++expired.for_age;
     log_.info("Block deleted by retention", {{"ulid", ulid.to_string()}, {"limit", "time"}});
   }
-  for (const Ulid& ulid : blocks_to_expire(*blocks(), {.time = {}, .bytes = limits.bytes})) {
+  RetentionLimits by_size = limits;
+  by_size.time = {};
+  for (const Ulid& ulid : blocks_to_expire(*blocks(), by_size)) {
     TRY(remove(ulid));
     ++expired.for_size;
     log_.info("Block deleted by retention", {{"ulid", ulid.to_string()}, {"limit", "size"}});

@@ -25,11 +25,14 @@ inline constexpr std::string_view kDamagedDirectory = "tarsier/damaged";
 struct RetentionLimits {
   Duration time;
   std::uint64_t bytes = 0;  ///< For all blocks together.
+  /// Blocks of another kind have everything before.
+  Timestamp complete_elsewhere = kMinTimestamp;
 };
 
 /// The blocks that `limits` no longer allow, of `blocks` in any order: those that end at least
 /// `time` before the newest end; and, counting from the newest, the one that first exceeds `bytes`
-/// and all older ones.
+/// and all older ones. The newest complete one stays whatever it takes: without it the next start
+/// would take the log for what is in no block, and bring back what had left it.
 std::vector<Ulid> blocks_to_expire(const BlockList& blocks, const RetentionLimits& limits);
 
 /// The blocks of one data directory. Whoever reads takes `blocks()`, a list that never changes; a

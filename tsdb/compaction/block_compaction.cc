@@ -81,8 +81,11 @@ Status BlockCompaction::check_room(const BlockList& inputs) const {
 
 Status BlockCompaction::compact(const BlockList& inputs, const Ulid& ulid) {
   TRY(check_room(inputs));
-  const auto meta =
-      TRY(compact_blocks(files_, data_directory_, inputs, ulid, segment_bytes_max_, &cancel_));
+  metrics_.is_populating.store(true, std::memory_order_relaxed);
+  auto written =
+      compact_blocks(files_, data_directory_, inputs, ulid, segment_bytes_max_, &cancel_);
+  metrics_.is_populating.store(false, std::memory_order_relaxed);
+  const auto meta = TRY(std::move(written));
   if (!meta) {
     if (holds_horizon(inputs)) {
       return unavailable(
@@ -164,6 +167,13 @@ BlockCompaction::Outcome BlockCompaction::run_due(Timestamp now, const Ulid& uli
   return Outcome::kFailed;
 }
 
+void BlockCompaction::note_first(const EncodedChunk& chunk) {
+  metrics_.chunk_bytes.observe(static_cast<double>(chunk.chunk.data.size()));
+  // Every encoding begins with the number of samples.
+  metrics_.chunk_samples.observe(load_be<std::uint16_t>(chunk.chunk.data.data()));
+  metrics_.chunk_range.observe(static_cast<double>((chunk.max_time - chunk.min_time).ms));
+}
+
 void BlockCompaction::collect(MetricWriter& out) const {
   out.counter("prometheus_tsdb_compactions_total",
               "Total number of compactions that were executed for the partition.",
@@ -176,6 +186,15 @@ void BlockCompaction::collect(MetricWriter& out) const {
               static_cast<double>(metrics_.vertical.value()));
   out.histogram("prometheus_tsdb_compaction_duration_seconds", "Duration of compaction runs",
                 metrics_.seconds);
+  out.histogram("prometheus_tsdb_compaction_chunk_size_bytes",
+                "Final size of chunks on their first compaction", metrics_.chunk_bytes);
+  out.histogram("prometheus_tsdb_compaction_chunk_samples",
+                "Final number of samples on their first compaction", metrics_.chunk_samples);
+  out.histogram("prometheus_tsdb_compaction_chunk_range_seconds",
+                "Final time range of chunks on their first compaction", metrics_.chunk_range);
+  out.gauge("prometheus_tsdb_compaction_populating_block",
+            "Set to 1 when a block is currently being written to the disk.",
+            metrics_.is_populating.load(std::memory_order_relaxed) ? 1 : 0);
   out.histogram("prometheus_tsdb_tombstone_cleanup_seconds",
                 "The time taken to recompact blocks to remove tombstones.",
                 metrics_.cleanup_seconds);

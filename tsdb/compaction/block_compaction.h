@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/metric.h"
 #include "base/time.h"
 #include "tsdb/block/block_set.h"
+#include "tsdb/block/block_writer.h"
 #include "tsdb/compaction/backoff.h"
 #include "tsdb/options.h"
 
@@ -50,9 +52,20 @@ class BlockCompaction final {
     Counter vertical;  ///< Of blocks that overlapped.
     Counter failed;
     HistogramMetric seconds{{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192}};
+    /// Of chunks that come to a block for the first time.
+    HistogramMetric chunk_bytes{
+        {32, 48, 72, 108, 162, 243, 364.5, 546.75, 820.125, 1230.1875, 1845.28125, 2767.921875}};
+    HistogramMetric chunk_samples{{4, 6, 9, 13.5, 20.25, 30.375, 45.5625, 68.34375, 102.515625,
+                                   153.7734375, 230.66015625, 345.990234375}};
+    /// In milliseconds, as in Prometheus, whatever the name says.
+    HistogramMetric chunk_range{
+        {100, 400, 1600, 6400, 25600, 102400, 409600, 1638400, 6553600, 26214400}};
+    std::atomic<bool> is_populating{false};  ///< A block is being written.
     HistogramMetric cleanup_seconds{{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
   };
   Metrics& metrics() { return metrics_; }
+  /// A chunk was cut from the head.
+  void note_first(const EncodedChunk& chunk);
 
  private:
   /// Blocks that are due together. Empty: none.

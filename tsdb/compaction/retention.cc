@@ -13,6 +13,7 @@ struct Candidate {
   Duration limit{0};
   std::uint64_t bytes = 0;
   bool may_go = true;
+  bool is_horizon = false;  ///< Without it the log would be read from an earlier time on.
 };
 
 struct Inventory {
@@ -36,16 +37,19 @@ Inventory take_stock(const RetainedStorage& storage, const RetentionPlan& plan) 
     all.newest = std::max(all.newest, block->meta().max_time);
     all.bytes += block->size_bytes();
   }
+  const Timestamp horizon = storage.sealed.complete_until();
   const auto sealed = storage.sealed.blocks();
   for (const auto& block : *sealed) {
     all.newest = std::max(all.newest, block->meta().max_time);
     all.bytes += block->size_bytes();
-    all.candidates.push_back({{DoomedBlock::Kind::kSealed, block->meta().ulid},
-                              block->meta().max_time,
-                              Duration{0},
-                              plan.samples.time,
-                              block->size_bytes(),
-                              storage.downsampler.is_downsampled(*block)});
+    all.candidates.push_back(
+        {{DoomedBlock::Kind::kSealed, block->meta().ulid},
+         block->meta().max_time,
+         Duration{0},
+         plan.samples.time,
+         block->size_bytes(),
+         storage.downsampler.is_downsampled(*block),
+         block->meta().max_time == horizon && horizon > storage.blocks.complete_until()});
   }
   const auto tiers = storage.tiers.blocks();
   for (const auto& block : *tiers) {
@@ -96,7 +100,7 @@ std::vector<DoomedBlock> choose_doomed(const RetainedStorage& storage, const Ret
     // A disk that is too full to downsample must not stay so.
     const bool is_much =
         (candidate.may_go || is_sealed) && plan.samples.bytes > 0 && all.bytes > plan.samples.bytes;
-    if (!is_old && !is_much) continue;
+    if (candidate.is_horizon || (!is_old && !is_much)) continue;
     doomed.push_back(candidate.block);
     doomed.back().is_for_age = is_old;
     all.bytes -= candidate.bytes;
@@ -119,6 +123,7 @@ Result<BlockSet::Expired> apply_retention(const RetainedStorage& storage, const 
   RetentionLimits left = plan.samples;
   const std::uint64_t others = storage.sealed.size_bytes() + storage.tiers.size_bytes();
   if (left.bytes > 0 && others > 0) left.bytes = left.bytes > others ? left.bytes - others : 1;
+  left.complete_elsewhere = storage.sealed.complete_until();
   const BlockSet::Expired blocks = TRY(storage.blocks.apply_retention(left));
   expired.for_age += blocks.for_age;
   expired.for_size += blocks.for_size;

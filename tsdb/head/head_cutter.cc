@@ -4,8 +4,6 @@
 #include <optional>
 #include <vector>
 
-#include "tsdb/block/block_writer.h"
-
 namespace tarsier::tsdb {
 namespace {
 
@@ -24,14 +22,18 @@ std::optional<TimeRange> held_range(const Head::ChunksInRange& chunks) {
                    has_open ? chunks.open_range.max : Timestamp{chunks.sealed.front()->max_t}};
 }
 
+std::vector<Slot> all_slots(const HeadGeneration& generation) {
+  std::vector<Slot> slots;
+  MutexLock lock(generation.table.mutex());
+  generation.postings->append_all(slots);
+  return slots;
+}
+
 Content survey(Head& head, const HeadGeneration& generation, const Tombstones& tombstones,
-               TimeRange range) {
+               std::vector<Slot> slots, TimeRange range) {
   SeriesTable& table = generation.table;
   Content content;
-  {
-    MutexLock lock(table.mutex());
-    generation.postings->append_all(content.slots);
-  }
+  content.slots = std::move(slots);
   std::vector<bool> seen;  // By pair.
   std::vector<PairId> pairs;
   Head::ChunksInRange chunks;
@@ -56,23 +58,37 @@ Content survey(Head& head, const HeadGeneration& generation, const Tombstones& t
   return content;
 }
 
-/// Writes what the head has in `range` into a block that ends at the end of the range or later.
-Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files,
-                                             const std::string& data_directory, Ulid ulid,
-                                             TimeRange range, std::uint64_t segment_bytes_max) {
+/// What to write where.
+struct Request {
+  const std::string& data_directory;
+  Ulid ulid;
+  TimeRange range;
+  std::uint64_t segment_bytes_max;
+  const ChunkSeen& seen;
+  std::optional<std::vector<Slot>> slots;  ///< None: all.
+};
+
+/// Writes what the head has in the range into a block that ends at the end of the range or later,
+/// or, of some series only, where their last chunk does.
+Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files, Request request) {
   const std::shared_ptr<const Tombstones> tombstones = head.tombstones();
   const std::shared_ptr<const HeadGeneration> generation = head.generation();
+  TimeRange range = request.range;
   range.min = std::max(range.min, Timestamp{generation->min_time});
-  Content content = survey(head, *generation, *tombstones, range);
+  const bool is_part = request.slots.has_value();
+  Content content = survey(head, *generation, *tombstones,
+                           is_part ? std::move(*request.slots) : all_slots(*generation), range);
   if (content.slots.empty()) return std::optional<BlockMeta>();
 
   BlockMeta meta;
-  meta.ulid = ulid;
+  meta.ulid = request.ulid;
   meta.min_time = Timestamp{content.min_time};
-  meta.max_time = range.max + milliseconds(1);
-  meta.sources = {ulid};
-  const auto writer = TRY(BlockWriter::create(files, data_directory, std::move(meta),
-                                              std::move(content.symbols), segment_bytes_max));
+  meta.max_time = is_part ? meta.min_time : range.max + milliseconds(1);
+  meta.sources = {request.ulid};
+  if (is_part) meta.hints = {std::string(kHintOutOfOrder)};
+  const auto writer =
+      TRY(BlockWriter::create(files, request.data_directory, std::move(meta),
+                              std::move(content.symbols), request.segment_bytes_max));
   Head::ChunksInRange chunks;
   std::vector<EncodedChunk> encoded;
   for (const Slot slot : content.slots) {
@@ -86,6 +102,7 @@ Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files,
     if (chunks.open_bytes > 0) {
       encoded.push_back({chunks.open_range.min, chunks.open_range.max, chunks.open_chunk()});
     }
+    if (request.seen) std::for_each(encoded.begin(), encoded.end(), request.seen);
     writer->extend_to(encoded.back().max_time + milliseconds(1));
     TRY(writer->add_series(head.table().labels(slot), encoded,
                            tombstones->ranges(head.table().info(slot).ref)));
@@ -97,18 +114,29 @@ Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files,
 
 Result<std::optional<BlockMeta>> cut_block(Head& head, FileSystem& files,
                                            const std::string& data_directory, Ulid ulid,
-                                           Timestamp end, std::uint64_t segment_bytes_max) {
+                                           Timestamp end, std::uint64_t segment_bytes_max,
+                                           const ChunkSeen& seen) {
   // Frozen: whatever is open begins at the end or behind it.
-  return write_block(head, files, data_directory, ulid, {kMinTimestamp, end - milliseconds(1)},
-                     segment_bytes_max);
+  const TimeRange range{kMinTimestamp, end - milliseconds(1)};
+  return write_block(head, files, {data_directory, ulid, range, segment_bytes_max, seen, {}});
+}
+
+Result<std::optional<BlockMeta>> cut_series(Head& head, FileSystem& files,
+                                            const std::string& data_directory, Ulid ulid,
+                                            std::vector<Slot> slots, TimeRange window,
+                                            std::uint64_t segment_bytes_max,
+                                            const ChunkSeen& seen) {
+  std::sort(slots.begin(), slots.end());
+  return write_block(head, files,
+                     {data_directory, ulid, window, segment_bytes_max, seen, std::move(slots)});
 }
 
 Result<std::optional<BlockMeta>> copy_head(Head& head, FileSystem& files,
                                            const std::string& data_directory, Ulid ulid,
                                            std::uint64_t segment_bytes_max) {
   if (head.is_empty()) return std::optional<BlockMeta>();
-  return write_block(head, files, data_directory, ulid, {kMinTimestamp, Timestamp{head.max_time()}},
-                     segment_bytes_max);
+  const TimeRange range{kMinTimestamp, Timestamp{head.max_time()}};
+  return write_block(head, files, {data_directory, ulid, range, segment_bytes_max, nullptr, {}});
 }
 
 }  // namespace tarsier::tsdb
