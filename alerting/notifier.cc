@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "alerting/notifier/attempt.h"
+#include "alerting/notifier/change_turns.h"
 #include "alerting/notifier/core.h"
 #include "alerting/notifier/log.h"
 #include "alerting/notifier/notification.h"
@@ -42,40 +43,59 @@ struct Notifier::Impl {
     mailbox->wake = door.wake;
   }
 
-  /// Plans changes under the mutex, writes them without it. Nobody else changes anything meanwhile.
-  template <typename Plan>
-  Status change(const Plan& plan) {
-    MutexLock its_turn(turn);
-    std::string payload;
-    Status planned;
-    {
-      MutexLock lock(mutex);
-      Changes changes(core.state);
-      planned = plan(core, changes);
-      payload = changes.payload();
-    }
-    const Status written = write(payload);
-    return planned.ok() ? written : planned;
-  }
-  Status write(const std::string& payload) REQUIRES_LOCK(turn);
-  void compact_if_due() REQUIRES_LOCK(turn) NO_THREAD_SAFETY_ANALYSIS;
+  /// Makes a change and waits until it is on disk, perhaps with changes of others.
+  Status change(std::function<Status(NotifierCore&, Changes&)> plan);
+  /// REQUIRES: the turn.
+  Status write(const std::string& payload);
+  void compact_if_due() NO_THREAD_SAFETY_ANALYSIS;
   Status take_alerts(const std::vector<Alert>& alerts, Timestamp now);
   std::vector<Completion> take_completions();
   void start(const Attempt& attempt, Timestamp now);
+  /// Decides and sends what is due, and says when it is to be called again. False: attempts have
+  /// ended meanwhile. REQUIRES: the turn.
+  bool step(Timestamp now, Timestamp& next);
 
   const NotifierDoor door;
   const NotifierOptions options;
   const std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
   mutable NotifierMetrics metrics;
-  /// Whose turn it is to change things; held over the write and sync that make a change last. Taken
-  /// before `mutex`, which readers take alone.
-  Mutex turn;
-  mutable Mutex mutex ACQUIRED_AFTER(turn);
-  std::unique_ptr<NotifierLog> log GUARDED_BY(turn);
-  bool failure_told GUARDED_BY(turn) = false;
+  ChangeTurns turns;
+  // Of whoever has the turn.
+  std::unique_ptr<NotifierLog> log;
+  bool failure_told = false;
+  /// Memory work only: readers take it alone, and only who has the turn changes anything.
+  mutable Mutex mutex;
   mutable NotifierCore core GUARDED_BY(mutex);
 };
 
+/// Plans wishes, in the order they came. REQUIRES: the turn and the core's mutex.
+void plan(const std::vector<Wish*>& wishes, NotifierCore& core, Changes& changes) {
+  for (Wish* wish : wishes) wish->outcome = wish->plan(core, changes);
+}
+
+/// A refusal says more than the disk does.
+void finish(const std::vector<Wish*>& wishes, const Status& written, ChangeTurns& turns) {
+  for (Wish* wish : wishes) {
+    if (wish->outcome.ok()) wish->outcome = written;
+  }
+  turns.done(wishes);
+}
+
+Status Notifier::Impl::change(std::function<Status(NotifierCore&, Changes&)> planned) {
+  Wish wish{.plan = std::move(planned), .outcome = {}};
+  if (!turns.take_turn(wish)) return wish.outcome;
+  const std::vector<Wish*> wishes = turns.take_wishes();
+  std::string payload;
+  {
+    MutexLock lock(mutex);
+    Changes changes(core.state);
+    plan(wishes, core, changes);
+    payload = changes.take_payload();
+  }
+  finish(wishes, write(payload), turns);
+  turns.end_turn();
+  return wish.outcome;
+}
 Status Notifier::Impl::write(const std::string& payload) {
   const Status status = log->commit(payload);
   if (!status.ok() && !failure_told) {
@@ -194,42 +214,46 @@ Status Notifier::post_alerts(std::vector<Alert> alerts, Timestamp now) {
 }
 
 Timestamp Notifier::run_due(Timestamp now) {
-  Impl& impl = *impl_;
-  MutexLock its_turn(impl.turn);
-  for (;;) {
-    const std::vector<Completion> completions = impl.take_completions();
-    std::vector<std::string> log_lines;
-    std::vector<Attempt> attempts;
-    std::string payload;
-    Timestamp next = kNever;
-    {
-      MutexLock lock(impl.mutex);
-      NotifierCore& core = impl.core;
-      if (!core.config) return kNever;
-      Changes changes(core.state);
+  impl_->turns.take_turn();
+  Timestamp next = kNever;
+  while (!impl_->step(now, next)) {
+  }
+  impl_->turns.end_turn();
+  return next;
+}
+
+bool Notifier::Impl::step(Timestamp now, Timestamp& next) {
+  const std::vector<Wish*> wishes = turns.take_wishes();
+  const std::vector<Completion> completions = take_completions();
+  std::vector<std::string> log_lines;
+  std::vector<Attempt> attempts;
+  std::string payload;
+  {
+    MutexLock lock(mutex);
+    Changes changes(core.state);
+    plan(wishes, core, changes);
+    if (core.config) {
       for (const Completion& completion : completions) {
-        core.complete(completion, impl.metrics, now, changes, log_lines);
+        core.complete(completion, metrics, now, changes, log_lines);
       }
       core.forget_old(now, changes);
       next = core.dispatcher.flush_due(now, changes);
       for (std::string& error : core.dispatcher.take_errors()) {
-        impl.metrics.template_errors.add();
+        metrics.template_errors.add();
         log_lines.push_back("template: " + error);
       }
-      attempts = core.take_attempts(impl.metrics, now, changes, log_lines);
+      attempts = core.take_attempts(metrics, now, changes, log_lines);
       next = std::min(next, core.next_attempt());
-      payload = changes.payload();
     }
-    // On disk before anybody is told. When that fails the page still goes out.
-    (void)impl.write(payload);
-    impl.compact_if_due();
-    for (const std::string& line : log_lines) {
-      impl.door.log.warn("Notification", {{"what", line}});
-    }
-    for (const Attempt& attempt : attempts) impl.start(attempt, now);
-    MutexLock lock(impl.mailbox->mutex);
-    if (impl.mailbox->completions.empty()) return next;
+    payload = changes.take_payload();
   }
+  // On disk before anybody is told. When that fails the page still goes out.
+  finish(wishes, write(payload), turns);
+  compact_if_due();
+  for (const std::string& line : log_lines) door.log.warn("Notification", {{"what", line}});
+  for (const Attempt& attempt : attempts) start(attempt, now);
+  MutexLock lock(mailbox->mutex);
+  return mailbox->completions.empty();
 }
 
 std::vector<AlertStatus> Notifier::alerts(Timestamp now) const {

@@ -70,6 +70,18 @@ std::optional<std::string_view> notification_reason(const NotifiedRecord* last,
   return std::nullopt;
 }
 
+std::string Changes::take_payload() {
+  if (payload_.empty()) return {};
+  std::string out;
+  for (const auto& [receiver, key] : std::exchange(state_.quiet_groups, {})) {
+    const auto timer = state_.groups.find({receiver, key});
+    if (timer == state_.groups.end()) continue;
+    encode_record(out,
+                  GroupRecord{receiver, key, timer->second.next_flush, timer->second.has_flushed});
+  }
+  return out + std::exchange(payload_, {});
+}
+
 Alert merged(const Alert& known, const Alert& update, Timestamp now) {
   const bool ends_inside = update.ends_at > known.starts_at && update.ends_at < known.ends_at;
   const bool starts_inside = update.starts_at > known.starts_at && update.starts_at < known.ends_at;
@@ -87,6 +99,7 @@ Alert merged(const Alert& known, const Alert& update, Timestamp now) {
 void Dispatcher::configure(std::shared_ptr<const NotifierConfig> config,
                            std::shared_ptr<const NotificationTemplates> templates, Timestamp now,
                            Changes& changes) {
+  const bool is_first = config_ == nullptr;
   config_ = std::move(config);
   templates_ = std::move(templates);
   groups_.clear();
@@ -98,6 +111,12 @@ void Dispatcher::configure(std::shared_ptr<const NotifierConfig> config,
     if (!groups_.contains(key)) left.push_back(key);
   }
   for (const auto& [receiver, key] : left) changes.add(GroupGoneRecord{receiver, key});
+  if (!is_first) return;
+  // What was due while we were away is decided before we hear of anything new, as it would have
+  // been: looks that the log does not know are made up for, and say nothing.
+  for (auto& [key, group] : groups_) {
+    if (group.has_flushed && group.next_flush <= now) flush(key, group, now, changes);
+  }
 }
 
 void Dispatcher::receive(Alert alert, Timestamp now, Changes& changes) {
@@ -164,6 +183,7 @@ Timestamp Dispatcher::flush_due(Timestamp now, Changes& changes) {
 
 void Dispatcher::flush(const NotifierState::GroupKey& key, Group& group, Timestamp now,
                        Changes& changes) {
+  const std::size_t bytes_before = changes.size_bytes();
   std::vector<NotifiedAlert> alerts;
   for (const Fingerprint fingerprint : group.members) {
     const Alert& alert = state_.alerts.at(fingerprint);
@@ -186,11 +206,16 @@ void Dispatcher::flush(const NotifierState::GroupKey& key, Group& group, Timesta
   }
   drop_resolved(group, now, changes);
   group.has_flushed = true;
-  group.next_flush = group.next_flush + group.route->group_interval;
-  // After a pause the rhythm begins anew.
-  if (group.next_flush <= now) group.next_flush = now + group.route->group_interval;
-  if (!group.members.empty()) {
-    changes.add(GroupRecord{key.first, key.second, group.next_flush, true});
+  // Also after a pause the rhythm stays the same: what a message is called depends on it.
+  const Duration interval = group.route->group_interval;
+  const std::int64_t passed = std::max<std::int64_t>((now - group.next_flush).ms, 0) / interval.ms;
+  group.next_flush = group.next_flush + Duration{(passed + 1) * interval.ms};
+  if (group.members.empty()) return;
+  const GroupRecord timer{key.first, key.second, group.next_flush, true};
+  if (changes.size_bytes() == bytes_before) {
+    changes.add_quietly(timer);
+  } else {
+    changes.add(timer);
   }
 }
 

@@ -18,7 +18,7 @@
 
 namespace tarsier::alerting {
 
-/// Applies records to a state and keeps their encoding for the log.
+/// Applies records to a state and keeps their encoding for the log. One at a time for a state.
 class Changes final {
  public:
   explicit Changes(NotifierState& state) : state_(state) {}
@@ -26,7 +26,16 @@ class Changes final {
     state_.apply(record);
     encode_record(payload_, record);
   }
-  const std::string& payload() const { return payload_; }
+  /// A group was looked at and there was nothing to say: worth no write and no sync of its own. It
+  /// goes to disk with whatever does. Lost with a crash, the group is looked at again, and again
+  /// there is nothing to say.
+  void add_quietly(const GroupRecord& record) {
+    state_.apply(record);
+    state_.quiet_groups.emplace(record.receiver, record.key);
+  }
+  std::size_t size_bytes() const { return payload_.size(); }
+  /// What is to be written now: nothing where there is nothing that lasts.
+  std::string take_payload();
 
  private:
   NotifierState& state_;

@@ -3,6 +3,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -46,6 +47,7 @@ class NotifierState final {
 
   std::map<Fingerprint, Alert> alerts;
   std::map<GroupKey, GroupTimer> groups;
+  std::set<GroupKey> quiet_groups;  ///< Not stored: whose timer the log does not have yet.
   std::map<LaneKey, NotifiedRecord> notified;
   std::map<LaneKey, Lane> lanes;
   std::map<std::string, Dead> dead;

@@ -4,7 +4,8 @@
     tests/bench/pages.py --tarsier build/release/tarsier
 
 Two ways in. "posted": an alert posted to /api/v2/alerts, from before the request. "rule": an alert of this server's own
-rule, from the evaluation time (its startsAt), so with the query, the journal and the notifier's log, both synced.
+rule, from the evaluation time (its startsAt), so with the query, the journal and the notifier's log, both synced. Rules
+page first into an idle notifier, and then again while as many groups as alerts were posted are looked at every second.
 """
 
 import argparse
@@ -75,7 +76,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tarsier", required=True)
     parser.add_argument("--posted", type=int, default=500)
-    parser.add_argument("--rule", type=int, default=100, help="pages of a rule, one a second")
+    parser.add_argument("--rule", type=int, default=100, help="pages of a rule, one a second, each time")
     parser.add_argument("--directory", help="for the data; not a tmpfs")
     options = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="pages_", dir=options.directory)
@@ -95,6 +96,15 @@ notifier:
                                 "--web.enable-remote-write-receiver", f"--web.listen-address=127.0.0.1:{port}"],
                     port, directory).start()
     try:
+        def pages_of_rule(name, prefix):
+            for i in range(options.rule):
+                send(server.url, [({"__name__": "fault", "page": f"{prefix}{i}"}, [(int(time.time() * 1000), 1.0)])])
+                time.sleep(1)
+            wait_until(lambda: all(f"{prefix}{i}" in receiver.arrived for i in range(options.rule)), "every page")
+            quantiles(name, [receiver.arrived[f"{prefix}{i}"][0] - unix_seconds(receiver.arrived[f"{prefix}{i}"][1])
+                             for i in range(options.rule)])
+
+        pages_of_rule("rule, notifier idle", "a")
         delays = []
         for i in range(options.posted):
             begun = time.time()
@@ -106,12 +116,7 @@ notifier:
                 time.sleep(0.001)
             delays.append(receiver.arrived[f"p{i}"][0] - begun)
         quantiles("posted", delays)
-        for i in range(options.rule):
-            send(server.url, [({"__name__": "fault", "page": f"r{i}"}, [(int(time.time() * 1000), 1.0)])])
-            time.sleep(1)
-        wait_until(lambda: all(f"r{i}" in receiver.arrived for i in range(options.rule)), "every page of the rule")
-        quantiles("rule", [first - unix_seconds(start) for page, (first, start) in receiver.arrived.items()
-                           if page.startswith("r")])
+        pages_of_rule(f"rule, {options.posted} other groups every second", "r")
     finally:
         server.kill()
         shutil.rmtree(directory, ignore_errors=True)
