@@ -264,7 +264,9 @@ HttpResponse AlertingWiring::rules(const HttpRequest& request) const {
   return alerting::rules_response(request, runner_->status());
 }
 
-HttpResponse AlertingWiring::alerts() const { return alerting::alerts_response(runner_->status()); }
+HttpResponse AlertingWiring::alerts(const std::vector<alerting::AlertRecord>& others) const {
+  return alerting::alerts_response(runner_->status(), others);
+}
 
 HttpResponse AlertingWiring::alertmanagers() const {
   return alerting::alertmanagers_response(sender_->active_urls(), sender_->dropped_urls());

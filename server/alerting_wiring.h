@@ -66,7 +66,8 @@ class AlertingWiring final {
   void stop();
 
   HttpResponse rules(const HttpRequest& request) const;
-  HttpResponse alerts() const;
+  /// Of rules, and `others` behind them.
+  HttpResponse alerts(const std::vector<alerting::AlertRecord>& others) const;
   HttpResponse alertmanagers() const;
   HttpResponse history(const HttpRequest& request) const;
   std::vector<alerting::RuleGroupStatus> rule_status() const { return runner_->status(); }

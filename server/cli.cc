@@ -20,8 +20,8 @@
 #include "server/cli_backfill.h"
 #include "server/cli_rules.h"
 #include "server/cli_sampling.h"
-#include "server/cli_trace.h"
 #include "server/cli_slo.h"
+#include "server/cli_trace.h"
 #include "server/cli_tsdb.h"
 #include "server/clock.h"
 #include "server/config.h"
@@ -202,7 +202,8 @@ std::string usage() {
       "tarsier check slo FILE...                check files of objectives\n"
       "tarsier test slo FILE...                 run unit tests of objectives\n"
       "tarsier slo list|show SERVER [ID]        objectives with their budgets and causes\n"
-      "tarsier slo backtest SERVER ID           what one would have done (--start --end --file --expr)\n"
+      "tarsier slo backtest SERVER ID           what one would have done (--start --end --file "
+      "--expr)\n"
       "tarsier slo generate|import FILE...      as rules of Prometheus; in our own form\n"
       "tarsier tsdb create-blocks-from rules FILE...  record the past (--start --end --url)\n"
       "{}"
@@ -233,6 +234,13 @@ int run_command(std::span<const std::string> arguments) {
   const bool is_slo = arguments.size() > 1 && arguments[1] == "slo";
   if (is_slo && command == "check") return check_slos(arguments.subspan(2), kTerminal);
   if (is_slo && command == "test") return test_slos(arguments.subspan(2), kTerminal);
+  if (command == "test" && arguments.size() > 2 && arguments[1].starts_with("--junit=") &&
+      !arguments[2].starts_with("--")) {
+    // promtool has this flag before the word "rules".
+    std::vector<std::string> moved(arguments.begin(), arguments.end());
+    std::rotate(moved.begin() + 1, moved.begin() + 2, moved.end());
+    return run_command(moved);
+  }
   const bool is_rules = arguments.size() > 1 && arguments[1] == "rules";
   if (is_rules && command == "check") return check_rules(arguments.subspan(2), kTerminal);
   if (is_rules && command == "test") return test_rules(arguments.subspan(2), kTerminal);
@@ -254,10 +262,11 @@ int run_command(std::span<const std::string> arguments) {
   }
   if (command == "tsdb") return run_tsdb(arguments.subspan(1));
   return cli_complain(
-      fmt::format("tarsier: error: unknown command {}; there are query, check, test, "
-                  "tsdb, alert, slo, trace, sampling, version and help, and flags for the server: try "
-                  "--help",
-                  quote(command)),
+      fmt::format(
+          "tarsier: error: unknown command {}; there are query, check, test, "
+          "tsdb, alert, slo, trace, sampling, version and help, and flags for the server: try "
+          "--help",
+          quote(command)),
       kCliUsage);
 }
 

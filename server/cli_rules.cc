@@ -11,6 +11,8 @@
 #include "alerting/rule_test.h"
 #include "base/posix_file.h"
 #include "base/regex.h"
+#include "server/clock.h"
+#include "server/junit_report.h"
 #include "server/rule_file.h"
 #include "server/rule_test_file.h"
 #include "server/scratch_db.h"
@@ -111,35 +113,20 @@ std::vector<std::string> duplicates(const std::vector<alerting::RuleGroupDefinit
   return out;
 }
 
-struct TestResult {
-  std::string name;
-  std::vector<std::string> failures;
-};
-struct FileResult {
-  std::string path;
-  std::vector<TestResult> tests;
-  std::vector<std::string> errors;  ///< What kept tests from running.
-  bool is_good() const {
-    return errors.empty() && std::all_of(tests.begin(), tests.end(), [](const TestResult& test) {
-             return test.failures.empty();
-           });
-  }
-};
-
 class RuleTester final {
  public:
   RuleTester(const Options& options, std::optional<Regex> run, const CommandOutput& output)
       : options_(options), run_(std::move(run)), output_(output) {}
 
-  FileResult run_file(const std::string& path) {
-    FileResult result{.path = path, .tests = {}, .errors = {}};
+  RuleTestFileResult run_file(const std::string& path) {
+    RuleTestFileResult result{.path = path, .tests = {}, .errors = {}};
     const Status status = try_file(path, result);
     if (!status.ok()) result.errors.push_back(status.message());
     return result;
   }
 
  private:
-  Status try_file(const std::string& path, FileResult& result) {
+  Status try_file(const std::string& path, RuleTestFileResult& result) {
     const std::string text = TRY(read_file(*files_, path, kRuleFileBytesMax));
     const alerting::RuleTestFile file = TRY(parse_rule_test_file(text, path));
     const RuleFileOptions how = file_options(options_);
@@ -153,8 +140,10 @@ class RuleTester final {
       }
     }
     groups = TRY(alerting::ordered_groups(std::move(groups), file.group_order));
-    for (const alerting::RuleTest& test : file.tests) {
-      if (run_ && !run_->full_match(test.name)) continue;
+    for (std::size_t i = 0; i < file.tests.size(); ++i) {
+      if (run_ && !run_->full_match(file.tests[i].name)) continue;
+      alerting::RuleTest test = file.tests[i];
+      if (test.name.empty()) test.name = fmt::format("unnamed#{}", i);
       const std::unique_ptr<ScratchDb> scratch = TRY(ScratchDb::open(*files_, log_));
       result.tests.push_back({.name = test.name,
                               .failures = alerting::run_rule_test(
@@ -173,44 +162,6 @@ class RuleTester final {
   const std::unique_ptr<FileSystem> files_ = make_posix_file_system();
   NullLogger log_;
 };
-
-std::string xml_escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&#34;"; break;
-      case '\n': out += "&#xA;"; break;
-      default: out += static_cast<unsigned char>(c) < 0x20 && c != '\t' ? '?' : c;
-    }
-  }
-  return out;
-}
-
-std::string junit_report(const std::vector<FileResult>& results) {
-  std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n";
-  for (const FileResult& file : results) {
-    const auto failed = std::count_if(file.tests.begin(), file.tests.end(),
-                                      [](const TestResult& t) { return !t.failures.empty(); });
-    out += fmt::format("  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\">\n",
-                       xml_escaped(file.path), file.tests.size(), failed, file.errors.size());
-    for (const TestResult& test : file.tests) {
-      out += fmt::format("    <testcase name=\"{}\">\n", xml_escaped(test.name));
-      for (const std::string& failure : test.failures) {
-        out += fmt::format("      <failure>{}</failure>\n", xml_escaped(failure));
-      }
-      out += "    </testcase>\n";
-    }
-    for (const std::string& error : file.errors) {
-      out += fmt::format("    <testcase name=\"\">\n      <error>{}</error>\n    </testcase>\n",
-                         xml_escaped(error));
-    }
-    out += "  </testsuite>\n";
-  }
-  return out + "</testsuites>\n";
-}
 
 }  // namespace
 
@@ -279,12 +230,12 @@ int test_rules(std::span<const std::string> arguments, const CommandOutput& outp
     run = std::move(*compiled);
   }
   RuleTester tester(*options, std::move(run), output);
-  std::vector<FileResult> results;
+  std::vector<RuleTestFileResult> results;
   bool is_good = true;
   for (const std::string& path : options->files) {
     output.out(fmt::format("Unit Testing:  {}\n", path));
     results.push_back(tester.run_file(path));
-    const FileResult& result = results.back();
+    const RuleTestFileResult& result = results.back();
     if (result.is_good()) {
       output.out("  SUCCESS\n\n");
       continue;
@@ -292,14 +243,15 @@ int test_rules(std::span<const std::string> arguments, const CommandOutput& outp
     is_good = false;
     std::string told = "  FAILED:\n";
     for (const std::string& error : result.errors) told += error + "\n";
-    for (const TestResult& test : result.tests) {
+    for (const RuleTestResult& test : result.tests) {
       for (const std::string& failure : test.failures) told += failure + "\n";
     }
     output.err(told + "\n");
   }
   if (!options->junit.empty()) {
     const std::unique_ptr<FileSystem> files = make_posix_file_system();
-    const Status written = write_file_atomically(*files, options->junit, junit_report(results));
+    const Status written =
+        write_file_atomically(*files, options->junit, junit_report(results, now()));
     if (!written.ok()) {
       output.err(fmt::format("error: --junit: {}\n", written.message()));
       return kFailed;

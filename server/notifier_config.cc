@@ -10,13 +10,13 @@
 #include "server/config_fields.h"
 #include "server/config_http_client.h"
 #include "server/glob.h"
+#include "server/notifier_intervals.h"
 
 namespace tarsier::server {
 namespace {
 
 using alerting::NotifierConfig;
 using alerting::Route;
-using alerting::TimeInterval;
 
 constexpr std::uint64_t kTemplateBytesMax = std::uint64_t{1} << 20;
 constexpr int kRouteDepthMax = 40;
@@ -68,8 +68,9 @@ class NotifierReader final {
   Result<NotifierConfig> read(const YamlNode& node, const std::string& path) {
     MapReader top(node, path, problems_);
     TRY(read_global(top));
-    TRY(read_intervals(top, "time_intervals"));
-    TRY(read_intervals(top, "mute_time_intervals"));
+    for (const char* name : {"time_intervals", "mute_time_intervals"}) {
+      TRY(read_time_intervals(top, name, sources_, config_.time_intervals));
+    }
     TRY(read_receivers(top));
     TRY(read_inhibit_rules(top));
     TRY(read_templates(top));
@@ -123,85 +124,6 @@ class NotifierReader final {
       if (is_other) map.ignore(key, "has no effect: Tarsier tells webhooks, Slack and PagerDuty");
     }
     map.finish();
-    return {};
-  }
-
-  template <typename Range, typename Parse>
-  Status read_ranges(MapReader& map, std::string_view name, const Parse& parse,
-                     std::vector<Range>& out) {
-    const YamlNode* list = map.find_list(name);
-    if (list == nullptr) return {};
-    for (const YamlNode& item : list->items) {
-      const Result<Range> range = parse(read_text(item, map.path_of(name), problems_));
-      if (!range.ok()) return invalid_at(item, range.status().message());
-      out.push_back(*range);
-    }
-    return {};
-  }
-
-  Result<TimeInterval> read_interval(const YamlNode& node, const std::string& path) {
-    MapReader map(node, path, problems_);
-    TimeInterval out;
-    if (const YamlNode* list = map.find_list("times")) {
-      for (std::size_t i = 0; i < list->items.size(); ++i) {
-        MapReader time(list->items[i], fmt::format("{}.times[{}]", path, i), problems_);
-        std::string start;
-        std::string end;
-        time.read("start_time", start);
-        time.read("end_time", end);
-        time.finish();
-        if (start.empty() || end.empty()) {
-          return invalid_at(list->items[i], "both start and end times must be provided");
-        }
-        const Result<int> begin_minute = alerting::parse_minute_of_day(start);
-        const Result<int> end_minute = alerting::parse_minute_of_day(end);
-        if (!begin_minute.ok()) return invalid_at(list->items[i], begin_minute.status().message());
-        if (!end_minute.ok()) return invalid_at(list->items[i], end_minute.status().message());
-        if (*begin_minute >= *end_minute) {
-          return invalid_at(list->items[i], "start time cannot be equal or greater than end time");
-        }
-        out.times.push_back({*begin_minute, *end_minute});
-      }
-    }
-    TRY(read_ranges(map, "weekdays", alerting::parse_weekday_range, out.weekdays));
-    TRY(read_ranges(map, "days_of_month", alerting::parse_day_of_month_range, out.days_of_month));
-    TRY(read_ranges(map, "months", alerting::parse_month_range, out.months));
-    TRY(read_ranges(map, "years", alerting::parse_year_range, out.years));
-    std::string location;
-    map.read("location", location);
-    if (!location.empty() && sources_.files != nullptr) {
-      Result<alerting::TimeZone> zone = alerting::TimeZone::load(*sources_.files, location);
-      if (!zone.ok()) return invalid_at(*map.find("location"), zone.status().message());
-      out.zone = *zone;
-    }
-    map.finish();
-    return out;
-  }
-
-  Status read_intervals(MapReader& top, std::string_view name) {
-    const YamlNode* list = top.find_list(name);
-    if (list == nullptr) return {};
-    for (std::size_t i = 0; i < list->items.size(); ++i) {
-      const std::string path = fmt::format("{}[{}]", top.path_of(name), i);
-      MapReader map(list->items[i], path, problems_);
-      std::string interval_name;
-      map.read("name", interval_name);
-      if (interval_name.empty()) {
-        return invalid_at(list->items[i], "missing name in time interval");
-      }
-      if (config_.time_intervals.contains(interval_name)) {
-        return invalid_at(list->items[i],
-                          fmt::format("time interval {} is not unique", quote(interval_name)));
-      }
-      std::vector<TimeInterval>& intervals = config_.time_intervals[interval_name];
-      if (const YamlNode* inner = map.find_list("time_intervals")) {
-        for (std::size_t k = 0; k < inner->items.size(); ++k) {
-          intervals.push_back(
-              TRY(read_interval(inner->items[k], fmt::format("{}.time_intervals[{}]", path, k))));
-        }
-      }
-      map.finish();
-    }
     return {};
   }
 
@@ -380,8 +302,15 @@ Result<NotifierConfig> parse_notifier_config(std::string_view text, const Config
   Result<YamlNode> root = parse_yaml(text);
   if (!root.ok()) return std::move(root).status().with_prefix(prefix + ": yaml");
   if (root->kind == YamlNode::Kind::kNull) return invalid(prefix + ": no route provided in config");
+  const YamlNode* node = &*root;
+  std::string path;
+  for (const YamlEntry& entry : root->entries) {
+    if (entry.first.text != "notifier") continue;
+    node = &entry.second;
+    path = "notifier";
+  }
   Problems problems;
-  Result<NotifierConfig> config = read_notifier(*root, "", sources, problems);
+  Result<NotifierConfig> config = read_notifier(*node, path, sources, problems);
   if (!problems.empty()) return invalid(prefix + ": " + problems.to_string());
   if (!config.ok()) return std::move(config).status().with_prefix(prefix);
   return config;

@@ -17,7 +17,7 @@ namespace tarsier::server {
 Result<alerting::NotifierConfig> read_notifier(const YamlNode& node, const std::string& path,
                                                const ConfigSources& sources, Problems& problems);
 
-/// The same for a file: kInvalid names it.
+/// The same for a file: kInvalid names it. Of a whole configuration the section `notifier` is read.
 Result<alerting::NotifierConfig> parse_notifier_config(std::string_view text,
                                                        const ConfigSources& sources);
 

@@ -321,6 +321,14 @@ HttpResponse SloWiring::timeline(const HttpRequest& request, const std::string& 
   return alerting::timeline_response(out);
 }
 
+std::vector<alerting::AlertRecord> SloWiring::alerts() const {
+  std::vector<alerting::AlertRecord> out;
+  for (const std::shared_ptr<const alerting::SloStatus>& slo : runner_->status()) {
+    out.insert(out.end(), slo->alerts.begin(), slo->alerts.end());
+  }
+  return out;
+}
+
 void SloWiring::collect(MetricWriter& out) const { runner_->collect(out); }
 
 void add_slo_routes(Router& router, const struct Doors& doors,

@@ -61,6 +61,8 @@ class SloWiring final {
   HttpResponse simulate(const HttpRequest& request) const;
   /// What is known of an alert, by its fingerprint.
   HttpResponse timeline(const HttpRequest& request, const std::string& id) const;
+  /// Pending and firing ones of every objective.
+  std::vector<alerting::AlertRecord> alerts() const;
   void collect(MetricWriter& out) const;
 
  private:

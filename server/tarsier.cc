@@ -43,8 +43,8 @@
 #include "server/push_routes.h"
 #include "server/router.h"
 #include "server/routes.h"
-#include "server/scheduler.h"
 #include "server/sampling_wiring.h"
+#include "server/scheduler.h"
 #include "server/self_metrics.h"
 #include "server/settings.h"
 #include "server/slo_file.h"
@@ -352,9 +352,9 @@ Status Tarsier::Impl::open_traces() {
                                 quote(directory), opened.status().message()));
   }
   trace_storage = std::move(*opened);
-  Result<std::unique_ptr<SamplingWiring>> buffer = SamplingWiring::open(
-      {*files, trace_storage->store(), log}, directory,
-      current->traces ? current->traces->sampling : tracing::SamplingConfig());
+  Result<std::unique_ptr<SamplingWiring>> buffer =
+      SamplingWiring::open({*files, trace_storage->store(), log}, directory,
+                           current->traces ? current->traces->sampling : tracing::SamplingConfig());
   if (!buffer.ok()) {
     return io_error(fmt::format("couldn't open the trace buffer (--storage.traces.path={}): {}",
                                 quote(directory), buffer.status().message()));
@@ -465,6 +465,7 @@ void Tarsier::Impl::start_rooms() {
   doors->scrapes = scrapes.get();
   doors->writes = writes.get();
   doors->alerting = alerting_room.get();
+  doors->other_alerts = [this] { return slos->alerts(); };
   doors->traces = trace_storage.get();
   doors->sampling = sampling.get();
   tracing_room = std::make_unique<TracingWiring>(

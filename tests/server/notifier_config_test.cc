@@ -176,6 +176,13 @@ TEST_F(NotifierConfigTest, SaysWhatIsWrongAndWhere) {
   }
 }
 
+TEST_F(NotifierConfigTest, OfAWholeConfigurationTheSectionCounts) {
+  const std::string route = "  route: {receiver: a}\n  receivers: [{name: a}]\n";
+  EXPECT_EQ(error_of("global: {scrape_interval: 5s}\nnotifier:\n" + route), "");
+  EXPECT_NE(error_of("notifier:\n" + route + "  x: 1\n").find("field x not found in notifier"),
+            std::string::npos);
+}
+
 TEST_F(NotifierConfigTest, SlackAppsPagerDutyV1AndPayloads) {
   const auto config = parse_notifier_config(
       "global: {slack_app_token_file: token}\n"

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "server/cli_rules.h"
+#include "server/junit_report.h"
 #include "server/rule_test_file.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/temporary_directory.h"
@@ -177,7 +178,36 @@ tests:
             std::string::npos);
   std::ifstream junit(directory.path() + "/junit.xml");
   const std::string xml((std::istreambuf_iterator<char>(junit)), {});
-  EXPECT_NE(xml.find("tests=\"2\" failures=\"1\" errors=\"0\""), std::string::npos) << xml;
+  EXPECT_NE(xml.find("tests=\"2\" failures=\"2\" errors=\"0\" skipped=\"0\" timestamp=\""),
+            std::string::npos)
+      << xml;
+}
+
+TEST(JunitReport, HasPromtoolsShape) {
+  const std::string xml = junit_report(
+      {{.path = "a.yml",
+        .tests = {{.name = "good", .failures = {}}, {.name = "bad", .failures = {"<1>", "2\n'\t"}}},
+        .errors = {}},
+       {.path = "b.yml", .tests = {}, .errors = {"no \x01 rules"}}},
+      Timestamp{0});
+  const std::string stamp = xml.substr(xml.find("timestamp=\"") + 11, 19);
+  EXPECT_EQ(xml,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n"
+            "  <testsuite name=\"a.yml\" tests=\"2\" failures=\"2\" errors=\"0\" skipped=\"0\" "
+            "timestamp=\"" +
+                stamp +
+                "\">\n"
+                "    <testcase name=\"good\">\n    </testcase>\n"
+                "    <testcase name=\"bad\">\n"
+                "      <failure>&lt;1&gt;</failure>\n      <failure>2&#xA;&#39;&#x9;</failure>\n"
+                "    </testcase>\n  </testsuite>\n"
+                "  <testsuite name=\"b.yml\" tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\" "
+                "timestamp=\"" +
+                stamp +
+                "\">\n"
+                "    <testcase name=\"unknown\">\n"
+                "      <error>no \xef\xbf\xbd rules</error>\n    </testcase>\n  </testsuite>\n"
+                "</testsuites>\n");
 }
 
 TEST(RuleTests, RefuseWhatTheyDoNotKnow) {
