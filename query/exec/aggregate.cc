@@ -155,9 +155,11 @@ Status fold_operation(Context& context, const Aggregate& aggregate, const Vector
 
 void warn_of_bad_quantile(Context& context, const Aggregate& aggregate,
                           const std::vector<double>& phi) {
+  // Looked at when the operand is there.
+  const SourceRange where{aggregate.parameter->source.begin, aggregate.source.end};
   const auto warn = [&](double v) {
     context.annotator.warn("quantile value should be between 0 and 1, got " + short_number(v),
-                           aggregate.parameter->source);
+                           where);
   };
   double min = 0;
   double max = 1;

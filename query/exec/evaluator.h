@@ -53,7 +53,7 @@ class Evaluator final {
   Result<std::vector<double>> scalar_call(const Call& call, const Grid& grid);
   Result<std::vector<double>> scalar_of_vector(const Expr& e, const Grid& grid);
 
-  void warn_of_bad_quantiles(const std::vector<double>& phi, const Expr& where);
+  void warn_of_bad_quantiles(const std::vector<double>& phi, SourceRange where);
   Result<StreamPtr> single_row(const Grid& grid, tsdb::Labels labels, std::vector<double> row);
 
   Context& context_;

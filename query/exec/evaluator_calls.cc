@@ -131,6 +131,21 @@ std::string quantile_label(double phi) {
   return is_integer ? text + ".0" : text;
 }
 
+/// Where annotations about a range function point: to its first argument. A subquery has no place
+/// and points to the beginning: that is how Prometheus tells it.
+SourceRange annotated_source(const Call& call) {
+  const Expr& first = without_parens(*call.arguments[0]);
+  const Expr& inner = first.kind == ExprKind::kStepInvariant
+                          ? without_parens(*as<StepInvariant>(first).inner)
+                          : first;
+  return inner.kind == ExprKind::kSubquery ? SourceRange{0, call.source.end} : first.source;
+}
+
+/// The place of a quantile, which is looked at when all arguments of the call are there.
+SourceRange quantile_source(const Call& call, const Expr& phi) {
+  return {without_parens(phi).source.begin, call.source.end};
+}
+
 bool is_good_quantile(double phi) { return phi >= 0 && phi <= 1; }
 
 /// Those of `phi`, one per step, whose step has a window with samples. Reads series only to decide
@@ -248,15 +263,16 @@ Result<StreamPtr> Evaluator::range_call(const Call& call, const Grid& grid) {
   if (function.kernel == nullptr) return unsupported(extension, call.function);
   StreamPtr stream;
   if (id == FunctionId::kRate || id == FunctionId::kIncrease) {
-    stream = apply_counter_kernel(context_, std::move(source), function, range->source);
+    stream = apply_counter_kernel(context_, std::move(source), function, annotated_source(call));
   } else {
     if (id == FunctionId::kQuantileOverTime) {
-      warn_of_bad_quantiles(TRY(used_quantiles(*source, scalars[0])), *first_scalar);
+      warn_of_bad_quantiles(TRY(used_quantiles(*source, scalars[0])),
+                            quantile_source(call, *first_scalar));
     }
     if (id == FunctionId::kDoubleExponentialSmoothing && source->size() > 0) {
       TRY(check_factors(scalars[0], scalars[1]));
     }
-    stream = apply_kernel(context_, std::move(source), function, range->source,
+    stream = apply_kernel(context_, std::move(source), function, annotated_source(call),
                           std::move(scalars[0]), std::move(scalars[1]));
   }
   if (id == FunctionId::kLastOverTime || id == FunctionId::kFirstOverTime) return stream;
@@ -291,11 +307,11 @@ Result<StreamPtr> Evaluator::start_timestamp_call(const Call& call, const Grid& 
   return drop_names(context_, std::move(starts), OnEqual::kMerge);
 }
 
-void Evaluator::warn_of_bad_quantiles(const std::vector<double>& phi, const Expr& where) {
+void Evaluator::warn_of_bad_quantiles(const std::vector<double>& phi, SourceRange where) {
   for (const double v : phi) {
     if (is_good_quantile(v)) continue;
     context_.annotator.warn("quantile value should be between 0 and 1, got " + short_number(v),
-                            where.source);
+                            where);
   }
 }
 
@@ -324,10 +340,11 @@ Result<StreamPtr> Evaluator::histogram_call(const Call& call, const Grid& grid) 
   if (call.function.id == FunctionId::kHistogramFraction) {
     question.kind = HistogramQuestion::Kind::kFraction;
     question.second = TRY(scalar(*call.arguments[1], grid));
-  } else {
-    warn_of_bad_quantiles(question.first, *call.arguments[0]);
   }
   StreamPtr operand = TRY(vector(buckets, grid));
+  if (call.function.id == FunctionId::kHistogramQuantile) {
+    warn_of_bad_quantiles(question.first, quantile_source(call, *call.arguments[0]));
+  }
   StreamPtr histograms = TRY(ask_histograms(context_, std::move(operand), std::move(question)));
   return drop_names(context_, std::move(histograms), OnEqual::kMerge);
 }
@@ -341,9 +358,9 @@ Result<StreamPtr> Evaluator::histogram_quantiles_call(const Call& call, const Gr
     HistogramQuestion question;
     question.buckets_source = buckets.source;
     question.first = TRY(scalar(*call.arguments[q], grid));
-    warn_of_bad_quantiles(question.first, *call.arguments[q]);
     const std::string value = quantile_label(question.first.empty() ? 0 : question.first.front());
     StreamPtr operand = TRY(vector(buckets, grid));
+    warn_of_bad_quantiles(question.first, quantile_source(call, *call.arguments[q]));
     StreamPtr histograms = TRY(ask_histograms(context_, std::move(operand), std::move(question)));
     const StreamPtr named = TRY(drop_names(context_, std::move(histograms), OnEqual::kMerge));
     const auto table = TRY(Table::of(context_, *named));

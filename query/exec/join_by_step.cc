@@ -44,7 +44,6 @@ class StepJoin final {
         pool_(std::make_shared<HistogramPool>()),
         steps_(many.grid().count),
         partner_(signatures.group_count()),
-        is_matched_(signatures.group_count()),
         results_of_(signatures.group_count()) {}
 
   Status run(const Context& context) {
@@ -70,7 +69,6 @@ class StepJoin final {
     if (!has_many && !has_one) return {};
     if (!rules_.many_fill && !rules_.one_fill && (!has_many || !has_one)) return {};
     TRY(index_one_side(k));
-    std::fill(is_matched_.begin(), is_matched_.end(), false);
     for (auto& results : results_of_) results.clear();
     for (std::size_t i = 0; i < many_.size(); ++i) {
       const double value = many_.row(i)[k];
@@ -80,7 +78,6 @@ class StepJoin final {
       if (partner != kNoSeries) {
         TRY(emit(k, group, many_.labels_of(i), value, &one_.labels_of(partner),
                  one_.row(partner)[k], PairKey{static_cast<std::uint32_t>(i), partner}));
-        is_matched_[group] = true;
       } else if (rules_.one_fill) {
         TRY(emit(k, group, many_.labels_of(i), value, nullptr, *rules_.one_fill,
                  PairKey{static_cast<std::uint32_t>(i), kNoSeries}));
@@ -90,7 +87,8 @@ class StepJoin final {
     for (std::size_t j = 0; j < one_.size(); ++j) {
       const double value = one_.row(j)[k];
       const std::uint32_t group = one_groups_[j];
-      if (is_absent(value) || is_matched_[group]) continue;
+      // What did not go together counts as not matched.
+      if (is_absent(value) || !results_of_[group].empty()) continue;
       TRY(emit(k, group, signatures_.labels(group), *rules_.many_fill, &one_.labels_of(j), value,
                PairKey{kNoSeries, static_cast<std::uint32_t>(j)}));
     }
@@ -195,7 +193,6 @@ class StepJoin final {
 
   // Of the current step, by signature.
   std::vector<std::uint32_t> partner_;
-  std::vector<bool> is_matched_;
   std::vector<std::vector<std::uint32_t>> results_of_;
 
   // The result.

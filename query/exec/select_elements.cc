@@ -9,6 +9,7 @@
 #include "query/exec/group_fold.h"
 #include "query/exec/grouper.h"
 #include "query/exec/histogram_streams.h"
+#include "query/exec/label_share.h"
 #include "query/functions/numbers.h"
 
 namespace tarsier::query {
@@ -166,7 +167,7 @@ Result<StreamPtr> limit_ratio(Context& context, const Aggregate& aggregate,
     ratio = capped;
   }
   for (std::uint32_t i = 0; i < table->size(); ++i) {
-    const double share = static_cast<double>(table->labels_of(i).hash()) / 18446744073709551616.0;
+    const double share = share_of(table->labels_of(i));
     for (std::size_t k = 0; k < ratios.size(); ++k) {
       const bool is_kept = ratios[k] >= 0 ? share < ratios[k] : share >= 1 + ratios[k];
       if (is_kept && is_present(table->row(i)[k])) rows.add(i, k, table->row(i)[k]);

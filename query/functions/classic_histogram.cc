@@ -84,7 +84,8 @@ double classic_fraction(double lower, double upper, std::vector<ClassicBucket>& 
   const double total = buckets.back().count;
   if (total == 0 || std::isnan(lower) || std::isnan(upper)) return normal_nan();
   if (lower >= upper) return 0;
-  // How many observations lie below x.
+  // How many observations lie below x; buckets that fall may hold more than there are in all.
+  const auto capped_rank = [total](double rank) { return rank > total ? total : rank; };
   const auto rank_of = [&](double x) {
     double below = 0;
     double start = buckets.front().bound > 0 ? 0 : -kInfinity;
@@ -100,7 +101,7 @@ double classic_fraction(double lower, double upper, std::vector<ClassicBucket>& 
     }
     return total;
   };
-  return (rank_of(upper) - rank_of(lower)) / total;
+  return (capped_rank(rank_of(upper)) - capped_rank(rank_of(lower))) / total;
 }
 
 bool parse_bound(std::string_view text, double& bound) {

@@ -83,14 +83,14 @@ void list_counts(const BucketLayout& from, std::span<const BucketSpan> spans,
   });
 }
 
-/// Whether a bucket of `previous` is higher than the same one now.
+/// Whether a bucket of `previous` is higher than the same one now, or populated (with less than
+/// nothing, too) and gone.
 bool has_fallen(const IndexedCounts& current, const IndexedCounts& previous) {
   std::size_t next = 0;
   for (const IndexedCount& p : previous) {
     while (next < current.size() && current[next].index < p.index) ++next;
     const bool is_here = next < current.size() && current[next].index == p.index;
-    const double now = is_here ? current[next].count : 0;
-    if (now < p.count) return true;
+    if (is_here ? current[next].count < p.count : p.count != 0) return true;
     if (is_here) ++next;
   }
   return false;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "query/functions/compensated.h"
@@ -31,6 +33,36 @@ std::vector<BucketPlace>& places_of(const HistogramView& h) {
   thread_local std::vector<BucketPlace> places;
   list_buckets(h, places);
   return places;
+}
+
+/// Where a walk over all buckets ends, empty ones among them: what counts below zero may never
+/// reach the rank.
+Bucket last_bucket(const HistogramView& h, bool is_upward) {
+  using Side = BucketPlace::Side;
+  const auto far = [&](Side side, std::span<const tsdb::BucketSpan> spans,
+                       std::span<const double> counts) {
+    std::optional<BucketPlace> place;
+    for_each_index(spans, counts, [&](std::int64_t index, double count) {
+      place = BucketPlace{side, index, count};
+    });
+    return place;
+  };
+  const auto near = [&](Side side, std::span<const tsdb::BucketSpan> spans,
+                        std::span<const double> counts) {
+    std::optional<BucketPlace> place;
+    for_each_index(spans, counts, [&](std::int64_t index, double count) {
+      if (!place) place = BucketPlace{side, index, count};
+    });
+    return place;
+  };
+  const tsdb::BucketLayout& layout = *h.layout;
+  const auto outermost = is_upward ? far(Side::kPositive, layout.positive_spans, h.positive)
+                                   : far(Side::kNegative, layout.negative_spans, h.negative);
+  if (outermost) return bucket_at(layout, *outermost);
+  if (h.zero_count > 0) return bucket_at(layout, {Side::kZero, 0, h.zero_count});
+  const auto innermost = is_upward ? near(Side::kNegative, layout.negative_spans, h.negative)
+                                   : near(Side::kPositive, layout.positive_spans, h.positive);
+  return innermost ? bucket_at(layout, *innermost) : Bucket();
 }
 
 /// The value `fraction` of the way through a bucket.
@@ -62,13 +94,10 @@ Answer histogram_quantile(double phi, const HistogramView& h) {
     count += place.count;
     return count >= rank;
   };
-  if (is_upward) {
-    static_cast<void>(std::find_if(places.begin(), places.end(), look_at));
-  } else {
-    static_cast<void>(std::find_if(places.rbegin(), places.rend(), look_at));
-  }
-  Bucket bucket;
-  if (found != nullptr) bucket = bucket_at(*h.layout, *found);
+  const bool is_reached =
+      is_upward ? std::find_if(places.begin(), places.end(), look_at) != places.end()
+                : std::find_if(places.rbegin(), places.rend(), look_at) != places.rend();
+  Bucket bucket = is_reached ? bucket_at(*h.layout, *found) : last_bucket(h, is_upward);
   if (h.layout->is_custom()) {
     if (bucket.lower == -kInfinity) {
       if (bucket.upper <= 0) return {bucket.upper};

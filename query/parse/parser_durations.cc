@@ -67,10 +67,12 @@ Result<DurationValue> Parser::parse_positive_duration() {
   return value;
 }
 
-/// After `offset` only one operand is taken: what follows it belongs to the query around.
+/// After `offset` only one operand is taken: what follows it belongs to the query around. Unless it
+/// begins with a parenthesis: then arithmetic goes on, as in Prometheus' grammar.
 Result<DurationValue> Parser::parse_offset_duration() {
   duration_node_count_ = 0;
-  ParsedDuration parsed = TRY(parse_duration_offset_operand());
+  ParsedDuration parsed = TRY(next_is(TokenKind::kLeftParen) ? parse_duration_binary(kLevelSum)
+                                                             : parse_duration_offset_operand());
   DurationValue value;
   if (parsed.is_literal()) {
     value.constant = literal_duration(parsed.expression->seconds);

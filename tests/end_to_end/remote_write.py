@@ -34,7 +34,8 @@ def _spans(field, spans):
 
 def encode_histogram(t, h):
     """One Histogram message of 1.0 out of a dict: count, zero_count, sum, schema, zero_threshold,
-    positive and negative as (spans, differences), or as (spans, counts) with `is_float`; hint."""
+    positive and negative as (spans, differences), or as (spans, counts) with `is_float`; hint;
+    custom: the bounds of schema -53."""
     out = b""
     is_float = h.get("is_float", False)
     if is_float:
@@ -53,6 +54,8 @@ def encode_histogram(t, h):
             out += _message(field + 1, b"".join(_zigzag(b) for b in buckets))
     if h.get("hint"):
         out += b"\x70" + _varint(h["hint"])
+    if h.get("custom"):
+        out += _message(16, struct.pack(f"<{len(h['custom'])}d", *h["custom"]))
     return out + b"\x78" + _varint(t)
 
 

@@ -67,6 +67,8 @@ TEST(Parse, GroupsOperatorsByPrecedence) {
       {"a offset 5m + 2", "+(a offset 5m, 2)"},
       {"a offset -2 ^ 2", "^(a offset -2s, 2)"},
       {"a offset step() * 2", "*(a offset step(), 2)"},
+      {"a offset (1m) - 30", "a offset (1m) - 30"},
+      {"a offset (1m) == 30", "==(a offset (1m), 30)"},
       {"-a @ 5", "neg(a @ 5.000)"},
       {"a % b / c", "/(%(a, b), c)"},
   };

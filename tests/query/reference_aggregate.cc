@@ -115,12 +115,13 @@ Result<Vector> ReferenceEvaluator::aggregate(const Aggregate& a, const Moment& a
   if (a.op == AggregateOp::kTopk || a.op == AggregateOp::kBottomk) return ranked(a, at);
   if (a.op == AggregateOp::kCountValues) return checked(TRY(counted_values(a, at)), at);
   double parameter = 0;
+  std::vector<double> quantiles;
   if (a.op == AggregateOp::kQuantile) {
-    const std::vector<double> all = TRY(at_all_steps(*a.parameter, at));
-    warn_of_extremes(all, a.parameter->source);
+    quantiles = TRY(at_all_steps(*a.parameter, at));
     parameter = TRY(scalar(*a.parameter, at));
   }
   Vector elements = TRY(vector(*a.operand, at));
+  if (a.op == AggregateOp::kQuantile) warn_of_extremes(quantiles, a.parameter->source);
   const bool totals = a.op == AggregateOp::kSum || a.op == AggregateOp::kAvg;
   if (!totals && a.op != AggregateOp::kCount && a.op != AggregateOp::kGroup) {
     elements = floats_of(a, std::move(elements));

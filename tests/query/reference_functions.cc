@@ -122,6 +122,10 @@ Result<Vector> ReferenceEvaluator::range_call(const Call& c, const Moment& at) {
   }
   const FunctionId id = c.function.id;
   const Expr& range = range_argument(c);
+  // Annotations point to the first argument; a subquery there has no place.
+  const Expr& first = query::without_parens(*c.arguments[0]);
+  const query::SourceRange place =
+      first.kind == query::ExprKind::kSubquery ? query::SourceRange{0, c.source.end} : first.source;
   std::vector<double> parameters;
   for (const query::ExprPtr& argument : c.arguments) {
     if (argument->type == ValueType::kScalar) parameters.push_back(TRY(scalar(*argument, at)));
@@ -130,16 +134,16 @@ Result<Vector> ReferenceEvaluator::range_call(const Call& c, const Moment& at) {
   Vector out;
   for (const Window& w : TRY(matrix(range, at))) {
     if (id == FunctionId::kQuantileOverTime && !w.samples.empty()) {
-      annotator_.warn_quantile(parameters[0], c.arguments[0]->source);
+      annotator_.warn_quantile(parameters[0], {c.arguments[0]->source.begin, c.source.end});
     }
     const RangeOutcome outcome = range_value(c, w, parameters, at.t);
     const std::string_view name = w.labels.get(tsdb::kMetricName);
     for (const RangeOutcome::Remark& remark : outcome.remarks) {
       const std::string text = remark.text + (remark.names_metric ? quote(name) : "");
       if (remark.is_warning) {
-        annotator_.warn(text, range.source);
+        annotator_.warn(text, place);
       } else {
-        annotator_.inform(text, range.source);
+        annotator_.inform(text, place);
       }
     }
     if (!outcome.has_result()) continue;
@@ -148,7 +152,7 @@ Result<Vector> ReferenceEvaluator::range_call(const Call& c, const Moment& at) {
       annotator_.inform(
           "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " +
               quote(name),
-          range.source);
+          place);
     }
     Element e = {.labels = w.labels,
                  .value = outcome.value.value_or(0),
@@ -367,7 +371,9 @@ Result<Vector> ReferenceEvaluator::histogram_call(const Call& c, const Moment& a
   const Expr& operand = *c.arguments.back();
   const double first = TRY(scalar(*c.arguments[0], at));
   const double second = is_quantile ? 0 : TRY(scalar(*c.arguments[1], at));
-  if (is_quantile) annotator_.warn_quantile(first, c.arguments[0]->source);
+  if (is_quantile) {
+    annotator_.warn_quantile(first, {c.arguments[0]->source.begin, c.source.end});
+  }
 
   std::vector<std::pair<Element, std::vector<Bucket>>> histograms;
   Vector natives;

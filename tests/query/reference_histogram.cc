@@ -127,7 +127,7 @@ bool same_side(const std::map<long, double>& a, const std::map<long, double>& b)
 bool fell(const std::map<long, double>& before, const std::map<long, double>& now) {
   return std::ranges::any_of(before, [&](const auto& bucket) {
     const auto found = now.find(bucket.first);
-    return (found == now.end() ? 0 : found->second) < bucket.second;
+    return found == now.end() ? bucket.second != 0 : found->second < bucket.second;
   });
 }
 
@@ -226,19 +226,26 @@ tsdb::FloatHistogram stored_form_of(const ReferenceHistogram& h) {
   return out;
 }
 
-std::vector<Interval> intervals_of(const ReferenceHistogram& h) {
+/// Empty ones too.
+static std::vector<Interval> all_intervals_of(const ReferenceHistogram& h) {
   std::vector<Interval> out;
   const auto inner = [&](long i) {
     const double x = bound(h, i - 1);
     return h.is_custom() ? x : std::max(x, h.threshold);
   };
   for (auto it = h.negative.rbegin(); it != h.negative.rend(); ++it) {
-    if (it->second != 0) out.push_back({-bound(h, it->first), -inner(it->first), it->second});
+    out.push_back({-bound(h, it->first), -inner(it->first), it->second});
   }
   if (h.zero > 0) out.push_back({-h.threshold, h.threshold, h.zero});
   for (const auto& [i, count] : h.positive) {
-    if (count != 0) out.push_back({inner(i), bound(h, i), count});
+    out.push_back({inner(i), bound(h, i), count});
   }
+  return out;
+}
+
+std::vector<Interval> intervals_of(const ReferenceHistogram& h) {
+  std::vector<Interval> out = all_intervals_of(h);
+  std::erase_if(out, [](const Interval& i) { return i.count == 0; });
   return out;
 }
 
@@ -486,7 +493,7 @@ double quantile_of_histogram(double q, const ReferenceHistogram& h, std::string&
   if (q < 0) return -kInf;
   if (q > 1) return kInf;
   if (h.count == 0 || std::isnan(q)) return kNan;
-  std::vector<Interval> intervals = intervals_of(h);
+  std::vector<Interval> intervals = all_intervals_of(h);
   const bool upward = std::isnan(h.sum) || q < 0.5;
   double in_buckets = 0;
   for (const Interval& i : intervals) in_buckets += i.count;
@@ -496,6 +503,7 @@ double quantile_of_histogram(double q, const ReferenceHistogram& h, std::string&
   Interval found;
   for (const Interval& i : intervals) {
     found = i;
+    if (i.count == 0) continue;
     seen += i.count;
     if (seen >= rank) break;
   }

@@ -421,7 +421,8 @@ double histogram_fraction_of(double lower, double upper, std::vector<Bucket> buc
     }
     return total;
   };
-  return (rank_of(upper) - rank_of(lower)) / total;
+  const auto capped = [&](double rank) { return rank > total ? total : rank; };
+  return (capped(rank_of(upper)) - capped(rank_of(lower))) / total;
 }
 
 }  // namespace tarsier::testing
