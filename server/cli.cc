@@ -26,6 +26,7 @@
 #include "server/clock.h"
 #include "server/config.h"
 #include "server/flags.h"
+#include "server/query_answer.h"
 #include "server/settings.h"
 #include "server/version.h"
 #include "tsdb/labels.h"
@@ -37,40 +38,6 @@ const CommandOutput kTerminal{.out = cli_print, .err = [](std::string_view text)
                                 std::fflush(stdout);
                                 std::fwrite(text.data(), 1, text.size(), stderr);
                               }};
-
-Result<std::string> text_of(const JsonValue* value) {
-  if (!value) return invalid("the answer is not Prometheus'");
-  return value->as_string();
-}
-
-/// `1 @[1700000000.123]` of `[1700000000.123, "1"]`.
-Result<std::string> format_point(const JsonValue& point) {
-  if (point.items().size() != 2) return invalid("the answer is not Prometheus'");
-  const double t = TRY(point.items()[0].as_double());
-  const std::string v = TRY(point.items()[1].as_string());
-  return fmt::format("{} @[{}]", v, t);
-}
-
-Result<std::string> format_metric(const JsonValue* metric) {
-  if (!metric) return invalid("the answer is not Prometheus'");
-  tsdb::LabelsBuilder builder;
-  for (std::size_t i = 0; i < metric->items().size(); ++i) {
-    builder.set(metric->keys()[i], TRY(metric->items()[i].as_string()));
-  }
-  return builder.build().to_string();
-}
-
-Result<std::string> format_series(const JsonValue& series) {
-  const std::string metric = TRY(format_metric(series.find("metric")));
-  if (const JsonValue* value = series.find("value")) {
-    return fmt::format("{} => {}", metric, TRY(format_point(*value)));
-  }
-  std::string out = metric + " =>";
-  const JsonValue* values = series.find("values");
-  if (!values) return invalid("the answer has no values");
-  for (const JsonValue& point : values->items()) out += "\n" + TRY(format_point(point));
-  return out;
-}
 
 /// `--name=value` and `--name value` options, and what is left.
 struct Options {
@@ -268,28 +235,6 @@ int run_command(std::span<const std::string> arguments) {
           "--help",
           quote(command)),
       kCliUsage);
-}
-
-Result<std::string> format_query_answer(std::string_view body) {
-  const JsonValue answer = TRY(parse_json(body, kAnswerLimits));
-  if (TRY(text_of(answer.find("status"))) != "success") {
-    return invalid(fmt::format("{}: {}", TRY(text_of(answer.find("errorType"))),
-                               TRY(text_of(answer.find("error")))));
-  }
-  const JsonValue* data = answer.find("data");
-  const JsonValue* result = data ? data->find("result") : nullptr;
-  if (!result) return invalid("the answer has no result");
-  const std::string type = TRY(text_of(data->find("resultType")));
-  if (type == "string") {
-    if (result->items().size() != 2) return invalid("the answer is not Prometheus'");
-    return result->items()[1].as_string();
-  }
-  if (type == "scalar") return "scalar: " + TRY(format_point(*result));
-  std::string out;
-  for (const JsonValue& series : result->items()) {
-    out += (out.empty() ? "" : "\n") + TRY(format_series(series));
-  }
-  return out;
 }
 
 }  // namespace tarsier::server

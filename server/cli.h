@@ -19,8 +19,4 @@ std::string usage();
 /// What --version prints.
 std::string version_text();
 
-/// The body of a query's answer as promtool prints results: `up{job="a"} => 1 @[1700000000]`.
-/// kInvalid with the server's own error when it refused.
-Result<std::string> format_query_answer(std::string_view body);
-
 }  // namespace tarsier::server
