@@ -13,6 +13,7 @@
 #include "server/handlers.h"
 #include "server/router.h"
 #include "server/slo_file.h"
+#include "server/slo_own_form.h"
 #include "server/url.h"
 
 namespace tarsier::server {
@@ -173,6 +174,15 @@ HttpResponse SloWiring::list(const HttpRequest& request) const {
 
 HttpResponse SloWiring::show(const HttpRequest& /*request*/, const std::string& id) const {
   return alerting::slo_response(runner_->find(id), id);
+}
+
+HttpResponse SloWiring::file(const std::string& id) const {
+  const std::shared_ptr<const alerting::SloStatus> found = runner_->find(id);
+  if (!found) return api_error(ApiErrorType::kNotFound, "there is no objective " + id);
+  const std::string text = slo_own_form(found->slo->definition());
+  return api_success([&](JsonWriter& json) {
+    json.begin_object().field("yaml", text.empty() ? "" : "slos:\n" + text).end_object();
+  });
 }
 
 HttpResponse SloWiring::backtest(const HttpRequest& request, const std::string& id) const {
@@ -340,6 +350,9 @@ void add_slo_routes(Router& router, const struct Doors& doors,
   router.add({.path = slos + "*", .handler = pooled_handler(doors, [=](const HttpRequest& r) {
                                     return wiring()->show(r, segment_behind(r, slos));
                                   })});
+  router.add({.path = slos + "*/file", .handler = pooled_handler(doors, [=](const HttpRequest& r) {
+                                         return wiring()->file(segment_behind(r, slos));
+                                       })});
   router.add({.path = slos + "*/backtest",
               .handler = query_handler(doors, [=](const HttpRequest& r, double) {
                 return wiring()->backtest(r, segment_behind(r, slos));

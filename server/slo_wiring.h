@@ -54,6 +54,8 @@ class SloWiring final {
 
   HttpResponse list(const HttpRequest& request) const;
   HttpResponse show(const HttpRequest& request, const std::string& id) const;
+  /// The objective as a file of our own form has it; empty where that has no words for it.
+  HttpResponse file(const std::string& id) const;
   /// `start` and `end`; by default the last period.
   HttpResponse backtest(const HttpRequest& request, const std::string& id) const;
   /// The same of what is not configured yet: `slo`, a file's text, or `expr` with `for`,

@@ -24,11 +24,16 @@ function late<K extends string>(load: () => Promise<Record<K, ComponentType>>, n
 
 const kStatus = () => import("./pages/status");
 
+const kServices = () => import("./services/page");
+
 const kPages: Page[] = [
   { path: "/overview", title: "Overview", key: "o", view: late(() => import("./pages/overview"), "OverviewPage") },
   { path: "/query", title: "Query", key: "q", view: QueryPage },
   { path: "/alerts", title: "Alerts", key: "a", view: late(() => import("./pages/alerts"), "AlertsPage") },
   { path: "/traces", title: "Traces", key: "t", view: late(() => import("./traces/search_page"), "TracesPage") },
+  { path: "/slos", title: "SLOs", key: "s", view: late(() => import("./slo/list_page"), "SlosPage") },
+  { path: "/services", title: "Services", view: late(kServices, "ServicesPage") },
+  { path: "/sampling", title: "Sampling", view: late(() => import("./sampling/page"), "SamplingPage") },
   { path: "/rules", title: "Rules", view: late(() => import("./pages/rules"), "RulesPage") },
   { path: "/targets", title: "Targets", view: late(() => import("./pages/targets"), "TargetsPage") },
   { path: "/service-discovery", title: "Discovery", view: late(() => import("./pages/discovery"), "DiscoveryPage") },
@@ -48,7 +53,13 @@ const kAliases: Record<string, string> = {
   "/classic/graph": "/query",
 };
 
-const TraceView = late(() => import("./traces/trace_page"), "TracePage");
+/// Pages of one thing: what lies below which path, and the page whose entry is marked meanwhile.
+const kBelow: { path: string; parent: string; title: string; view: ComponentType }[] = [
+  { path: "/trace/", parent: "/traces", title: "Trace", view: late(() => import("./traces/trace_page"), "TracePage") },
+  { path: "/alerts/", parent: "/alerts", title: "Alert", view: late(() => import("./alerts/timeline_page"), "TimelinePage") },
+  { path: "/slos/", parent: "/slos", title: "SLO", view: late(() => import("./slo/detail_page"), "SloPage") },
+  { path: "/services/", parent: "/services", title: "Service", view: late(kServices, "ServicesPage") },
+];
 
 function App() {
   const { path, search } = place.value;
@@ -57,12 +68,13 @@ function App() {
     if (alias) go(alias, search, true);
   }, [alias]);
   useKeys();
-  const isTrace = path.startsWith("/trace/");
-  const page = kPages.find((one) => one.path === (isTrace ? "/traces" : (alias ?? path)));
+  const below = kBelow.find((one) => path.startsWith(one.path) && path.length > one.path.length);
+  const page = kPages.find((one) => one.path === (below?.parent ?? alias ?? path));
+  const title = below ? `${below.title} ${decodeURIComponent(path.split("/")[2] ?? "")}` : page?.title;
   useEffect(() => {
-    document.title = page ? `${page.title} · ${boot.title}` : boot.title;
-  }, [page]);
-  const View = isTrace ? TraceView : page?.view;
+    document.title = title ? `${title} · ${boot.title}` : boot.title;
+  }, [title]);
+  const View = below?.view ?? page?.view;
   return (
     <>
       <a class="skip" href="#content">
@@ -205,7 +217,7 @@ function Strip() {
 
 const kKeys: [string, string][] = [
   ["/", "to the search field or the editor"],
-  ["g, then o q a t", "overview, query, alerts, traces"],
+  ["g, then o q a t s", "overview, query, alerts, traces, SLOs"],
   ["r", "refresh"],
   ["t", "theme"],
   [".", "copy the address of this view"],

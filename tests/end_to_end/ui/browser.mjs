@@ -46,16 +46,72 @@ groups:
     annotations: {summary: "{{ $labels.instance }} does not answer", danger: "<img src=x onerror=document.title='hacked'>"}
 `;
 
-/// A server that scrapes itself every second, one target that is down, and a rule about it.
-export async function startServer(extra = []) {
+/// The program with a configuration of its own, in a directory that goes with it. `files` are written
+/// beside the configuration, `isReady` is asked until it is true.
+export async function launch({ configOf, files = {}, flags = [], isReady }) {
   const directory = mkdtempSync(join(tmpdir(), "tarsier_ui_"));
   const port = await freePort();
+  const prefix = flags.find((flag) => flag.startsWith("--web.external-url="))?.split("/").at(-1) ?? "";
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+  writeFileSync(join(directory, "tarsier.yml"), configOf(port));
+  const process_ = spawn(
+    process.env.TARSIER,
+    [
+      `--config.file=${join(directory, "tarsier.yml")}`,
+      `--storage.tsdb.path=${join(directory, "data")}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      "--otlp.http-address=",
+      "--otlp.grpc-address=",
+      ...flags,
+    ],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let log = "";
+  process_.stderr.on("data", (text) => (log += text));
+  const url = `http://127.0.0.1:${port}${prefix ? `/${prefix}` : ""}`;
+  const stop = async () => {
+    process_.kill("SIGTERM");
+    await new Promise((resolve) => (process_.exitCode === null ? process_.once("exit", resolve) : resolve()));
+    rmSync(directory, { recursive: true, force: true });
+  };
+  const server = { url, directory, stop, log: () => log };
+  try {
+    await until(
+      async () => {
+        if (process_.exitCode !== null) throw new Error(`the server ended:\n${log}`);
+        return isReady(server);
+      },
+      () => `the server is ready:\n${log}`,
+    );
+  } catch (problem) {
+    await stop(); // Or this process would wait for it.
+    throw problem;
+  }
+  return server;
+}
+
+export async function until(isTrue, what, timeoutMs = 60_000) {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await isTrue())) {
+    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${typeof what === "function" ? what() : what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/// Whether an instant query gives anything.
+export async function hasResult(url, query) {
+  const answer = await fetch(`${url}/api/v1/query?query=${encodeURIComponent(query)}`).catch(() => undefined);
+  return answer?.ok === true && (await answer.json()).data.result.length > 0;
+}
+
+/// A server that scrapes itself every second, one target that is down, and a rule about it.
+export function startServer(extra = []) {
   const prefix = extra.find((flag) => flag.startsWith("--web.external-url="))?.split("/").at(-1) ?? "";
   const metrics = prefix ? `/${prefix}/metrics` : "/metrics";
-  writeFileSync(join(directory, "rules.yml"), kRules);
-  writeFileSync(
-    join(directory, "tarsier.yml"),
-    `global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+  return launch({
+    flags: extra,
+    files: { "rules.yml": kRules },
+    configOf: (port) => `global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
 rule_files: [rules.yml]
 scrape_configs:
 - job_name: tarsier
@@ -64,37 +120,9 @@ scrape_configs:
 - job_name: nothing
   static_configs: [{targets: ['127.0.0.1:1']}]
 `,
-  );
-  const process_ = spawn(
-    process.env.TARSIER,
-    [
-      `--config.file=${join(directory, "tarsier.yml")}`,
-      `--storage.tsdb.path=${join(directory, "data")}`,
-      `--web.listen-address=127.0.0.1:${port}`,
-      ...extra,
-    ],
-    { stdio: ["ignore", "ignore", "pipe"] },
-  );
-  let log = "";
-  process_.stderr.on("data", (text) => (log += text));
-  const url = `http://127.0.0.1:${port}${prefix ? `/${prefix}` : ""}`;
-  const deadline = Date.now() + 60_000;
-  for (;;) {
     // Old enough for a graph of an hour, whose last step may be 14 s ago, to show something.
-    const query = encodeURIComponent("count(up offset 15s) == 2");
-    const answer = await fetch(`${url}/api/v1/query?query=${query}`).catch(() => undefined);
-    if (answer?.ok && (await answer.json()).data.result.length > 0) break;
-    if (Date.now() > deadline || process_.exitCode !== null) throw new Error(`the server is not ready:\n${log}`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  return {
-    url,
-    async stop() {
-      process_.kill("SIGTERM");
-      await new Promise((resolve) => (process_.exitCode === null ? process_.once("exit", resolve) : resolve()));
-      rmSync(directory, { recursive: true, force: true });
-    },
-  };
+    isReady: (server) => hasResult(server.url, "count(up offset 15s) == 2"),
+  });
 }
 
 export async function startBrowser() {
@@ -123,6 +151,13 @@ export async function openPage(browser, url, options = {}) {
     ...options,
   });
   const page = await context.newPage();
+  // With UI_DIST=1 the files in dist/, and not those in the program: for work on the UI.
+  if (process.env.UI_DIST) {
+    await context.route("**/assets/*", (route) => {
+      const path = join(here, "../../../dashboards/ui/dist/assets", new URL(route.request().url()).pathname.split("/").at(-1));
+      return existsSync(path) ? route.fulfill({ path }) : route.continue();
+    });
+  }
   const faults = [];
   const origin = new URL(url).origin;
   page.on("pageerror", (error) => faults.push(`exception: ${error}`));

@@ -119,7 +119,8 @@ describe("the UI", { timeout: 300_000, skip: chromiumPath() ? false : "no Chromi
   it("walks from a firing alert to its expression without typing", () =>
     onPage("/overview", async (page) => {
       await page.getByRole("link", { name: "NothingThere" }).first().click();
-      await page.getByRole("link", { name: 'up{job="nothing"} == 0' }).click();
+      await page.locator("[data-cause]").waitFor();
+      await page.getByRole("link", { name: "Graph of the expression" }).click();
       await page.locator('.chart[data-state="ready"]').waitFor();
     }));
 

@@ -1,11 +1,14 @@
 // What somebody who was just paged looks at first, and what a newcomer should do next.
 
 import type { ComponentChildren } from "preact";
+import { fingerprintOf } from "../alerts/types";
 import { count, type Labels } from "../format";
 import { Badge, InsideLink, LabelList, Shown } from "../parts/parts";
 import { useAnswer } from "../parts/use_answer";
 import type { QueryData, Series } from "../query/result";
 import { Tile } from "./cardinality";
+import { Budget } from "../slo/parts";
+import { byBudget, remainingOf, type SloJson } from "../slo/types";
 import type { AlertJson } from "./rule_types";
 import type { TargetsJson } from "./targets";
 
@@ -27,12 +30,19 @@ export function OverviewPage() {
   const rate = useAnswer<QueryData>("api/v1/query", { query: kSamplesPerSecond });
   const rules = useAnswer<{ groups: unknown[] }>("api/v1/rules");
 
+  const slos = useAnswer<{ slos: SloJson[] }>("api/tarsier/v1/slos");
+  const spans = useAnswer<{ spans: { received: number } }>("api/tarsier/v1/sampling/stats");
+  const objectives = byBudget(slos.answer?.data.slos ?? []);
+  const burning = objectives.flatMap((slo) => slo.alerts.filter((alert) => alert.state === "firing"));
+
   const active = targets.answer?.data.activeTargets ?? [];
   const down = active.filter((t) => t.health === "down");
   const perSecond = numberOf(rate.answer?.data);
   const steps: [boolean, string, ComponentChildren][] = [
     [active.length > 0, "Targets are scraped", <InsideLink to="/targets">targets</InsideLink>],
     [(head.answer?.data.headStats.numSeries ?? 0) > 0, "Samples arrive", <InsideLink to="/query">query them</InsideLink>],
+    [(spans.answer?.data.spans.received ?? 0) > 0, "Spans arrive", <InsideLink to="/services">services</InsideLink>],
+    [objectives.length > 0, "Objectives say what is good enough", <InsideLink to="/slos">SLOs</InsideLink>],
     [(rules.answer?.data.groups.length ?? 0) > 0, "Rules watch over them", <InsideLink to="/rules">rules</InsideLink>],
   ];
   return (
@@ -44,20 +54,30 @@ export function OverviewPage() {
         <Tile name="Targets up" value={`${active.filter((t) => t.health === "up").length} of ${active.length}`} />
         <Tile
           name="Alerts firing"
-          value={String(alerts.answer?.data.alerts.filter((a) => a.state === "firing").length ?? "–")}
+          value={
+            alerts.answer
+              ? String(alerts.answer.data.alerts.filter((a) => a.state === "firing").length + burning.length)
+              : "–"
+          }
         />
+        <Tile name="Spans received" value={spans.answer ? count(spans.answer.data.spans.received) : "–"} />
       </div>
       <article class="panel">
         <h2>Firing alerts</h2>
         <Shown of={alerts}>
           {(data) => {
             const firing = data.alerts.filter((alert) => alert.state === "firing");
-            return firing.length === 0 ? (
+            return firing.length + burning.length === 0 ? (
               <p>
                 <Badge health="good">Nothing fires.</Badge>
               </p>
             ) : (
               <ul>
+                {burning.map((alert) => (
+                  <li key={alert.id}>
+                    <FiringAlert labels={alert.labels} summary={alert.annotations.cause ?? ""} />
+                  </li>
+                ))}
                 {firing.map((alert) => (
                   <li key={JSON.stringify(alert.labels)}>
                     <FiringAlert labels={alert.labels} summary={alert.annotations.summary ?? ""} />
@@ -83,6 +103,20 @@ export function OverviewPage() {
           </InsideLink>
         </article>
       )}
+      {objectives.length > 0 && (
+        <article class="panel">
+          <h2>Objectives with the least budget</h2>
+          <ul>
+            {objectives.slice(0, 5).map((slo) => (
+              <li key={slo.id}>
+                <InsideLink to={`/slos/${encodeURIComponent(slo.id)}`}>{slo.id}</InsideLink>{" "}
+                <Budget remaining={remainingOf(slo)} />
+              </li>
+            ))}
+          </ul>
+          <InsideLink to="/slos">All {objectives.length}</InsideLink>
+        </article>
+      )}
       <article class="panel">
         <h2>First steps</h2>
         <ul>
@@ -100,7 +134,7 @@ export function OverviewPage() {
 function FiringAlert({ labels, summary }: { labels: Labels; summary: string }) {
   return (
     <>
-      <InsideLink to="/alerts" search={new URLSearchParams({ search: labels.alertname ?? "" })}>
+      <InsideLink to={`/alerts/${fingerprintOf(labels)}`}>
         <b>{labels.alertname}</b>
       </InsideLink>{" "}
       <LabelList labels={labels} omit={["alertname"]} /> {summary}

@@ -10,6 +10,24 @@ import { type Grid, stacked, summaryOf } from "./result";
 
 const kHeight = 340;
 
+/// A trace that stood for a value: an exemplar.
+export interface Dot {
+  time: number; // Seconds.
+  value: number;
+  trace: string;
+  text: string;
+}
+
+/// What is drawn besides the series.
+export interface Extras {
+  levels?: { value: number; text: string }[]; // Horizontal lines, as thresholds.
+  moments?: { time: number; text: string }[]; // Vertical ones, as changes of state.
+  dots?: Dot[];
+  onDot?: (dot: Dot) => void;
+  height?: number;
+  hint?: string; // What dragging does here.
+}
+
 function isDark(): boolean {
   if (theme.value !== "auto") return theme.value === "dark";
   return matchMedia("(prefers-color-scheme: dark)").matches;
@@ -37,17 +55,25 @@ function hoverOf(grid: Grid, colors: string[], index: number, hidden: Set<string
   return { time: grid.times[index] ?? 0, rows: rows.slice(0, 12) };
 }
 
+const kNoExtras: Extras = {};
+
 export function Chart({
   grid,
   isStacked,
   fromZero,
   onSelect,
+  extras = kNoExtras,
 }: {
   grid: Grid;
   isStacked: boolean;
   fromZero: boolean;
   onSelect: (startSeconds: number, endSeconds: number) => void;
+  extras?: Extras;
 }) {
+  const height = extras.height ?? kHeight;
+  const shownExtras = useRef(extras);
+  shownExtras.current = extras;
+  const extrasKey = JSON.stringify([extras.levels, extras.moments, extras.dots]);
   const holder = useRef<HTMLDivElement>(null);
   const [hover, setHover] = useState<Hover | undefined>();
   const [hidden, setHidden] = useState<Set<string>>(new Set());
@@ -69,14 +95,14 @@ export function Chart({
     const plot = new uPlot(
       {
         width: Math.max(200, element.clientWidth),
-        height: kHeight,
+        height,
         tzDate: (s) => (utc.value ? uPlot.tzDate(new Date(s * 1000), "Etc/UTC") : new Date(s * 1000)),
         legend: { show: false },
         focus: { alpha: 1 },
         cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
         scales: {
           x: { time: true },
-          y: { range: (_, min, max) => rangeOf(min, max, fromZero || isStacked) },
+          y: { range: (_, min, max) => rangeOf(...widened(min, max, shownExtras.current), fromZero || isStacked) },
         },
         axes: [
           { ...axis, space: 90, values: timeTexts },
@@ -112,21 +138,29 @@ export function Chart({
               select.current(from, to);
             },
           ],
-          draw: [(u) => drawLonePoints(u, drawn, colors)],
+          draw: [
+            (u) => drawLonePoints(u, drawn, colors),
+            (u) => drawExtras(u, shownExtras.current, { text: style("--text"), bad: style("--bad"), page: style("--panel") }),
+          ],
         },
       },
       [grid.times, ...drawn] as uPlot.AlignedData,
       element,
     );
     const watch = new ResizeObserver(() => {
-      plot.setSize({ width: Math.max(200, element.clientWidth), height: kHeight });
+      plot.setSize({ width: Math.max(200, element.clientWidth), height });
     });
     watch.observe(element);
+    const onClick = (event: MouseEvent) => {
+      const dot = dotAt(plot, shownExtras.current.dots ?? [], event.offsetX, event.offsetY);
+      if (dot) shownExtras.current.onDot?.(dot);
+    };
+    plot.over.addEventListener("click", onClick);
     return () => {
       watch.disconnect();
       plot.destroy();
     };
-  }, [grid, isStacked, fromZero, dark, utc.value, hidden]);
+  }, [grid, isStacked, fromZero, dark, utc.value, hidden, height, extrasKey]);
 
   const toggle = (name: string, alone: boolean) => {
     setHidden((before) => {
@@ -162,7 +196,7 @@ export function Chart({
             ))}
           </>
         ) : (
-          <span class="dim">Point at the graph for values; drag for a closer look.</span>
+          <span class="dim">{extras.hint ?? "Point at the graph for values; drag for a closer look."}</span>
         )}
       </div>
       <Legend names={grid.names} colors={colors} hidden={hidden} onToggle={toggle} />
@@ -218,6 +252,70 @@ function rangeOf(min: number | null, max: number | null, fromZero: boolean): [nu
   if (low === high) return [low - Math.max(Math.abs(low) * 0.1, 0.5), high + Math.max(Math.abs(high) * 0.1, 0.5)];
   const room = (high - low) * 0.05;
   return [fromZero && low === 0 ? 0 : low - room, high + room];
+}
+
+/// Thresholds stay in view.
+function widened(min: number | null, max: number | null, extras: Extras): [number | null, number | null] {
+  const values = [
+    ...(extras.levels ?? []).map((level) => level.value),
+    ...(extras.dots ?? []).map((dot) => dot.value),
+    ...[min, max].filter((v) => v !== null),
+  ];
+  return values.length === 0 ? [min, max] : [Math.min(...values), Math.max(...values)];
+}
+
+function dotAt(u: uPlot, dots: Dot[], x: number, y: number): Dot | undefined {
+  const kNear = 9;
+  return dots.find(
+    (dot) => Math.abs(u.valToPos(dot.time, "x") - x) <= kNear && Math.abs(u.valToPos(dot.value, "y") - y) <= kNear,
+  );
+}
+
+function drawExtras(u: uPlot, extras: Extras, colors: { text: string; bad: string; page: string }): void {
+  const { ctx } = u;
+  const { left, top, width, height } = u.bbox;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, top, width, height);
+  ctx.clip();
+  ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+  ctx.strokeStyle = ctx.fillStyle = colors.bad;
+  for (const level of extras.levels ?? []) {
+    const y = u.valToPos(level.value, "y", true);
+    ctx.beginPath();
+    ctx.moveTo(left, y);
+    ctx.lineTo(left + width, y);
+    ctx.stroke();
+    ctx.fillText(level.text, left + 6 * devicePixelRatio, y - 4 * devicePixelRatio);
+  }
+  ctx.strokeStyle = ctx.fillStyle = colors.text;
+  (extras.moments ?? []).forEach((moment, i) => {
+    const x = u.valToPos(moment.time, "x", true);
+    ctx.beginPath();
+    ctx.moveTo(x, top);
+    ctx.lineTo(x, top + height);
+    ctx.stroke();
+    ctx.fillText(moment.text, x + 4 * devicePixelRatio, top + (14 + (i % 4) * 14) * devicePixelRatio);
+  });
+  ctx.setLineDash([]);
+  ctx.strokeStyle = colors.page;
+  ctx.fillStyle = colors.text;
+  const size = 5 * devicePixelRatio;
+  for (const dot of extras.dots ?? []) {
+    const x = u.valToPos(dot.time, "x", true);
+    const y = u.valToPos(dot.value, "y", true);
+    ctx.beginPath();
+    ctx.moveTo(x, y - size);
+    ctx.lineTo(x + size, y);
+    ctx.lineTo(x, y + size);
+    ctx.lineTo(x - size, y);
+    ctx.closePath();
+    ctx.fill();
+    ctx.stroke();
+  }
+  ctx.restore();
 }
 
 function timeTexts(_: uPlot, ticks: number[]): string[] {

@@ -13,6 +13,8 @@ import { gridOf, greatest, type HistogramJson, type QueryData, type Series } fro
 
 const Chart = lazy(() => import("./chart").then((module) => ({ default: module.Chart })));
 
+const WindowTraces = lazy(() => import("./window_traces").then((module) => ({ default: module.WindowTraces })));
+
 const kDrawnMax = 200;
 
 interface Shown {
@@ -364,6 +366,9 @@ function GraphAnswer({
             })
           }
         />
+        {shown.panel.endMs !== undefined && (
+          <WindowTraces expr={shown.panel.expr} series={series} start={start} end={end} />
+        )}
       </Suspense>
     </>
   );

@@ -6,8 +6,10 @@ import { dateTime, seconds } from "../format";
 import { Badge, CopyButton, ErrorBox, InsideLink } from "../parts/parts";
 import { colorsOf } from "../query/colors";
 import { place, setParameters } from "../router";
+import { ObjectivesOf } from "../slo/parts";
+import { Explained } from "../sampling/explained";
 import { theme, utc } from "../state";
-import { selfTime, type Tree, treeOf, visibleRows } from "./tree";
+import { selfTime, slowestOf, type Tree, treeOf, visibleRows } from "./tree";
 import type { TagJson, TraceJson } from "./types";
 
 const kRowHeight = 28;
@@ -46,8 +48,11 @@ export function TracePage() {
       <>
         <h1>Trace {id}</h1>
         <ErrorBox error={error} />
+        <Explained id={id} />
         <p>
-          It may have been dropped by sampling: <code>tarsier sampling explain</code> tells what became of it.
+          <InsideLink to="/sampling" search={new URLSearchParams({ trace: id })}>
+            What sampling keeps
+          </InsideLink>
         </p>
       </>
     );
@@ -107,6 +112,9 @@ function Waterfall({ trace }: { trace: TraceJson }) {
           onInput={(e) => setParameters({ uiFind: e.currentTarget.value })}
         />
         {find && <span aria-live="polite">{hits.size} found</span>}
+        <button type="button" onClick={() => setChosen(slowestOf(tree))} title="The span with the most time of its own">
+          Slowest span
+        </button>
         <button type="button" onClick={foldAll}>
           Fold all
         </button>
@@ -157,6 +165,13 @@ function Rows({
   const first = Math.max(0, Math.floor(top / kRowHeight) - kOverscan);
   const last = Math.min(rows.length, Math.ceil((top + kViewHeight) / kRowHeight) + kOverscan);
   const total = Math.max(1, tree.duration);
+  useEffect(() => {
+    const place = chosen === undefined ? -1 : rows.indexOf(chosen);
+    const view = holder.current;
+    if (place < 0 || !view) return;
+    const y = place * kRowHeight;
+    if (y < view.scrollTop || y + kRowHeight > view.scrollTop + kViewHeight) view.scrollTop = y - kViewHeight / 2;
+  }, [chosen, rows]);
   return (
     <div
       class="waterfall"
@@ -223,6 +238,10 @@ function Details({ trace, tree, row }: { trace: TraceJson; tree: Tree; row: numb
         {seconds(duration / 1e6)}, {seconds(selfTime(tree, row) / 1e6)} of its own · {seconds((tree.start[row] ?? 0) / 1e6)} after
         the start{tree.isCritical[row] ? " · on the critical path" : ""}
       </p>
+      <p>
+        <InsideLink to={`/services/${encodeURIComponent(tree.services[row] ?? "")}`}>Service {tree.services[row]}</InsideLink>
+      </p>
+      <ObjectivesOf service={tree.services[row] ?? ""} />
       <Tags title="Attributes" tags={span.tags} />
       <Tags title="Process" tags={trace.processes[span.processID]?.tags ?? []} />
       {span.logs.length > 0 && <h3>Events</h3>}

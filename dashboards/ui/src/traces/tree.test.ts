@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { selfTime, treeOf, visibleRows } from "./tree";
+import { selfTime, slowestOf, treeOf, visibleRows } from "./tree";
 import type { SpanJson, TraceJson } from "./types";
 
 function span(spanID: string, parent: string, startTime: number, duration: number, error = false): SpanJson {
@@ -44,5 +44,9 @@ describe("trees of spans", () => {
     expect(odd.isOrphan[odd.spans.findIndex((s) => s.references[0]?.spanID === "gone")]).toBe(1);
     const chain = Array.from({ length: 50_000 }, (_, i) => span(`s${i}`, i ? `s${i - 1}` : "", i, 1));
     expect(treeOf(trace(chain)).depth.at(-1)).toBe(49_999);
+  });
+  it("know where the time went", () => {
+    expect(tree.spans[slowestOf(tree)]?.spanID).toBe("b");
+    expect(slowestOf(treeOf(trace([])))).toBe(0);
   });
 });

@@ -162,3 +162,19 @@ export function selfTime(tree: Tree, row: number): number {
   }
   return (tree.end[row] ?? 0) - (tree.start[row] ?? 0) - covered;
 }
+
+/// The row that spent most time in none of its children: where the time went.
+export function slowestOf(tree: Tree): number {
+  // In one pass over all rows: what children cover may overlap, so a row's own time is at least this.
+  const own = Float64Array.from(tree.start, (start, row) => (tree.end[row] ?? 0) - start);
+  const parents: number[] = [];
+  for (let row = 0; row < tree.spans.length; ++row) {
+    const depth = tree.depth[row] ?? 0;
+    const parent = depth > 0 ? parents[depth - 1] : undefined;
+    if (parent !== undefined) own[parent] = (own[parent] ?? 0) - ((tree.end[row] ?? 0) - (tree.start[row] ?? 0));
+    parents[depth] = row;
+  }
+  let best = 0;
+  for (let row = 1; row < own.length; ++row) if ((own[row] ?? 0) > (own[best] ?? 0)) best = row;
+  return best;
+}

@@ -1,0 +1,147 @@
+// The way from a page to its cause, by clicks and one drag.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { chromiumPath, hasResult, openPage, startBrowser, until } from "./browser.mjs";
+import { startShop, traceIdOf } from "./shop.mjs";
+
+const kTimeout = 20_000;
+
+describe("a shop in trouble", { timeout: 240_000, skip: chromiumPath() ? false : "no Chromium found" }, () => {
+  let shop;
+  let browser;
+
+  before(async () => {
+    shop = await startShop();
+    browser = await startBrowser();
+  });
+  after(async () => {
+    await browser?.close();
+    await shop?.stop();
+  });
+
+  async function onPage(path, work, options) {
+    const opened = await openPage(browser, shop.url, options);
+    opened.page.setDefaultTimeout(kTimeout);
+    try {
+      await opened.page.goto(shop.url + path);
+      await work(opened.page);
+      assert.deepEqual(opened.faults, []);
+    } finally {
+      await opened.close();
+    }
+  }
+
+  async function dragOver(page, from, to) {
+    const area = page.locator(".u-over").first();
+    await area.waitFor();
+    const box = await area.boundingBox();
+    await page.mouse.move(box.x + box.width * from, box.y + 60);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * to, box.y + 70, { steps: 5 });
+    await page.mouse.up();
+  }
+
+  it("is walked from the alert to the objective of the slow span without typing", () =>
+    onPage("/overview", async (page) => {
+      // The alert, and why it fires.
+      await page.getByRole("link", { name: /ErrorsInService/ }).first().click();
+      await page.waitForURL(/\/alerts\/[0-9a-f]{16}/);
+      const cause = page.locator("[data-cause]");
+      await cause.waitFor();
+      assert.match(await cause.textContent(), /it fires: .* is [\d.]+ against 2/);
+      const lanes = page.getByRole("article", { name: "Lanes" });
+      const id = page.url().match(/alerts\/([0-9a-f]+)/)[1];
+      const { data } = await (await fetch(`${shop.url}/api/tarsier/v1/alerts/${id}/timeline`)).json();
+      assert.ok(Number(await lanes.getAttribute("data-ticks")) >= data.ticks.length - 100);
+      await lanes.getByRole("list", { name: "State" }).getByText("firing").waitFor();
+      // The spike, and the kept traces of it.
+      await page.getByRole("link", { name: "Graph of the expression" }).click();
+      await page.locator('.chart[data-state="ready"]').waitFor();
+      await dragOver(page, 0.94, 0.995);
+      await page.waitForURL(/g0\.end_input=/);
+      const traces = page.getByRole("article", { name: "Kept traces" });
+      await traces.getByRole("link", { name: "frontend: POST /checkout" }).first().click();
+      // The span where the time went, and what it did to the budget.
+      await page.locator(".waterfall").waitFor();
+      await page.getByRole("button", { name: "Slowest span" }).click();
+      const span = page.getByRole("complementary", { name: "Span" });
+      await span.getByRole("heading", { name: "Charge" }).waitFor();
+      await span.getByText("onerror").waitFor();
+      await span.getByRole("link", { name: "payment: availability 99.7 %" }).click();
+      await page.waitForURL(/\/slos\/payment-availability/);
+      await page.getByText("of the budget left").first().waitFor();
+      await page.getByText(/payment-availability/).first().waitFor();
+    }));
+
+  it("shows objectives by what is left, and one of them whole", () =>
+    onPage("/slos", async (page) => {
+      const first = page.getByRole("row").nth(1);
+      await first.getByRole("link", { name: "payment-availability" }).waitFor();
+      await first.getByText("burning").waitFor();
+      await first.getByRole("link", { name: "payment-availability" }).click();
+      await page.getByRole("heading", { name: "payment-availability" }).waitFor();
+      await page.getByRole("table", { name: "Tiers" }).getByText("burning").first().waitFor();
+      const backtest = page.getByRole("article", { name: "Backtest" });
+      await backtest.getByLabel("Over the last").selectOption("6h");
+      await backtest.getByRole("button", { name: "Backtest" }).click();
+      await backtest.getByText(/alerts? would have fired/).waitFor();
+      // The same, changed: what is not saved yet.
+      await page.getByText("Change it and see").click();
+      const whatIf = page.getByRole("article", { name: "What if" });
+      const field = whatIf.getByLabel("Objective");
+      const text = await field.inputValue();
+      assert.match(text, /objective: 99.7/);
+      await field.fill(text.replace("objective: 99.7", "objective: 20"));
+      await whatIf.getByLabel("Over the last").selectOption("6h");
+      await whatIf.getByRole("button", { name: "Backtest" }).click();
+      await whatIf.getByText("No alert would have fired").waitFor();
+      await field.fill("slos: [{name: x}]");
+      await whatIf.getByRole("button", { name: "Backtest" }).click();
+      await whatIf.getByRole("alert").waitFor();
+    }));
+
+  it("says why the objective's page fires", () =>
+    onPage("/alerts", async (page) => {
+      await page.getByRole("table", { name: "Alerts of objectives" }).getByRole("link", { name: /page/ }).first().click();
+      await page.locator("[data-cause]").filter({ hasText: /1h/ }).waitFor();
+      await page.locator('.chart[data-state="ready"]').waitFor();
+      await dragOver(page, 0.9, 0.99);
+      await page.waitForURL(/\/traces\?.*start=\d{16}/);
+      await page.getByRole("link", { name: "frontend: POST /checkout" }).first().waitFor();
+    }));
+
+  it("shows services by their spans, and who calls whom", () =>
+    onPage("/services", async (page) => {
+      await page.getByRole("table", { name: "Services" }).getByRole("link", { name: "payment" }).waitFor();
+      await page.getByRole("img", { name: /services, .* kinds of calls/ }).waitFor();
+      await page.getByRole("table", { name: "Calls" }).getByRole("cell", { name: "ledger (database)" }).waitFor();
+      await page.getByRole("table", { name: "Services" }).getByRole("link", { name: "payment" }).click();
+      await page.getByRole("table", { name: "Operations" }).getByText("Charge").waitFor();
+      await page.getByRole("link", { name: "payment: availability 99.7 %" }).waitFor();
+    }));
+
+  it("says what sampling kept, and what became of a trace", () =>
+    onPage("/sampling", async (page) => {
+      await page.getByRole("table", { name: "Kept by policy" }).getByText("errors", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Simulate" }).click();
+      await page.getByRole("table", { name: "Kept before and then" }).getByText("kept then").waitFor();
+      await page.getByLabel("Trace id").fill(traceIdOf(0));
+      await page.getByRole("button", { name: "Explain" }).click();
+      await page.getByText(/decided at/).waitFor();
+      await page.getByLabel("Trace id").fill("1".repeat(32));
+      await page.getByRole("button", { name: "Explain" }).click();
+      await page.getByText("did not come here").waitFor();
+    }));
+
+  it("draws budgets and burn rates over time", async () => {
+    // They are written once a minute.
+    await until(() => hasResult(shop.url, "tarsier_slo_burn_rate"), "burn rates are written", 70_000);
+    await onPage("/slos/payment-availability?range=1h", async (page) => {
+      for (const title of ["Budget left", "Burn rates"]) {
+        const heading = page.getByRole("heading", { name: title });
+        await page.getByRole("article").filter({ has: heading }).locator('.chart[data-state="ready"]').waitFor();
+      }
+    });
+  });
+});
