@@ -214,6 +214,12 @@ Result<std::unique_ptr<EventHistory>> EventHistory::open(FileSystem& files, std:
     const Status status = out->load(number);
     if (status.ok()) continue;
     const std::string path = join_path(out->directory_, file_name(number));
+    if (status.code() != Code::kCorruption) {
+      // A disk that does not answer says nothing of what is on it.
+      log.error("A file of counted events cannot be read; it is counted again until it can",
+                {{"file", path}, {"err", status.message()}});
+      continue;
+    }
     log.error("A file of counted events is damaged; it is set aside and counted again",
               {{"file", path}, {"err", status.message()}});
     TRY(files.rename(path, path + ".damaged"));
@@ -318,24 +324,35 @@ std::optional<std::int64_t> EventHistory::newest(const HistoryKey& key) const {
 
 Status EventHistory::drop_before(std::int64_t segment) {
   MutexLock writing(writing_);
-  std::vector<std::uint64_t> gone;
+  std::vector<std::uint64_t> due;
   {
     MutexLock lock(mutex_);
     for (const auto& [number, file] : files_by_number_) {
-      if (file->segment_max < segment) gone.push_back(number);
-    }
-    for (const std::uint64_t number : gone) files_by_number_.erase(number);
-    for (auto at = numbers_by_segment_.begin(); at != numbers_by_segment_.end();) {
-      std::erase_if(at->second, [&](std::uint64_t n) {
-        return std::find(gone.begin(), gone.end(), n) != gone.end();
-      });
-      at = at->second.empty() ? numbers_by_segment_.erase(at) : std::next(at);
+      if (file->segment_max < segment) due.push_back(number);
     }
   }
-  for (const std::uint64_t number : gone) {
-    TRY(files_.remove_file(join_path(directory_, file_name(number))));
+  // What the disk keeps is known as long as it is there, and tried again with the next call. Oldest
+  // first: what an older file says must not come back when the newer one is gone.
+  Status outcome;
+  std::vector<std::uint64_t> gone;
+  for (const std::uint64_t number : due) {
+    const std::string path = join_path(directory_, file_name(number));
+    const Status removed = files_.remove_file(path);
+    if (!removed.ok() && removed.code() != Code::kNotFound) {
+      outcome = removed;
+      break;
+    }
+    gone.push_back(number);
   }
-  return {};
+  MutexLock lock(mutex_);
+  for (const std::uint64_t number : gone) files_by_number_.erase(number);
+  for (auto at = numbers_by_segment_.begin(); at != numbers_by_segment_.end();) {
+    std::erase_if(at->second, [&](std::uint64_t n) {
+      return std::find(gone.begin(), gone.end(), n) != gone.end();
+    });
+    at = at->second.empty() ? numbers_by_segment_.erase(at) : std::next(at);
+  }
+  return outcome;
 }
 
 std::uint64_t EventHistory::size_bytes() const {

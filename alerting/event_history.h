@@ -53,8 +53,8 @@ Result<EventSegment> decode_segment(Bytes bytes);
 /// once (FORMAT.md). What a later file says of a segment holds. Any number of threads.
 class EventHistory final {
  public:
-  /// Creates the directory. A damaged file is set aside and reported; only the disk's refusal is an
-  /// error. Files of another step length count as damaged.
+  /// Creates the directory. A damaged file is set aside and reported; one that cannot be read is
+  /// reported and stays where it is. Files of another step length count as damaged.
   static Result<std::unique_ptr<EventHistory>> open(FileSystem& files, std::string directory,
                                                     StepClock clock, Logger& log);
   /// Publishes a file; it survives a power cut when this returns.

@@ -51,7 +51,9 @@ int show(const Result<std::string>& body, Result<std::string> (*format)(std::str
 
 Result<tsdb::Labels> labels_of(const JsonValue& object) {
   const JsonValue* labels = object.find("labels");
-  if (labels == nullptr) return invalid("an alert has no labels");
+  if (labels == nullptr || labels->kind() != JsonKind::kObject) {
+    return invalid("an alert has no labels");
+  }
   tsdb::LabelsBuilder builder;
   for (std::size_t i = 0; i < labels->items().size(); ++i) {
     builder.set(labels->keys()[i], TRY(labels->items()[i].as_string()));

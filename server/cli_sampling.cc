@@ -66,7 +66,7 @@ int show(const Result<std::string>& body, Result<std::string> (*format)(std::str
 Result<std::string> format_stats(std::string_view body) {
   const JsonValue data = TRY(data_of(body));
   std::string out;
-  for (std::size_t i = 0; i < data.items().size(); ++i) {
+  for (std::size_t i = 0; i < data.keys().size(); ++i) {
     const JsonValue& item = data.items()[i];
     if (item.kind() != JsonKind::kObject) {
       out += fmt::format("{}: {}\n", data.keys()[i], text_at(data, data.keys()[i]));

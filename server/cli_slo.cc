@@ -94,7 +94,7 @@ std::string labels_at(const JsonValue& object, std::string_view name) {
   const JsonValue* const labels = object.find(name);
   if (labels == nullptr) return "";
   tsdb::LabelsBuilder builder;
-  for (std::size_t i = 0; i < labels->items().size(); ++i) {
+  for (std::size_t i = 0; i < labels->keys().size(); ++i) {
     const Result<std::string> value = labels->items()[i].as_string();
     if (value.ok()) builder.set(labels->keys()[i], *value);
   }

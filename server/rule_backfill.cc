@@ -32,7 +32,9 @@ Result<JsonValue> answer_of(const Result<HttpResponse>& response) {
 Result<query::MatrixSeries> read_series(const JsonValue& series) {
   const JsonValue* metric = series.find("metric");
   const JsonValue* values = series.find("values");
-  if (!metric || !values) return invalid("the answer is not Prometheus'");
+  if (!metric || metric->kind() != JsonKind::kObject || !values) {
+    return invalid("the answer is not Prometheus'");
+  }
   tsdb::LabelsBuilder labels;
   for (std::size_t i = 0; i < metric->items().size(); ++i) {
     labels.set(metric->keys()[i], TRY(metric->items()[i].as_string()));

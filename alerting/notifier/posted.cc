@@ -56,7 +56,11 @@ Result<Alert> read_posted_alert(const JsonValue& object) {
     builder.set(labels->keys()[i], TRY(labels->items()[i].as_string()));
   }
   alert.labels = builder.build();
-  if (const JsonValue* annotations = object.find("annotations"); annotations != nullptr) {
+  if (const JsonValue* annotations = object.find("annotations");
+      annotations != nullptr && !annotations->is_null()) {
+    if (annotations->kind() != JsonKind::kObject) {
+      return invalid("annotations in body must be an object");
+    }
     for (std::size_t i = 0; i < annotations->items().size(); ++i) {
       alert.annotations.emplace_back(annotations->keys()[i],
                                      TRY(annotations->items()[i].as_string()));
