@@ -36,7 +36,9 @@ Result<std::string> format_point(const JsonValue& point) {
 }
 
 Result<std::string> format_metric(const JsonValue* metric) {
-  if (!metric) return invalid("the answer is not Prometheus'");
+  if (!metric || metric->kind() != JsonKind::kObject) {
+    return invalid("the answer is not Prometheus'");
+  }
   tsdb::LabelsBuilder builder;
   for (std::size_t i = 0; i < metric->items().size(); ++i) {
     builder.set(metric->keys()[i], TRY(metric->items()[i].as_string()));

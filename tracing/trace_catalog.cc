@@ -116,8 +116,9 @@ Result<std::vector<TagValue>> TraceQueries::tag_values(const std::string& tag,
   const std::vector<traceql::Field> conditions = readable_conditions(filter);
   // Parts without the tag, or where a condition cannot hold, are passed over.
   traceql::Field wanted{.kind = traceql::Field::Kind::kBinary, .op = traceql::Op::kNotEqual};
-  wanted.operands.push_back({.kind = traceql::Field::Kind::kAttribute, .attribute = *attribute});
-  wanted.operands.emplace_back();
+  wanted.operands.resize(2);
+  wanted.operands[0].kind = traceql::Field::Kind::kAttribute;
+  wanted.operands[0].attribute = *attribute;
   for (const traceql::Field& condition : conditions) {
     traceql::Field both{.kind = traceql::Field::Kind::kBinary, .op = traceql::Op::kAnd};
     both.operands.push_back(std::move(wanted));
