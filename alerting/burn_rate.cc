@@ -67,6 +67,17 @@ Duration hold_of(const Slo& slo, const BurnTier& tier) {
 
 }  // namespace
 
+BurnReading reading_without_data(const Slo& slo, Timestamp t, std::optional<Timestamp> since) {
+  BurnReading out{.t = t, .has_counts = false, .watched_since = since};
+  out.windows.resize(slo.windows().size());
+  return out;
+}
+
+Duration no_data_wait_of(const Slo& slo) {
+  return slo.definition().alerts.no_data_wait.value_or(
+      no_data_wait(slo.tiers(), slo.budget(), kSamplesStopped));
+}
+
 std::string_view tier_status_name(TierStatus status) {
   switch (status) {
     case TierStatus::kClear: return "clear";
@@ -167,20 +178,18 @@ Verdicts BurnAlarm::step(const Slo& slo, const BurnReading& reading,
     is_any_active = is_any_active || active_[s];
   }
   const bool has_stopped =
-      reading.last_sample && reading.t - *reading.last_sample > kSamplesStopped;
-  if (reading.last_sample && slo.definition().alerts.alerts_on_no_data) {
-    const Duration wait = slo.definition().alerts.no_data_wait.value_or(
-        no_data_wait(slo.tiers(), slo.budget(), kSamplesStopped));
-    out.no_data = reading.t - *reading.last_sample > wait;
+      !reading.last_sample || reading.t - *reading.last_sample > kSamplesStopped;
+  const std::optional<Timestamp> silent_since =
+      reading.last_sample ? reading.last_sample : reading.watched_since;
+  if (silent_since && slo.definition().alerts.alerts_on_no_data) {
+    out.no_data = reading.t - *silent_since > no_data_wait_of(slo);
   }
   const bool is_unknown =
       !tiers.empty() && std::all_of(tiers.begin(), tiers.end(), [](const TierValue& tier) {
         return tier.status == TierStatus::kUnknown;
       });
   const bool has_traffic = !reading.windows.empty() && !std::isnan(reading.windows.front().ratio);
-  if (!reading.last_sample) {
-    out.state = SloState::kUnknown;
-  } else if (has_stopped) {
+  if (has_stopped) {
     out.state = SloState::kNoData;
   } else if (is_any_active) {
     out.state = SloState::kBurning;
@@ -196,6 +205,10 @@ std::string cause_text(const Slo& slo, Severity severity, const BurnReading& rea
                        std::span<const TierValue> tiers, const Verdict& verdict) {
   const std::string name(severity_name(severity));
   if (tiers.empty() || verdict.tier >= tiers.size()) return name + ": no tier is configured";
+  if (!reading.last_sample && !verdict.is_active && !verdict.lost_its_data) {
+    return fmt::format("no {}: there is no data: {} has no sample in the last {}", name,
+                       slo.measured_text(), period_text(slo.definition().period));
+  }
   // What does not fire is told by the tier that is nearest to it.
   std::size_t shown = verdict.tier;
   if (!verdict.is_active) {

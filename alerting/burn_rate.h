@@ -35,7 +35,13 @@ struct BurnReading {
   bool has_counts = true;  ///< False: ratios only, so guards that count have no effect.
   std::optional<Timestamp> last_sample;  ///< Of any series that is counted.
   std::optional<Timestamp> last_event;   ///< When `total` last grew.
+  /// Since when samples are looked for: what their absence is measured from where there was none.
+  std::optional<Timestamp> watched_since;
 };
+/// What is said of an objective, or of a group of it, that has no samples at all at `t`.
+BurnReading reading_without_data(const Slo& slo, Timestamp t, std::optional<Timestamp> since);
+/// How long samples must be missing before that is an alert.
+Duration no_data_wait_of(const Slo& slo);
 /// The ratio of counts, bounded: bad events that came before their total are not more than all.
 inline double ratio_of(EventCounts events) {
   if (!(events.total > 0)) return std::numeric_limits<double>::quiet_NaN();

@@ -23,22 +23,6 @@ constexpr std::string_view kPlaceholder = "$window";
 /// Stands for the window while a query is parsed.
 constexpr Duration kProbe = minutes(5);
 
-std::string selector_text(const std::vector<tsdb::Matcher>& matchers) {
-  std::string name;
-  std::string inside;
-  for (const tsdb::Matcher& matcher : matchers) {
-    const bool is_name = matcher.name() == tsdb::kMetricName &&
-                         matcher.op() == tsdb::MatchOp::kEqual &&
-                         tsdb::is_legacy_metric_name(matcher.value());
-    if (is_name && name.empty()) {
-      name = matcher.value();
-    } else {
-      inside += (inside.empty() ? "" : ",") + matcher.to_string();
-    }
-  }
-  return inside.empty() && !name.empty() ? name : fmt::format("{}{{{}}}", name, inside);
-}
-
 bool is_zero(const Expr& e) {
   const Expr& inner = query::without_parens(e);
   if (inner.kind == ExprKind::kNumber) return as<query::Number>(inner).value == 0;
@@ -263,6 +247,22 @@ SliQueries queries_with(const SliDefinition& sli, const std::vector<std::string>
 }
 
 }  // namespace
+
+std::string selector_text(const std::vector<tsdb::Matcher>& matchers) {
+  std::string name;
+  std::string inside;
+  for (const tsdb::Matcher& matcher : matchers) {
+    const bool is_name = matcher.name() == tsdb::kMetricName &&
+                         matcher.op() == tsdb::MatchOp::kEqual &&
+                         tsdb::is_legacy_metric_name(matcher.value());
+    if (is_name && name.empty()) {
+      name = matcher.value();
+    } else {
+      inside += (inside.empty() ? "" : ",") + matcher.to_string();
+    }
+  }
+  return inside.empty() && !name.empty() ? name : fmt::format("{}{{{}}}", name, inside);
+}
 
 std::string with_window(std::string_view text, Duration window) {
   return with_length(text, format_duration(window));

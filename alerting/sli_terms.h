@@ -42,6 +42,8 @@ SliQueries queries_of(const SliDefinition& sli, const std::vector<std::string>& 
 /// The same with `$window` where its length goes.
 SliQueries query_templates_of(const SliDefinition& sli, const std::vector<std::string>& group_by);
 
+/// Matchers as a selector: `name{a="b"}`.
+std::string selector_text(const std::vector<tsdb::Matcher>& matchers);
 /// A matcher of the bucket with this bound, however its exporter writes numbers.
 Result<tsdb::Matcher> bucket_matcher(double bound);
 /// `name{matchers}` of a selector's text with `suffix` behind the name; kInvalid without a name.

@@ -265,6 +265,23 @@ std::string Slo::total_query(Duration window) const {
   return queries_of(definition_.sli, group_by_, window).total;
 }
 
+const std::string& Slo::measured_text() const {
+  const SliDefinition& sli = definition_.sli;
+  for (const std::string* text : {&sli.total, &sli.histogram, &sli.gauge}) {
+    if (!text->empty()) return *text;
+  }
+  return sli.ratio;
+}
+
+std::string Slo::presence_query() const {
+  const SliDefinition& sli = definition_.sli;
+  if (sli.kind == Kind::kRatio) return ratio_query(minutes(5));
+  if (sli.kind == Kind::kQueries) return total_query(minutes(5));
+  if (sli.kind != Kind::kLatency) return measured_text();
+  const Result<std::string> count = with_suffix(sli.histogram, "_count");
+  return count.ok() ? fmt::format("{} or {}", *count, sli.histogram) : sli.histogram;
+}
+
 std::string Slo::signature() const {
   std::string out = fmt::format("by {}", fmt::join(group_by_, ","));
   for (const SliTerm& term : terms_) {

@@ -158,6 +158,12 @@ class Slo final {
   std::string bad_query(Duration window) const;
   std::string total_query(Duration window) const;
 
+  /// The selector or query that says whether there is anything to measure.
+  const std::string& measured_text() const;
+
+  /// PromQL that gives something as long as there are samples.
+  std::string presence_query() const;
+
   /// What the counts mean, without name or labels: equal signatures, equal counts.
   std::string signature() const;
 

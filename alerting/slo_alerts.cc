@@ -40,6 +40,12 @@ std::string number(double v) {
 
 }  // namespace
 
+std::string_view no_data_alert_name(const Slo& slo) {
+  const std::string& name = slo.definition().alerts.no_data_name;
+  if (!name.empty()) return name;
+  return slo.definition().format == SloFormat::kPyrra ? "SLOMetricAbsent" : "SLONoData";
+}
+
 tsdb::LabelsBuilder slo_identity_labels(const Slo& slo, const tsdb::Labels& group) {
   tsdb::LabelsBuilder out;
   const SloDefinition& definition = slo.definition();
@@ -111,9 +117,8 @@ tsdb::Labels SloAlertTexts::labels(const Slo& slo, Severity severity,
 
 tsdb::Labels SloAlertTexts::no_data_labels(const Slo& slo, const tsdb::Labels& group) const {
   tsdb::LabelsBuilder out = slo_identity_labels(slo, group);
-  const std::string& name = slo.definition().alerts.no_data_name;
   const bool is_pyrra = slo.definition().format == SloFormat::kPyrra;
-  out.set("alertname", !name.empty() ? name : is_pyrra ? "SLOMetricAbsent" : "SLONoData");
+  out.set("alertname", no_data_alert_name(slo));
   set_severity(slo, is_pyrra ? Severity::kPage : Severity::kTicket, out);
   return out.build();
 }
@@ -153,12 +158,18 @@ ActiveAlert SloAlertTexts::burning(const Slo& slo, Severity severity, const tsdb
 ActiveAlert SloAlertTexts::no_data(const Slo& slo, const tsdb::Labels& labels,
                                    const BurnReading& reading,
                                    const TemplateContext& context) const {
-  const Duration since = reading.t - reading.last_sample.value_or(reading.t);
+  const Timestamp silent_since =
+      reading.last_sample.value_or(reading.watched_since.value_or(reading.t));
+  const Duration since = reading.t - silent_since;
   ActiveAlert out{
       .labels = labels, .annotations = {}, .value = static_cast<double>(since.ms) / 1000};
   const std::string text =
-      fmt::format("no samples of {} for {}: whether it meets its objective is unknown", slo.id(),
-                  format_duration({since.ms / 1000 * 1000}));
+      reading.last_sample
+          ? fmt::format("no samples of {} for {}: whether it meets its objective is unknown",
+                        slo.id(), format_duration({since.ms / 1000 * 1000}))
+          : fmt::format(
+                "{} has no sample in the last {}: whether {} meets its objective is unknown",
+                slo.measured_text(), period_text(slo.definition().period), slo.id());
   out.annotations.emplace_back("cause", text);
   out.annotations.emplace_back("summary", text);
   Texts own;

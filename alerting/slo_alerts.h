@@ -45,6 +45,9 @@ class SloAlertTexts final {
   Texts ticket_;
 };
 
+/// `alertname` of the alert about missing samples.
+std::string_view no_data_alert_name(const Slo& slo);
+
 /// Labels that say whose an alert or a series is: the objective's own, its group's, its name and
 /// service in the words of its format.
 tsdb::LabelsBuilder slo_identity_labels(const Slo& slo, const tsdb::Labels& group);

@@ -1,69 +1,29 @@
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "alerting/alert_history.h"
 #include "alerting/backtest.h"
 #include "alerting/slo_runner.h"
 #include "base/http.h"
 
 namespace tarsier::alerting {
 
-// What /api/tarsier/v1/slos* and /api/tarsier/v1/alerts/<id>/timeline answer. Pure.
+// What /api/tarsier/v1/slos* and /api/tarsier/v1/backtest answer. Pure.
 
 /// All objectives, or those of the parameter `service`.
 HttpResponse slos_response(const HttpRequest& request,
                            const std::vector<std::shared_ptr<const SloStatus>>& all);
 /// One, with what its tiers do; null: 404.
 HttpResponse slo_response(const std::shared_ptr<const SloStatus>& slo, std::string_view id);
-HttpResponse backtest_response(const Result<BacktestResult>& result,
-                               const std::vector<TierForecast>& forecast);
-
-/// A number for one moment of an alert.
-struct TimelineTick {
-  Timestamp at;
-  struct Value {
-    std::string name;  ///< What it is: `1h`, or the labels of a series.
-    double value = 0;
-    std::optional<double> threshold;
-  };
-  std::vector<Value> values;
-  bool is_active = false;  ///< The condition held.
+/// One objective or rule that was replayed.
+struct NamedBacktest {
+  std::string id;
+  BacktestResult result;
+  std::vector<TierForecast> forecast;  ///< Of an objective.
 };
-/// A message to a receiver that was about the alert.
-struct TimelineNotification {
-  Timestamp at;
-  std::string receiver;
-  std::string state;    ///< "queued", "delivered", "dead".
-  std::string outcome;  ///< Why not, where it was not.
-};
-/// Everything known of one alert in a span of time.
-struct AlertTimeline {
-  Fingerprint id;
-  tsdb::Labels labels;
-  std::string owner;
-  std::string query;  ///< What is evaluated.
-  Duration hold{0};
-  Timestamp start;
-  Timestamp end;
-  std::string cause;  ///< One sentence: why it fires at the end, or does not.
-  std::vector<TimelineTick> ticks;
-  std::vector<AlertEvent> events;  ///< Oldest first; also starts and reloads of the process.
-  std::vector<TimelineNotification> notifications;
-};
-HttpResponse timeline_response(const AlertTimeline& timeline);
-
-/// Ticks of an objective's severity, and why it is as it is at the end.
-Status explain_slo(tsdb::Queryable& storage, const query::Engine& engine, const Slo& slo,
-                   StepClock clock, AlertTimeline& timeline, const CancelToken* cancel);
-/// One sentence: why the rule's alert is as it is at the last of the ticks.
-std::string rule_cause(const Rule& rule, const std::vector<TimelineTick>& ticks, Duration interval);
-/// The same of an alerting rule: both sides of its comparison, where it is one.
-Status explain_rule(tsdb::Queryable& storage, const query::Engine& engine, const Rule& rule,
-                    Duration interval, AlertTimeline& timeline, const CancelToken* cancel);
+/// One is told as it is, several as a list `backtests`.
+HttpResponse backtests_response(const Result<std::vector<NamedBacktest>>& all);
 
 }  // namespace tarsier::alerting

@@ -187,6 +187,10 @@ SloCounter::SloCounter(std::shared_ptr<const Slo> slo, const StepClock& clock,
 
 void SloCounter::set_slo(std::shared_ptr<const Slo> slo) {
   CHECK(slo->id() == slo_->id() && slo->signature() == slo_->signature());
+  if (slo->tiers() != slo_->tiers() || slo->windows() != slo_->windows()) {
+    // What was read was for other windows.
+    for (const auto& [labels, group] : groups_) group->reading = {};
+  }
   // Alarms remember tiers by position.
   if (slo->tiers() != slo_->tiers()) {
     for (const auto& [labels, group] : groups_) {

@@ -206,6 +206,26 @@ std::vector<RuleGroupDefinition> generate_rules(const Slo& slo) {
   return slo.definition().format == SloFormat::kPyrra ? pyrra_rules(slo) : SlothRules(slo).run();
 }
 
+std::vector<std::string> generated_differences(const Slo& slo) {
+  std::vector<std::string> out;
+  const SloDefinition& definition = slo.definition();
+  if (definition.period.is_calendar()) {
+    out.push_back(fmt::format(
+        "rules know no calendar: what they say of the period is about the last {}, not the {} so "
+        "far; the tiers are the same",
+        format_duration(nominal_period(definition.period)), period_text(definition.period)));
+  }
+  const SloAlerting& alerts = definition.alerts;
+  if (alerts.page.guards != BurnGuards() || alerts.ticket.guards != BurnGuards()) {
+    out.emplace_back("rules have no guards for low traffic: they may fire where this does not");
+  }
+  if (alerts.page.is_on && alerts.ticket.is_on) {
+    out.emplace_back(
+        "rules do not hold a ticket back while the page fires: inhibit it in Alertmanager");
+  }
+  return out;
+}
+
 std::string rule_file_text(const std::vector<RuleGroupDefinition>& groups) {
   std::string out = "groups:\n";
   for (const RuleGroupDefinition& group : groups) {

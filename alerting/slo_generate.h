@@ -11,6 +11,8 @@ namespace tarsier::alerting {
 /// The rules of Prometheus that do, as well as rules can, what the objective does: for files of
 /// Pyrra as Pyrra writes them, otherwise as Sloth does. `tarsier slo generate`.
 std::vector<RuleGroupDefinition> generate_rules(const Slo& slo);
+/// What rules cannot say of the objective, one sentence each.
+std::vector<std::string> generated_differences(const Slo& slo);
 /// The groups as a rule file.
 std::string rule_file_text(const std::vector<RuleGroupDefinition>& groups);
 

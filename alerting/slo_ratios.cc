@@ -65,6 +65,8 @@ void SloRatios::set_window(std::size_t i, Timestamp t, Duration window, const Va
     WindowValue& value = i == count ? group.reading.period : group.reading.windows[i];
     const auto ratio = ratios.find(labels);
     value.ratio = ratio == ratios.end() ? std::nan("") : ratio->second;
+    // Without traffic the query still gives 0 / 0.
+    if (i == 0) group.has_samples = ratio != ratios.end();
     const auto found_bad = bad.find(labels);
     const auto found_total = total.find(labels);
     value.events = {.bad = found_bad == bad.end() ? 0 : found_bad->second,
@@ -153,9 +155,9 @@ Status SloRatios::read(const query::Engine& engine, tsdb::Queryable& storage, Ti
     reading.t = t;
     reading.has_counts = has_counts;
     const WindowValue& shortest = reading.windows.front();
-    const bool has_samples = has_counts ? !std::isnan(shortest.ratio) || shortest.events.total > 0
-                                        : !std::isnan(shortest.ratio);
-    if (has_samples) reading.last_sample = reading.last_event = t;
+    const bool has_events = !std::isnan(shortest.ratio) || shortest.events.total > 0;
+    if (group.has_samples) reading.last_sample = t;
+    if (has_events) reading.last_event = t;
   }
   return {};
 }

@@ -29,6 +29,7 @@ class SloRatios final {
     BurnAlarm alarm;
     std::vector<TierValue> tiers;
     Verdicts verdicts;
+    bool has_samples = false;  ///< The query of the shortest window gives it.
   };
   /// Readings of all groups at `t`. A query that fails leaves the groups as they were.
   Status read(const query::Engine& engine, tsdb::Queryable& storage, Timestamp t,

@@ -7,6 +7,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "alerting/alert_journal.h"
@@ -85,6 +87,9 @@ struct SloStatus {
   std::vector<AlertRecord> alerts;  ///< Pending and firing.
 };
 
+/// Of its groups: burning, no data, unknown, no traffic, ok. Unknown before the first evaluation.
+SloState gravest_state(const SloStatus& status);
+
 /// Every objective there is, evaluated together at the end of each step. The order of an evaluation
 /// is that of rules: states change, changes are journalled and synced, receivers are told. Driven
 /// by `run_due`; `apply`, `run_due` and `stop` are for one thread at a time, the rest for any.
@@ -104,6 +109,9 @@ class SloRunner final {
   /// Sorted by id.
   std::vector<std::shared_ptr<const SloStatus>> status() const EXCLUDES_LOCK(mutex_);
   std::shared_ptr<const SloStatus> find(std::string_view id) const EXCLUDES_LOCK(mutex_);
+  /// Services of objectives whose alerts fire, with the graver severity; sorted. Of the thread of
+  /// `run_due`.
+  std::vector<std::pair<std::string, Severity>> burning_services() const;
   void collect(MetricWriter& out) const;
 
  private:
@@ -112,6 +120,12 @@ class SloRunner final {
 
   std::unique_ptr<Entry> make_entry(std::shared_ptr<const Slo> slo);
   void retire(Entry& entry, Timestamp t);
+  /// Alerts that the journal has of objectives that went away while the process was down.
+  void retire_forgotten(Timestamp now);
+  void end_series(Entry& entry, Timestamp t);
+  void publish_all();
+  /// Counts and reports what failed without stopping an evaluation.
+  void note(const Status& status, std::string_view text);
   /// Counts new and dirty objectives; true when there are more.
   bool backfill(std::int64_t step);
   void feed(std::int64_t step);
@@ -119,15 +133,22 @@ class SloRunner final {
   void evaluate(std::int64_t step);
   void evaluate_entry(Entry& entry, std::int64_t step, bool is_minute, tsdb::Appender& appender,
                       std::vector<News>& news);
+  /// The entry has no group: nothing it measures has samples.
+  Status evaluate_absence(Entry& entry, bool is_minute, tsdb::Appender& appender,
+                          std::vector<ActiveAlert>& active, Timestamp t);
+  void end_absence(Entry& entry, tsdb::Appender& appender, Timestamp t);
   void judge_group(Entry& entry, const tsdb::Labels& group, const BurnReading& reading,
                    BurnAlarm& alarm, std::vector<TierValue>& tiers, Verdicts& verdicts,
                    std::vector<ActiveAlert>& active, Timestamp t);
   void advance_alerts(Entry& entry, std::vector<ActiveAlert> active, Timestamp t,
                       std::vector<News>& news);
+  void write_alert_series(Entry& entry, Timestamp t);
   void journal(const Entry& entry, const AlertChanges& changes, Timestamp t);
   void tell(std::vector<News> news, Timestamp t);
   void seal(std::int64_t step);
-  void publish(Entry& entry);
+  /// What `find` answers until the next evaluation.
+  std::shared_ptr<const SloStatus> status_of(const Entry& entry) const;
+  void publish(const Entry& entry) EXCLUDES_LOCK(mutex_);
 
   const SloOptions options_;
   const SloDoors doors_;

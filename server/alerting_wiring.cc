@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -260,12 +262,23 @@ void AlertingWiring::stop() {
   pool_.reset();
 }
 
-HttpResponse AlertingWiring::rules(const HttpRequest& request) const {
-  return alerting::rules_response(request, runner_->status());
+std::vector<alerting::RuleGroupStatus> AlertingWiring::shown() const {
+  std::vector<alerting::RuleGroupStatus> out = runner_->status();
+  if (!others_) return out;
+  std::vector<alerting::RuleGroupStatus> more = others_();
+  std::move(more.begin(), more.end(), std::back_inserter(out));
+  std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.file, a.name) < std::tie(b.file, b.name);
+  });
+  return out;
 }
 
 HttpResponse AlertingWiring::alerts(const std::vector<alerting::AlertRecord>& others) const {
   return alerting::alerts_response(runner_->status(), others);
+}
+
+HttpResponse AlertingWiring::rules(const HttpRequest& request) const {
+  return alerting::rules_response(request, shown());
 }
 
 HttpResponse AlertingWiring::alertmanagers() const {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "alerting/alert_journal.h"
@@ -65,6 +66,10 @@ class AlertingWiring final {
   /// Ends evaluations, then sends what can be sent. The HTTP client must still be there.
   void stop();
 
+  /// Groups of others (objectives) that the API shows with those of rules. Before `rules` is asked.
+  void show_also(std::function<std::vector<alerting::RuleGroupStatus>()> groups) {
+    others_ = std::move(groups);
+  }
   HttpResponse rules(const HttpRequest& request) const;
   /// Of rules, and `others` behind them.
   HttpResponse alerts(const std::vector<alerting::AlertRecord>& others) const;
@@ -74,11 +79,13 @@ class AlertingWiring final {
   void collect(MetricWriter& out) const;
 
  private:
+  std::vector<alerting::RuleGroupStatus> shown() const;
   /// Looks for Alertmanagers that came or went.
   Timestamp run_discovery(Timestamp now);
   void apply_targets();
 
   const Doors doors_;
+  std::function<std::vector<alerting::RuleGroupStatus>()> others_;
   std::unique_ptr<alerting::AlertJournal> journal_;
   std::unique_ptr<alerting::AlertmanagerSender> sender_;
   std::unique_ptr<alerting::LabellingSink> notifier_;  ///< Null: there is none.

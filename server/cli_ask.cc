@@ -39,4 +39,16 @@ Result<std::string> ask_api(const std::string& url) {
   return std::move(response->body);
 }
 
+Result<std::string> ask_api(const std::string& url, const std::string& form) {
+  Result<HttpResponse> response =
+      ask_server({.url = url,
+                  .headers = {{"Accept-Encoding", "gzip"},
+                              {"Content-Type", "application/x-www-form-urlencoded"}},
+                  .method = "POST",
+                  .body = form,
+                  .timeout = minutes(3)});
+  if (!response.ok()) return std::move(response).status();
+  return std::move(response->body);
+}
+
 }  // namespace tarsier::server

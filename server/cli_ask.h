@@ -22,5 +22,7 @@ Result<HttpResponse> ask_server(HttpFetch fetch);
 Result<HttpResponse> ask_server(const std::string& method, const std::string& url);
 /// The body of a GET, whatever its status: errors of the API are told in it.
 Result<std::string> ask_api(const std::string& url);
+/// The same of a POST of a form, `a=1&b=2`: what is too long for an address.
+Result<std::string> ask_api(const std::string& url, const std::string& form);
 
 }  // namespace tarsier::server

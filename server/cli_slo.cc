@@ -1,7 +1,7 @@
 #include "server/cli_slo.h"
 
-#include <algorithm>
-#include <cmath>
+#include <initializer_list>
+#include <iterator>
 #include <map>
 #include <vector>
 
@@ -10,7 +10,6 @@
 #include "alerting/backtest.h"
 #include "alerting/slo_generate.h"
 #include "base/duration.h"
-#include "base/json_reader.h"
 #include "base/number_text.h"
 #include "base/posix_file.h"
 #include "server/cli_arguments.h"
@@ -19,23 +18,24 @@
 #include "server/slo_own_form.h"
 #include "server/slo_test_file.h"
 #include "server/url.h"
-#include "server/yaml.h"
-#include "tsdb/labels.h"
 
 namespace tarsier::server {
 namespace {
 
 using Options = std::map<std::string, std::string>;
 
-/// `--name=value` apart from the rest.
+/// `--name=value` and `--name value` apart from the rest.
 std::vector<std::string> split(std::span<const std::string> arguments, Options& options) {
   std::vector<std::string> rest;
-  for (const std::string& argument : arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
     const std::size_t equals = argument.find('=');
-    if (argument.starts_with("--") && equals != std::string::npos) {
+    if (!argument.starts_with("--")) {
+      rest.push_back(argument);
+    } else if (equals != std::string::npos) {
       options[argument.substr(2, equals - 2)] = argument.substr(equals + 1);
     } else {
-      rest.push_back(argument);
+      options[argument.substr(2)] = i + 1 < arguments.size() ? arguments[++i] : "";
     }
   }
   return rest;
@@ -78,44 +78,6 @@ Result<std::vector<std::shared_ptr<const alerting::Slo>>> read_files(
   return read_slo_files(*files, {paths.begin(), paths.end()});
 }
 
-std::string text_at(const JsonValue& object, std::string_view name) {
-  const JsonValue* const value = object.find(name);
-  if (value == nullptr) return "";
-  Result<std::string> text = value->as_string();
-  return text.ok() ? std::move(*text) : "";
-}
-double number_at(const JsonValue& object, std::string_view name) {
-  const JsonValue* const value = object.find(name);
-  if (value == nullptr) return std::nan("");
-  const Result<double> number = value->as_double();
-  return number.ok() ? *number : std::nan("");
-}
-std::string labels_at(const JsonValue& object, std::string_view name) {
-  const JsonValue* const labels = object.find(name);
-  if (labels == nullptr) return "";
-  tsdb::LabelsBuilder builder;
-  for (std::size_t i = 0; i < labels->keys().size(); ++i) {
-    const Result<std::string> value = labels->items()[i].as_string();
-    if (value.ok()) builder.set(labels->keys()[i], *value);
-  }
-  const tsdb::Labels out = builder.build();
-  return out.empty() ? "" : out.to_string();
-}
-const std::vector<JsonValue>& list_at(const JsonValue& object, std::string_view name) {
-  static const std::vector<JsonValue> kNone;
-  const JsonValue* const list = object.find(name);
-  return list == nullptr ? kNone : list->items();
-}
-Result<JsonValue> data_of(std::string_view body) {
-  const JsonValue answer = TRY(parse_json(body, kAnswerLimits));
-  if (text_at(answer, "status") != "success") {
-    return invalid(fmt::format("{}: {}", text_at(answer, "errorType"), text_at(answer, "error")));
-  }
-  const JsonValue* const data = answer.find("data");
-  if (data == nullptr) return invalid("the answer is not Tarsier's");
-  return *data;
-}
-
 int show(const CommandOutput& output, const Result<std::string>& body,
          Result<std::string> (*format)(std::string_view)) {
   if (!body.ok()) return complain(output, "error: " + body.status().message(), kCliFailed);
@@ -130,7 +92,7 @@ std::string span_parameters(const Options& options) {
   for (const char* name : {"start", "end"}) {
     const auto found = options.find(name);
     if (found == options.end()) continue;
-    out += fmt::format("{}{}={}", out.empty() ? "?" : "&", name, form_encoded(found->second));
+    out += fmt::format("{}={}&", name, form_encoded(found->second));
   }
   return out;
 }
@@ -140,23 +102,16 @@ int import_slos(std::span<const std::string> paths, const CommandOutput& output)
   if (!slos.ok()) return complain(output, slos.status().message(), kCliFailed);
   std::string text = "slos:\n";
   for (const std::shared_ptr<const alerting::Slo>& slo : *slos) {
-    const std::string one = slo_own_form(slo->definition());
-    if (one.empty()) {
-      return complain(output,
-                      fmt::format("{}: samples compared with a number have no words in our form; "
-                                  "name the file in slo_files as it is",
-                                  slo->id()),
-                      kCliFailed);
+    std::vector<std::string> notes;
+    const Result<std::string> one = own_form(*slo, notes);
+    if (!one.ok()) {
+      return complain(output, fmt::format("{}: {}", slo->id(), one.status().message()), kCliFailed);
     }
-    text += one;
-    if (slo->tiers().empty()) continue;
-    text += "    tiers:\n";
-    for (const alerting::BurnTier& tier : slo->tiers()) {
-      text += fmt::format("    - {{severity: {}, long: {}, short: {}, factor: {}{}}}\n",
-                          severity_name(tier.severity), format_duration(tier.long_window),
-                          format_duration(tier.short_window), plain_number(tier.factor),
-                          tier.hold.ms > 0 ? ", for: " + format_duration(tier.hold) : "");
+    for (const std::string& note : notes) {
+      text += fmt::format("# {}\n", note);
+      output.err(fmt::format("WARNING: {}: {}\n", slo->id(), note));
     }
+    text += *one;
   }
   output.out(text);
   return kCliOk;
@@ -167,6 +122,9 @@ int generate(std::span<const std::string> paths, const CommandOutput& output) {
   if (!slos.ok()) return complain(output, slos.status().message(), kCliFailed);
   std::vector<alerting::RuleGroupDefinition> groups;
   for (const std::shared_ptr<const alerting::Slo>& slo : *slos) {
+    for (const std::string& note : alerting::generated_differences(*slo)) {
+      output.err(fmt::format("WARNING: {}: {}\n", slo->id(), note));
+    }
     std::vector<alerting::RuleGroupDefinition> more = alerting::generate_rules(*slo);
     std::move(more.begin(), more.end(), std::back_inserter(groups));
   }
@@ -181,29 +139,34 @@ int backtest(std::span<const std::string> rest, const Options& options,
   const auto file = options.find("file");
   if (file == options.end() && rest.size() == 2) {
     return show(output,
-                ask_api(fmt::format("{}/api/tarsier/v1/slos/{}/backtest{}", server,
+                ask_api(fmt::format("{}/api/tarsier/v1/slos/{}/backtest?{}", server,
                                     form_encoded(rest[1]), span)),
                 format_backtest);
   }
   std::string query;
+  const auto add = [&](std::initializer_list<const char*> names) {
+    for (const char* name : names) {
+      const auto value = options.find(name);
+      if (value != options.end()) query += fmt::format("&{}={}", name, form_encoded(value->second));
+    }
+  };
   if (file != options.end()) {
     const std::unique_ptr<FileSystem> files = make_posix_file_system();
     const Result<std::string> text = read_file(*files, file->second, kSloFileBytesMax);
     if (!text.ok()) return complain(output, "error: " + text.status().message(), kCliFailed);
     query = "slo=" + form_encoded(*text);
+    if (rest.size() == 2) query += "&id=" + form_encoded(rest[1]);
   } else if (const auto expression = options.find("expr"); expression != options.end()) {
     query = "expr=" + form_encoded(expression->second);
-    for (const char* name : {"for", "interval"}) {
-      const auto value = options.find(name);
-      if (value != options.end()) query += fmt::format("&{}={}", name, form_encoded(value->second));
-    }
+    add({"for", "keep_firing_for", "interval"});
+  } else if (const auto rule = options.find("rule"); rule != options.end()) {
+    query = "rule=" + form_encoded(rule->second);
   } else {
-    return complain(output, "slo backtest: which objective? Give its id, --file or --expr",
+    return complain(output,
+                    "slo backtest: of what? Give an objective's id, --file, --rule or --expr",
                     kCliUsage);
   }
-  return show(output,
-              ask_api(fmt::format("{}/api/tarsier/v1/backtest{}{}{}", server, span,
-                                  span.empty() ? "?" : "&", query)),
+  return show(output, ask_api(fmt::format("{}/api/tarsier/v1/backtest", server), span + query),
               format_backtest);
 }
 
@@ -262,140 +225,34 @@ int run_slo_command(std::span<const std::string> arguments, const CommandOutput&
                 format_slos);
   }
   if (verb == "backtest" && !names.empty()) return backtest(names, options, output);
-  return complain(output,
-                  "usage: tarsier slo list SERVER\n"
-                  "       tarsier slo show SERVER ID\n"
-                  "       tarsier slo backtest [--start=T] [--end=T] SERVER ID\n"
-                  "       tarsier slo backtest [--start=T] [--end=T] SERVER --file=FILE\n"
-                  "       tarsier slo backtest [--for=D] [--interval=D] SERVER --expr=EXPR\n"
-                  "       tarsier slo generate FILE...    the same as rules of Prometheus\n"
-                  "       tarsier slo import FILE...      Sloth's, Pyrra's, OpenSLO's in our form",
-                  kCliUsage);
+  return complain(
+      output,
+      "usage: tarsier slo list SERVER\n"
+      "       tarsier slo show SERVER ID\n"
+      "       tarsier slo backtest [--start=T] [--end=T] SERVER ID\n"
+      "       tarsier slo backtest [--start=T] [--end=T] SERVER --file=FILE [ID]\n"
+      "       tarsier slo backtest [--start=T] [--end=T] SERVER --rule=ALERTNAME\n"
+      "       tarsier slo backtest [--for=D] [--keep_firing_for=D] [--interval=D] SERVER "
+      "--expr=EXPR\n"
+      "       tarsier slo generate FILE...    the same as rules of Prometheus\n"
+      "       tarsier slo import FILE...      Sloth's, Pyrra's, OpenSLO's in our form",
+      kCliUsage);
 }
 
 int explain_alert(std::span<const std::string> arguments, const CommandOutput& output) {
   Options options;
   const std::vector<std::string> rest = split(arguments, options);
   if (rest.size() != 2) {
-    return complain(output, "usage: tarsier alert explain [--start=T] [--end=T] SERVER ID",
+    return complain(output,
+                    "usage: tarsier alert explain [--start=T] [--end=T] SERVER ID\n"
+                    "ID is the id of an alert (alert list, alert history), of an objective, or the "
+                    "name of an alerting rule",
                     kCliUsage);
   }
   return show(output,
-              ask_api(fmt::format("{}/api/tarsier/v1/alerts/{}/timeline{}", server_url(rest[0]),
+              ask_api(fmt::format("{}/api/tarsier/v1/alerts/{}/timeline?{}", server_url(rest[0]),
                                   form_encoded(rest[1]), span_parameters(options))),
               format_timeline);
-}
-
-Result<std::string> format_slos(std::string_view body) {
-  const JsonValue data = TRY(data_of(body));
-  std::string out;
-  const auto add = [&](const JsonValue& slo) {
-    const std::string id = text_at(slo, "id");
-    out += fmt::format("{} {} % over {}\n", id, short_number(number_at(slo, "objective")),
-                       text_at(slo, "period"));
-    for (const JsonValue& group : list_at(slo, "groups")) {
-      const JsonValue* const period = group.find("period");
-      const double ratio = period == nullptr ? std::nan("") : number_at(*period, "errorRatio");
-      const double coverage = period == nullptr ? 0 : number_at(*period, "coverage");
-      const std::string left = text_at(group, "timeToExhaustion");
-      const std::string labels = labels_at(group, "group");
-      out += fmt::format("  {}{}{} errors, {} of the budget left (covered: {:.0f} %)\n",
-                         labels.empty() ? "" : labels + " ", text_at(group, "state") + ": ",
-                         percent_text(ratio), percent_text(number_at(group, "budgetRemaining")),
-                         100 * coverage);
-      if (const JsonValue* const causes = group.find("causes")) {
-        for (const JsonValue& cause : causes->items()) {
-          const Result<std::string> text = cause.as_string();
-          if (text.ok()) out += fmt::format("    {}\n", *text);
-        }
-      }
-    }
-    for (const JsonValue& alert : list_at(slo, "alerts")) {
-      out +=
-          fmt::format("  alert {} {} since {} {}\n", text_at(alert, "id"), text_at(alert, "state"),
-                      text_at(alert, "activeAt"), labels_at(alert, "labels"));
-    }
-    for (const JsonValue& warning : list_at(slo, "warnings")) {
-      const Result<std::string> text = warning.as_string();
-      if (text.ok()) out += fmt::format("  WARNING: {}\n", *text);
-    }
-  };
-  if (data.find("slos") == nullptr) {
-    add(data);
-  } else {
-    for (const JsonValue& slo : list_at(data, "slos")) add(slo);
-  }
-  return out;
-}
-
-Result<std::string> format_backtest(std::string_view body) {
-  const JsonValue data = TRY(data_of(body));
-  std::string out = fmt::format("{} to {}: {} evaluations\n", text_at(data, "start"),
-                                text_at(data, "end"), number_at(data, "evaluations"));
-  for (const JsonValue& alert : list_at(data, "alerts")) {
-    const std::string ended = text_at(alert, "endedAt");
-    out += fmt::format(
-        "{} {} until {}{}{}\n  {}\n", text_at(alert, "firedAt"), text_at(alert, "severity"),
-        ended.empty() ? "the end" : ended,
-        text_at(alert, "reason") == "data stopped" ? " (data stopped)" : "",
-        [&] {
-          const JsonValue* const quiet = alert.find("inhibited");
-          const Result<bool> is_quiet = quiet == nullptr ? Result<bool>(false) : quiet->as_bool();
-          return is_quiet.ok() && *is_quiet ? " (its page fired)" : "";
-        }(),
-        text_at(alert, "cause"));
-  }
-  if (list_at(data, "alerts").empty()) out += "no alerts\n";
-  for (const JsonValue& budget : list_at(data, "budgets")) {
-    const std::string labels = labels_at(budget, "group");
-    out += fmt::format("{}{} of the budget consumed, {} bad of {} events\n",
-                       labels.empty() ? "" : labels + ": ",
-                       percent_text(number_at(budget, "consumed")),
-                       plain_number(std::round(number_at(budget, "badEvents"))),
-                       plain_number(std::round(number_at(budget, "totalEvents"))));
-  }
-  for (const JsonValue& warning : list_at(data, "warnings")) {
-    const Result<std::string> text = warning.as_string();
-    if (text.ok()) out += fmt::format("WARNING: {}\n", *text);
-  }
-  return out;
-}
-
-Result<std::string> format_timeline(std::string_view body) {
-  const JsonValue data = TRY(data_of(body));
-  std::string out = fmt::format("{} {}\n{}\n", text_at(data, "id"), labels_at(data, "labels"),
-                                text_at(data, "cause"));
-  std::multimap<std::string, std::string> lines;
-  std::string before;
-  for (const JsonValue& tick : list_at(data, "ticks")) {
-    std::string values;
-    for (const JsonValue& value : list_at(tick, "values")) {
-      values += fmt::format("{}{}={}", values.empty() ? "" : " ", text_at(value, "name"),
-                            short_number(number_at(value, "value")));
-      const double threshold = number_at(value, "threshold");
-      if (!std::isnan(threshold)) values += fmt::format(" (>{})", short_number(threshold));
-    }
-    const JsonValue* const active = tick.find("active");
-    const Result<bool> is_active = active == nullptr ? Result<bool>(false) : active->as_bool();
-    const std::string line =
-        fmt::format("{} {}", is_active.ok() && *is_active ? "true " : "false", values);
-    // Evaluations that found the same as the one before tell nothing.
-    if (line != before) lines.emplace(text_at(tick, "at"), line);
-    before = line;
-  }
-  for (const JsonValue& event : list_at(data, "events")) {
-    const std::string reason = text_at(event, "reason");
-    lines.emplace(text_at(event, "at"),
-                  fmt::format("-> {}{}", text_at(event, "event"),
-                              reason.empty() ? "" : fmt::format(" ({})", reason)));
-  }
-  for (const JsonValue& one : list_at(data, "notifications")) {
-    lines.emplace(text_at(one, "at"),
-                  fmt::format("notification to {}: {} {}", text_at(one, "receiver"),
-                              text_at(one, "state"), text_at(one, "outcome")));
-  }
-  for (const auto& [at, line] : lines) out += fmt::format("{} {}\n", at, line);
-  return out;
 }
 
 }  // namespace tarsier::server

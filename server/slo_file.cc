@@ -342,6 +342,22 @@ Result<SloFileContents> parse_slo_file(std::string_view text, const std::string&
   return std::move(out.contents());
 }
 
+Result<std::vector<std::shared_ptr<const alerting::Slo>>> compile_slos(SloFileContents contents) {
+  std::vector<std::shared_ptr<const alerting::Slo>> out;
+  for (SloDefinition& slo : contents.slos) {
+    const auto windows = contents.windows.find(slo.period.length);
+    if (slo.format == alerting::SloFormat::kSloth && windows != contents.windows.end()) {
+      slo.alerts.tiers = windows->second;
+    }
+    const std::string place = slo.file;
+    Result<std::shared_ptr<const alerting::Slo>> compiled = alerting::Slo::compile(std::move(slo));
+    if (!compiled.ok()) return std::move(compiled).status().with_prefix(place);
+    out.push_back(std::move(*compiled));
+  }
+  TRY(check_unique(out));
+  return out;
+}
+
 Result<std::vector<std::shared_ptr<const alerting::Slo>>> read_slo_files(
     FileSystem& files, const std::vector<std::string>& patterns) {
   SloFileContents all;
@@ -362,19 +378,7 @@ Result<std::vector<std::shared_ptr<const alerting::Slo>>> read_slo_files(
     }
   }
   if (!errors.empty()) return invalid(fmt::format("{}", fmt::join(errors, "\n")));
-  std::vector<std::shared_ptr<const alerting::Slo>> out;
-  for (SloDefinition& slo : all.slos) {
-    const auto windows = all.windows.find(slo.period.length);
-    if (slo.format == alerting::SloFormat::kSloth && windows != all.windows.end()) {
-      slo.alerts.tiers = windows->second;
-    }
-    const std::string place = slo.file;
-    Result<std::shared_ptr<const alerting::Slo>> compiled = alerting::Slo::compile(std::move(slo));
-    if (!compiled.ok()) return std::move(compiled).status().with_prefix(place);
-    out.push_back(std::move(*compiled));
-  }
-  TRY(check_unique(out));
-  return out;
+  return compile_slos(std::move(all));
 }
 
 }  // namespace tarsier::server

@@ -32,6 +32,9 @@ struct SloFileContents {
 Result<SloFileContents> parse_slo_file(std::string_view text, const std::string& path,
                                        FileSystem& files);
 
+/// The objectives ready to run. kInvalid naming the file, also for an id that is there twice.
+Result<std::vector<std::shared_ptr<const alerting::Slo>>> compile_slos(SloFileContents contents);
+
 /// Every objective of the files that the patterns mean, ready to run. One error rejects them all,
 /// as does an id that is there twice.
 Result<std::vector<std::shared_ptr<const alerting::Slo>>> read_slo_files(

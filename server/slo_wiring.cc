@@ -6,46 +6,21 @@
 
 #include <fmt/format.h>
 
-#include "base/api.h"
-#include "query/parse.h"
 #include "server/clock.h"
 #include "server/flags.h"
-#include "server/handlers.h"
-#include "server/router.h"
-#include "server/slo_file.h"
-#include "server/slo_own_form.h"
-#include "server/url.h"
 
 namespace tarsier::server {
 namespace {
 
-/// How far back a timeline looks where nobody says.
-constexpr Duration kTimelineBack = hours(3);
 constexpr std::size_t kFollowedBatch = 50'000;
-/// Of one timeline or backtest.
-constexpr std::int64_t kStepsMax = 3'000'000;
+/// How many traces of a service are kept at least while its page, or only its ticket, fires.
+constexpr double kPagedTraces = 1;
+constexpr double kTicketedTraces = 0.1;
 
 tsdb::Labels external_labels_of(const GlobalConfig& global) {
   tsdb::LabelsBuilder builder;
   for (const auto& [name, value] : global.external_labels) builder.set(name, value);
   return builder.build();
-}
-
-/// What stands in the raw path behind `before`, decoded.
-std::string segment_behind(const HttpRequest& request, std::string_view before) {
-  const std::string_view rest = std::string_view(request.raw_path).substr(before.size());
-  const std::string_view segment = rest.substr(0, rest.find('/'));
-  return percent_decode(segment).value_or(std::string(segment));
-}
-
-Result<TimeRange> span_of(const HttpRequest& request, Duration back, Duration step) {
-  const Timestamp end = TRY(optional_time(request, "end", request.received));
-  const Timestamp start = TRY(optional_time(request, "start", end - back));
-  if (end < start) return invalid_parameter("end", "end timestamp must not be before start time");
-  if ((end - start).ms / step.ms > kStepsMax) {
-    return invalid_parameter("start", "too many evaluations lie between start and end");
-  }
-  return TimeRange{.min = start, .max = end};
 }
 
 }  // namespace
@@ -77,7 +52,31 @@ SloWiring::SloWiring(Doors doors) : doors_(std::move(doors)) {
                              [this](const std::vector<std::vector<tsdb::Matcher>>& selectors) {
                                follow(selectors);
                              }});
-  scheduler_.add([this](Timestamp t) { return runner_->run_due(t); });
+  scheduler_.add([this](Timestamp t) {
+    const Timestamp next = runner_->run_due(t);
+    carry_burning();
+    return next;
+  });
+}
+
+void SloWiring::carry_burning() {
+  if (!doors_.boost) return;
+  std::vector<std::pair<std::string, alerting::Severity>> burning = runner_->burning_services();
+  if (burning == burning_) return;
+  std::vector<std::pair<std::string, double>> probabilities;
+  for (const auto& [service, severity] : burning) {
+    const double probability =
+        severity == alerting::Severity::kPage ? kPagedTraces : kTicketedTraces;
+    probabilities.emplace_back(service, probability);
+    doors_.log.info("Traces of a service that burns its objective are kept",
+                    {{"service", service}, {"percent", fmt::format("{}", 100 * probability)}});
+  }
+  doors_.boost(std::move(probabilities));
+  burning_ = std::move(burning);
+}
+
+std::vector<alerting::RuleGroupStatus> SloWiring::rule_groups() const {
+  return rules_.groups(runner_->status());
 }
 
 SloWiring::~SloWiring() { stop(); }
@@ -161,6 +160,7 @@ void SloWiring::apply(const Config& config,
   std::future<void> is_done = done->get_future();
   scheduler_.post([this, shared, done, settings = std::move(settings)]() mutable {
     runner_->apply(std::move(*shared), std::move(settings), now());
+    carry_burning();
     scheduler_.wake();
     done->set_value();
   });
@@ -176,161 +176,6 @@ HttpResponse SloWiring::show(const HttpRequest& /*request*/, const std::string& 
   return alerting::slo_response(runner_->find(id), id);
 }
 
-HttpResponse SloWiring::file(const std::string& id) const {
-  const std::shared_ptr<const alerting::SloStatus> found = runner_->find(id);
-  if (!found) return api_error(ApiErrorType::kNotFound, "there is no objective " + id);
-  const std::string text = slo_own_form(found->slo->definition());
-  return api_success([&](JsonWriter& json) {
-    json.begin_object().field("yaml", text.empty() ? "" : "slos:\n" + text).end_object();
-  });
-}
-
-HttpResponse SloWiring::backtest(const HttpRequest& request, const std::string& id) const {
-  const std::shared_ptr<const alerting::SloStatus> found = runner_->find(id);
-  if (!found) return api_error(ApiErrorType::kNotFound, "there is no objective " + id);
-  const alerting::StepClock clock;
-  const Result<TimeRange> span =
-      span_of(request, nominal_period(found->slo->definition().period), clock.length);
-  if (!span.ok()) return api_error(span.status());
-  return alerting::backtest_response(
-      alerting::backtest_slo(doors_.db, doors_.engine, *found->slo, clock, span->min, span->max,
-                             request.cancel.get()),
-      alerting::forecast_tiers(*found->slo));
-}
-
-HttpResponse SloWiring::simulate(const HttpRequest& request) const {
-  const alerting::StepClock clock;
-  if (const auto text = request.parameter("slo"); text && !text->empty()) {
-    Result<SloFileContents> contents = parse_slo_file(*text, "slo", doors_.files);
-    if (!contents.ok()) return api_error(contents.status());
-    if (contents->slos.size() != 1) {
-      return api_error(invalid_parameter("slo", "exactly one objective is expected"));
-    }
-    const auto slo = alerting::Slo::compile(std::move(contents->slos[0]));
-    if (!slo.ok()) return api_error(slo.status());
-    const Result<TimeRange> span =
-        span_of(request, nominal_period((*slo)->definition().period), clock.length);
-    if (!span.ok()) return api_error(span.status());
-    return alerting::backtest_response(
-        alerting::backtest_slo(doors_.db, doors_.engine, **slo, clock, span->min, span->max,
-                               request.cancel.get()),
-        alerting::forecast_tiers(**slo));
-  }
-  const auto expression = request.parameter("expr");
-  if (!expression || expression->empty()) {
-    return api_error(invalid_parameter("slo", "give slo, a file's text, or expr, a rule's"));
-  }
-  const Result<std::optional<Duration>> hold = optional_duration(request, "for");
-  if (!hold.ok()) return api_error(hold.status());
-  const Result<std::optional<Duration>> interval = optional_duration(request, "interval");
-  if (!interval.ok()) return api_error(interval.status());
-  const Duration step = interval->value_or(minutes(1));
-  if (step.ms <= 0) return api_error(invalid_parameter("interval", "must be positive"));
-  const auto rule =
-      alerting::Rule::compile({.alert = std::string(request.parameter("alert").value_or("Alert")),
-                               .expression = std::string(*expression),
-                               .hold = hold->value_or(Duration{0})},
-                              {}, {});
-  if (!rule.ok()) return api_error(rule.status());
-  const Result<TimeRange> span = span_of(request, days(1), step);
-  if (!span.ok()) return api_error(span.status());
-  return alerting::backtest_response(
-      alerting::backtest_rule(doors_.db, doors_.engine, **rule, step, span->min, span->max,
-                              request.cancel.get()),
-      {});
-}
-
-/// Messages say whose group they are about: an alert's are those of the groups it belongs to.
-void SloWiring::add_notifications(alerting::AlertTimeline& timeline) const {
-  if (!doors_.notifications) return;
-  using State = alerting::NotificationStatus::State;
-  for (const alerting::NotificationStatus& one : doors_.notifications()) {
-    if (one.created_at < timeline.start || one.created_at > timeline.end) continue;
-    const std::size_t colon = one.group_key.rfind(":{");
-    if (colon == std::string::npos) continue;
-    const std::string labels = one.group_key.substr(colon + 1);
-    if (labels != "{}") {
-      const Result<std::vector<tsdb::Matcher>> matchers = query::parse_metric_selector(labels);
-      if (!matchers.ok()) continue;
-      const bool is_ours =
-          std::all_of(matchers->begin(), matchers->end(), [&](const tsdb::Matcher& matcher) {
-            return matcher.matches(timeline.labels.get(matcher.name()));
-          });
-      if (!is_ours) continue;
-    }
-    timeline.notifications.push_back(
-        {.at = one.created_at,
-         .receiver = one.integration,
-         .state = one.state == State::kQueued      ? "queued"
-                  : one.state == State::kDelivered ? "delivered"
-                                                   : "dead",
-         .outcome = one.error.empty()
-                        ? fmt::format("HTTP {} after {} attempts", one.status, one.attempt_count)
-                        : one.error});
-  }
-  std::reverse(timeline.notifications.begin(), timeline.notifications.end());
-}
-
-HttpResponse SloWiring::timeline(const HttpRequest& request, const std::string& id) const {
-  const std::optional<alerting::Fingerprint> fingerprint = alerting::parse_fingerprint(id);
-  if (!fingerprint) {
-    return api_error(invalid_parameter("id", "not a fingerprint of 16 hex digits"));
-  }
-  const Result<TimeRange> span = span_of(request, kTimelineBack, seconds(1));
-  if (!span.ok()) return api_error(span.status());
-  alerting::AlertTimeline out{.id = *fingerprint, .start = span->min, .end = span->max};
-  alerting::AlertJournal* const journal = doors_.rules.journal();
-  if (journal != nullptr) {
-    std::vector<alerting::AlertEvent> all = journal->history({.fingerprint = fingerprint});
-    if (!all.empty()) {
-      out.owner = all.front().owner;
-      out.labels = all.front().labels;
-    }
-    std::erase_if(all, [&](const auto& event) { return !span->contains(event.at); });
-    const std::vector<alerting::AlertEvent> process =
-        journal->history({.begin = span->min, .end = span->max, .is_of_process = true});
-    all.insert(all.end(), process.begin(), process.end());
-    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
-    out.events = std::move(all);
-  }
-  if (out.owner.starts_with("slo;")) {
-    const std::shared_ptr<const alerting::SloStatus> slo = runner_->find(out.owner.substr(4));
-    if (slo) {
-      const Status status =
-          alerting::explain_slo(doors_.db, doors_.engine, *slo->slo, {}, out, request.cancel.get());
-      add_notifications(out);
-      return status.ok() ? alerting::timeline_response(out) : api_error(status);
-    }
-  }
-  for (const alerting::RuleGroupStatus& group : doors_.rules.rule_status()) {
-    for (const alerting::RuleStatus& rule : group.rules) {
-      if (!rule.rule->is_alerting()) continue;
-      const std::string owner =
-          fmt::format("rule;{};{};{};", group.file, group.name, rule.rule->identity());
-      const auto active = std::find_if(
-          rule.alerts.begin(), rule.alerts.end(),
-          [&](const auto& alert) { return alerting::fingerprint_of(alert.labels) == fingerprint; });
-      if (!out.owner.starts_with(owner) && active == rule.alerts.end()) continue;
-      if (active != rule.alerts.end()) out.labels = active->labels;
-      // Evaluations are at their own moments: those of the group's schedule.
-      const std::int64_t offset =
-          alerting::slot_offset_of(group.file, group.name, group.interval).ms;
-      const std::int64_t interval = group.interval.ms;
-      out.start = {(out.start.ms - offset + interval - 1) / interval * interval + offset};
-      if (out.owner.empty()) out.owner = owner;
-      const Status status = alerting::explain_rule(doors_.db, doors_.engine, *rule.rule,
-                                                   group.interval, out, request.cancel.get());
-      add_notifications(out);
-      return status.ok() ? alerting::timeline_response(out) : api_error(status);
-    }
-  }
-  if (out.owner.empty()) {
-    return api_error(ApiErrorType::kNotFound, "nothing is known of an alert " + id);
-  }
-  out.cause = "what it came from is no longer configured";
-  return alerting::timeline_response(out);
-}
-
 std::vector<alerting::AlertRecord> SloWiring::alerts() const {
   std::vector<alerting::AlertRecord> out;
   for (const std::shared_ptr<const alerting::SloStatus>& slo : runner_->status()) {
@@ -340,33 +185,5 @@ std::vector<alerting::AlertRecord> SloWiring::alerts() const {
 }
 
 void SloWiring::collect(MetricWriter& out) const { runner_->collect(out); }
-
-void add_slo_routes(Router& router, const struct Doors& doors,
-                    std::function<const SloWiring*()> wiring) {
-  const std::string slos = "/api/tarsier/v1/slos/";
-  router.add({.path = "/api/tarsier/v1/slos",
-              .handler = pooled_handler(
-                  doors, [wiring](const HttpRequest& r) { return wiring()->list(r); })});
-  router.add({.path = slos + "*", .handler = pooled_handler(doors, [=](const HttpRequest& r) {
-                                    return wiring()->show(r, segment_behind(r, slos));
-                                  })});
-  router.add({.path = slos + "*/file", .handler = pooled_handler(doors, [=](const HttpRequest& r) {
-                                         return wiring()->file(segment_behind(r, slos));
-                                       })});
-  router.add({.path = slos + "*/backtest",
-              .handler = query_handler(doors, [=](const HttpRequest& r, double) {
-                return wiring()->backtest(r, segment_behind(r, slos));
-              })});
-  router.add({.path = "/api/tarsier/v1/backtest",
-              .methods = {"GET", "POST"},
-              .handler = query_handler(doors, [wiring](const HttpRequest& r, double) {
-                return wiring()->simulate(r);
-              })});
-  const std::string alerts = "/api/tarsier/v1/alerts/";
-  router.add({.path = alerts + "*/timeline",
-              .handler = query_handler(doors, [=](const HttpRequest& r, double) {
-                return wiring()->timeline(r, segment_behind(r, alerts));
-              })});
-}
 
 }  // namespace tarsier::server

@@ -3,13 +3,18 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "alerting/alert_timeline.h"
 #include "alerting/event_history.h"
 #include "alerting/notifier.h"
 #include "alerting/slo_api.h"
+#include "alerting/slo_rules.h"
 #include "alerting/slo_runner.h"
 #include "base/cancel.h"
 #include "base/file.h"
@@ -42,6 +47,8 @@ class SloWiring final {
     const AlertingWiring& rules;
     /// What receivers were told; may be empty.
     std::function<std::vector<alerting::NotificationStatus>()> notifications;
+    /// Told which services' traces are to be kept at least with which probability; may be empty.
+    std::function<void(std::vector<std::pair<std::string, double>>)> boost;
     Logger& log;
     std::string external_url;  ///< Without a slash at its end.
   };
@@ -58,28 +65,47 @@ class SloWiring final {
   HttpResponse file(const std::string& id) const;
   /// `start` and `end`; by default the last period.
   HttpResponse backtest(const HttpRequest& request, const std::string& id) const;
-  /// The same of what is not configured yet: `slo`, a file's text, or `expr` with `for`,
-  /// `interval`.
+  /// The same of what is not configured yet, `slo`, a file's text (all of it, or `id`), or `expr`
+  /// with `for`, `keep_firing_for`, `interval`; and of the alerting rules that are named `rule`.
   HttpResponse simulate(const HttpRequest& request) const;
-  /// What is known of an alert, by its fingerprint.
+  /// What is known of an alert, by its fingerprint, by the id of an objective (its page) or by the
+  /// name of an alerting rule.
   HttpResponse timeline(const HttpRequest& request, const std::string& id) const;
   /// Pending and firing ones of every objective.
   std::vector<alerting::AlertRecord> alerts() const;
   void collect(MetricWriter& out) const;
+  /// Objectives as groups of rules, for /api/v1/rules.
+  std::vector<alerting::RuleGroupStatus> rule_groups() const;
 
  private:
+  /// Tells the sampler of services that burn, when that has changed.
+  void carry_burning();
+  Result<alerting::NamedBacktest> backtest_of(const HttpRequest& request,
+                                              const alerting::Slo& slo) const;
+  Result<std::vector<alerting::NamedBacktest>> simulate_file(const HttpRequest& request,
+                                                             std::string_view text) const;
+  Result<std::vector<alerting::NamedBacktest>> replay_rules(const HttpRequest& request,
+                                                            std::string_view name) const;
+  Result<std::vector<alerting::NamedBacktest>> simulate_rule(const HttpRequest& request) const;
+  /// What the journal has of an alert, and of the process in that time.
+  alerting::AlertTimeline remembered(alerting::Fingerprint id, TimeRange span) const;
+  std::optional<tsdb::Labels> labels_of_slo_alert(std::string_view id, std::string& owner) const;
+  HttpResponse explained_rule(const HttpRequest& request, alerting::AlertTimeline& out,
+                              std::string_view id) const;
   void add_notifications(alerting::AlertTimeline& timeline) const;
   Status pull(alerting::SloTaps& taps);
   void follow(const std::vector<std::vector<tsdb::Matcher>>& selectors);
   Status read_follower(alerting::SloTaps& taps);
 
   const Doors doors_;
+  mutable alerting::SloRules rules_;
   std::unique_ptr<alerting::EventHistory> history_;
   std::unique_ptr<alerting::SloRunner> runner_;
   // Of the scheduler's thread.
   std::unique_ptr<tsdb::WalFollower> follower_;
   tsdb::FollowedBatch batch_;
   std::unordered_map<std::uint64_t, alerting::SloTaps::Id> ids_;
+  std::vector<std::pair<std::string, alerting::Severity>> burning_;
   std::uint64_t segments_lost_ = 0;
   bool is_stopped_ = false;
   bool is_started_ = false;

@@ -456,9 +456,15 @@ void Tarsier::Impl::start_rooms() {
                                                       .engine = *engine,
                                                       .rules = *alerting_room,
                                                       .notifications = told,
+                                                      .boost =
+                                                          [this](auto burning) {
+                                                            sampling->buffer().set_boosts(
+                                                                std::move(burning));
+                                                          },
                                                       .log = log,
                                                       .external_url = external_text});
 
+  alerting_room->show_also([this] { return slos->rule_groups(); });
   forwarder = std::make_unique<ForwardWiring>(*db, *client, log);
   doors->db = db.get();
   doors->query = query_api.get();

@@ -136,6 +136,101 @@ TEST(SloRunner, DataThatStopsIsNotARecovery) {
   EXPECT_EQ(heard[2], "SLOErrorBudgetBurn page data stopped at 3600");
 }
 
+TEST(SloRunner, AMetricThatIsNotThereIsToldOf) {
+  SloLab lab;
+  alerting::SloDefinition slo = availability_slo();
+  slo.sli.errors = "request{code=\"500\"}";  // A typing error.
+  slo.sli.total = "request";
+  slo.group_by = {"zone"};
+  lab.apply({slo});
+  lab.run_to(kBegin + kMinute);
+  auto status = lab.runner().find("availability");
+  ASSERT_EQ(status->groups.size(), 1u);
+  EXPECT_EQ(status->groups[0].verdicts.state, SloState::kNoData);
+  EXPECT_EQ(alerting::gravest_state(*status), SloState::kNoData);
+  // Nothing is written yet: history may be about to come, and must not be too old.
+  EXPECT_TRUE(lab.ask("tarsier_slo_state", lab.now_s).empty());
+  EXPECT_TRUE(lab.sink.batches.empty());
+  lab.run_to(kBegin + 10 * kMinute);
+  EXPECT_EQ(lab.ask("tarsier_slo_state", lab.now_s),
+            std::vector<std::string>{"tarsier_slo_state{slo=\"availability\"} 3"});
+  std::vector<std::string> heard = told(lab.sink, kBegin);
+  ASSERT_EQ(heard.size(), 1u) << ::testing::PrintToString(heard);
+  EXPECT_EQ(heard[0], "SLONoData ticket firing at 330");
+  EXPECT_NE(lab.sink.batches[0].alerts[0].annotations[0].second.find("request has no sample"),
+            std::string::npos);
+  // A restart goes on with it.
+  lab.restart();
+  lab.run_to(lab.now_s + 5 * kMinute);
+  heard = told(lab.sink, kBegin);
+  EXPECT_EQ(heard.size(), 1u) << ::testing::PrintToString(heard);
+  // Once there are samples, it is over, and the series without a group ends.
+  slo.sli.errors = "requests{code=\"500\"}";
+  slo.sli.total = "requests";
+  lab.apply({slo});
+  lab.run_to(lab.now_s + 5 * kMinute);
+  heard = told(lab.sink, kBegin);
+  ASSERT_EQ(heard.size(), 2u) << ::testing::PrintToString(heard);
+  EXPECT_NE(heard[1].find("condition over"), std::string::npos);
+  status = lab.runner().find("availability");
+  ASSERT_EQ(status->groups.size(), 1u);
+  EXPECT_NE(status->groups[0].verdicts.state, SloState::kNoData);
+}
+
+TEST(SloRunner, QueriesThatGiveNothingAreNoData) {
+  SloLab lab;
+  alerting::SloDefinition slo = availability_slo();
+  slo.counting = alerting::SloCounting::kPromql;
+  slo.sli.total = "request";
+  slo.sli.errors = "request{code=\"500\"}";
+  lab.apply({slo});
+  lab.run_to(kBegin + 10 * kMinute);
+  EXPECT_EQ(lab.runner().find("availability")->groups.at(0).verdicts.state, SloState::kNoData);
+  EXPECT_EQ(told(lab.sink, kBegin).size(), 1u);
+}
+
+TEST(SloRunner, SamplesWithoutEventsAreNoTraffic) {
+  for (const auto counting : {alerting::SloCounting::kEvents, alerting::SloCounting::kPromql}) {
+    SloLab lab;
+    lab.traffic = [](std::int64_t) { return SloLab::Traffic{.total = 0}; };
+    alerting::SloDefinition slo = availability_slo();
+    slo.counting = counting;
+    lab.apply({slo});
+    lab.run_to(kBegin + 20 * kMinute);
+    EXPECT_EQ(lab.runner().find("availability")->groups.at(0).verdicts.state, SloState::kNoTraffic);
+    EXPECT_TRUE(told(lab.sink, kBegin).empty());
+  }
+}
+
+TEST(SloRunner, AlertsAreSeriesLikeThoseOfRules) {
+  SloLab lab;
+  const std::int64_t fault = kBegin + 2 * kHour;
+  lab.traffic = faulty(0.1, fault, fault + 20 * kMinute);
+  alerting::SloDefinition slo = availability_slo();
+  slo.service = "shop";
+  lab.apply({slo});
+  lab.run_to(fault + 10 * kMinute);
+  const std::string labels =
+      "alertname=\"SLOErrorBudgetBurn\", {}service=\"shop\", severity=\"page\", "
+      "slo=\"shop-availability\"";
+  const auto with = [&](std::string_view state) {
+    return fmt::format(fmt::runtime(labels), state);
+  };
+  EXPECT_EQ(lab.ask("ALERTS", lab.now_s), std::vector<std::string>{fmt::format(
+                                              "ALERTS{{{}}} 1", with("alertstate=\"firing\", "))});
+  EXPECT_EQ(
+      lab.ask("ALERTS_FOR_STATE", lab.now_s),
+      std::vector<std::string>{fmt::format("ALERTS_FOR_STATE{{{}}} {}", with(""), fault + 525)});
+  EXPECT_EQ(lab.runner().burning_services(),
+            (std::vector<std::pair<std::string, alerting::Severity>>{
+                {"shop", alerting::Severity::kPage}}));
+  lab.restart();
+  lab.run_to(fault + 40 * kMinute);  // Over by now.
+  EXPECT_TRUE(lab.ask("ALERTS", lab.now_s).empty());
+  EXPECT_TRUE(lab.ask("ALERTS_FOR_STATE", lab.now_s).empty());
+  EXPECT_TRUE(lab.runner().burning_services().empty());
+}
+
 TEST(SloRunner, AnObjectiveThatIsRemovedResolvesItsAlerts) {
   SloLab lab;
   const std::int64_t fault = kBegin + 2 * kHour;

@@ -1,11 +1,13 @@
 """Objectives from files of others page real receivers, explain themselves and can be replayed."""
 
+import json
 import os
 import subprocess
 import time
 import unittest
 
-from processes import EndToEndTest, wait_until
+from otlp import Span, json_request
+from processes import EndToEndTest, http, wait_until
 from remote_write import send
 from test_notifier import Receiver
 
@@ -56,10 +58,10 @@ notifier:
         return [({"__name__": name, "code": "200", "job": "shop"}, all_good),
                 ({"__name__": name, "code": "500", "job": "shop"}, all_bad)]
 
-    def command(self, *arguments):
+    def command(self, *arguments, is_merged=True):
         done = subprocess.run([os.environ["TARSIER"], *arguments], capture_output=True, text=True,
                               timeout=60, check=False)
-        return done.returncode, done.stdout + done.stderr
+        return done.returncode, done.stdout + (done.stderr if is_merged else "")
 
     def test_a_sloth_file_and_written_history_page_within_seconds(self):
         server = self.tarsier(self.config).start()
@@ -80,6 +82,16 @@ notifier:
         ratio = wait_until(lambda: server.query('slo:sli_error:ratio_rate1h{sloth_slo="availability"}'),
                            "the series", 90)
         self.assertAlmostEqual(float(ratio[0]["value"][1]), 0.1, delta=0.01)
+
+        # Whoever knows Prometheus finds the alert where those of rules are.
+        alerts = server.get("/api/v1/alerts")["alerts"]
+        self.assertIn("ShopBurns", [a["labels"]["alertname"] for a in alerts])
+        group = server.get("/api/v1/rules")["groups"][0]
+        self.assertEqual((group["name"], os.path.basename(group["file"])),
+                         ("shop-availability", "slos.yml"))
+        self.assertEqual(group["rules"][0]["state"], "firing")
+        wait_until(lambda: server.query('ALERTS{alertname="ShopBurns",alertstate="firing"}'),
+                   "ALERTS", 20)
 
         timeline = server.get(f"/api/tarsier/v1/alerts/{page['id']}/timeline")
         self.assertIn("page: errors are", timeline["cause"])
@@ -103,6 +115,10 @@ notifier:
                                   f"--file={self.slo_file}")
         self.assertEqual(code, 0, text)
         self.assertIn(" page until ", text)
+        self.assertIn("page 1h/5m above 1.44 %: 100 %: after 52s, over 4m56s after its end", text)
+        code, text = self.command("alert", "explain", server.url, "shop-availability")
+        self.assertEqual(code, 0, text)
+        self.assertIn("-> firing", text)
 
         # A crash loses neither the page nor the counts, and tells nobody twice.
         told = len([a for a in self.receiver.alerts() if a[0] == "firing"])
@@ -116,18 +132,110 @@ notifier:
         self.assertEqual(len([a for a in self.receiver.alerts() if a[0] == "firing"]), told)
         server.stop()
 
+    def test_a_burning_objective_keeps_the_traces_of_its_service(self):
+        config = self.config + """
+traces:
+  sampling:
+    decision_wait: 2s
+    policies:
+      - {name: none, type: probabilistic, probabilistic: {sampling_percentage: 0}}
+"""
+        server = self.tarsier(config, arguments=["--web.enable-lifecycle"]).start()
+
+        def decided(service, trace_id):
+            span = Span(service, "GET /", trace_id, "b7ad6b7169203331", time.time_ns(), 1_000_000)
+            http(server.url + "/v1/traces", json.dumps(json_request([span])).encode(),
+                 {"Content-Type": "application/json"})
+            address = f"{server.url}/api/tarsier/v1/sampling/decisions/{trace_id}"
+
+            def outcome():
+                status, text = http(address)
+                found = json.loads(text)["data"] if status == 200 else {"state": "unknown"}
+                known = found["state"] in ("kept", "dropped")
+                return (found.get("policy") or "dropped") if known else ""
+
+            return wait_until(outcome, "the decision", 20)
+
+        decided("shop", "f" * 32)  # The first of all has an exemplar.
+        self.assertEqual(decided("shop", "a" * 32), "dropped")
+        send(server.url, self.history(100, time.time() - 1))
+        wait_until(lambda: server.get("/api/tarsier/v1/slos/shop-availability")["alerts"],
+                   "the page", 40)
+        began = time.time()
+        while (policy := decided("shop", f"{int(time.time() * 1000):032x}")) != "boost":
+            self.assertLess(time.time() - began, 20)
+        print(f"\nfrom the page to a kept trace, with its wait of 2 s: {time.time() - began:.1f} s")
+        decided("another", "e" * 32)
+        self.assertEqual(decided("another", "b" * 32), "dropped")
+        # It ends with the objective.
+        self.write("slos.yml", "")
+        self.assertEqual(http(server.url + "/-/reload", b"")[0], 200)
+        self.assertEqual(decided("shop", "c" * 32), "dropped")
+        server.stop()
+
+    def test_what_has_no_data_says_so(self):
+        self.write("slos.yml", """
+slos:
+- {name: typo, objective: 99, sli: {errors: 'nothing_total{code="500"}', total: nothing_total},
+   alerts: {no_data: {for: 10s}}}
+""")
+        server = self.tarsier(self.config).start()
+        wait_until(lambda: ("firing", ["SLONoData"]) in self.receiver.alerts(), "the alert", 60)
+        code, text = self.command("slo", "list", server.url)
+        self.assertIn("no_data", text)
+        self.assertIn("there is no data: nothing_total has no sample in the last 30d", text)
+        self.assertIn("SLONoData", [a["labels"]["alertname"]
+                                    for a in server.get("/api/v1/alerts")["alerts"]])
+        status, metrics = http(server.url + "/metrics")
+        self.assertIn('tarsier_slo_objectives_by_state{state="no_data"} 1', metrics)
+        server.stop()
+
+    def test_any_rule_can_be_replayed(self):
+        self.write("slos.yml", """
+slos:
+- {name: a, objective: 99.9, sli: {errors: 'http_requests_total{code="500"}', total: http_requests_total}}
+- {name: b, objective: 90, sli: {errors: 'http_requests_total{code="500"}', total: http_requests_total}}
+""")
+        self.write("rules.yml", """
+groups:
+- name: g
+  interval: 15s
+  rules:
+  - {alert: Errors, expr: 'rate(http_requests_total{code="500"}[5m]) > 0.1', for: 2m}
+""")
+        server = self.tarsier("rule_files: [rules.yml]\n" + self.config).start()
+        now = time.time()
+        send(server.url, self.history(100, now - 1))
+        for kind in (["--rule=Errors"],
+                     ["--expr", 'rate(http_requests_total{code="500"}[5m]) > 0.1', "--for=2m"]):
+            code, text = self.command("slo", "backtest", server.url, f"--start={now - 7200:.0f}", *kind)
+            self.assertEqual(code, 0, text)
+            self.assertIn("until the end", text)
+        code, text = self.command("slo", "backtest", server.url, "--file", self.slo_file)
+        self.assertEqual(code, 0, text)
+        self.assertIn("WARNING: the page tier 1h/5m can never fire", text)
+        self.assertIn("a: 20", text)
+        self.assertIn("b: 20", text)
+        code, text = self.command("slo", "backtest", server.url, "--file", self.slo_file, "b")
+        self.assertNotIn("a: 20", text)
+        code, text = self.command("alert", "explain", server.url, "Errors")
+        self.assertEqual(code, 0, text)
+        self.assertIn("for 2m", text)
+        server.stop()
+
     def test_files_are_checked_and_converted(self):
         code, text = self.command("check", "slo", self.slo_file)
         self.assertEqual(code, 0, text)
         self.assertIn("a full outage fires after 51s840ms", text)
-        code, rules = self.command("slo", "generate", self.slo_file)
+        code, rules = self.command("slo", "generate", self.slo_file, is_merged=False)
         self.assertEqual(code, 0, rules)
         rule_file = self.write("rules.yml", rules)
         code, text = self.command("check", "rules", rule_file)
         self.assertEqual(code, 0, text)
-        own = self.write("own.yml", self.command("slo", "import", self.slo_file)[1])
+        own = self.write("own.yml", self.command("slo", "import", self.slo_file, is_merged=False)[1])
         code, text = self.command("check", "slo", own)
         self.assertEqual(code, 0, text)
+        self.assertIn("shop-availability: 99.9 % over 30d, events", text)
         broken = self.write("broken.yml", "slos:\n- name: a\n  objective: 120\n  sli: {gauge: up}\n")
         code, text = self.command("check", "slo", broken)
         self.assertEqual(code, 1)

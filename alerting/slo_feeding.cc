@@ -1,0 +1,110 @@
+// How samples reach objectives: from a follower of the log, from storage, and counted anew.
+
+#include <algorithm>
+#include <set>
+
+#include "alerting/slo_entry.h"
+#include "alerting/slo_runner.h"
+
+namespace tarsier::alerting {
+namespace {
+
+/// What a poll looks back for: scrapes and senders are late by less.
+constexpr Duration kPollBack = minutes(5);
+
+}  // namespace
+
+bool SloRunner::backfill(std::int64_t step) {
+  const std::int64_t begin_ns = doors_.monotonic_ns();
+  for (const std::unique_ptr<Entry>& entry : entries_) {
+    if (!entry->counter || cancel_.is_cancelled()) continue;
+    if (entry->counter->is_ready() && !entry->counter->is_dirty(step)) continue;
+    if (doors_.monotonic_ns() - begin_ns > options_.backfill_slice.ms * 1'000'000) return true;
+    Result<std::vector<ScannedSeries>> scanned =
+        entry->counter->recount(doors_.storage, step, &cancel_);
+    ++recounts_;
+    if (scanned.ok()) {
+      taps_.adopt(*entry->counter, *scanned);
+      entry->last_error.clear();
+      continue;
+    }
+    if (cancel_.is_cancelled()) return false;
+    ++failures_;
+    entry->last_error = scanned.status().message();
+    doors_.log.warn("Counting the events of an objective failed; it is tried again",
+                    {{"slo", entry->slo->id()}, {"err", entry->last_error}});
+  }
+  return false;
+}
+
+void SloRunner::feed(std::int64_t step) {
+  const Status status = doors_.pull ? doors_.pull(taps_) : poll(step);
+  series_count_ = taps_.series_count();
+  note(status, "Following samples for objectives failed");
+}
+
+Status SloRunner::poll(std::int64_t step) {
+  const Timestamp end = options_.clock.end_of(step);
+  const Timestamp last = options_.clock.end_of(last_step_);
+  const TimeRange range{.min = last_step_ == 0 ? end - kPollBack : std::min(end, last) - kPollBack,
+                        .max = end};
+  const std::unique_ptr<tsdb::Querier> querier = TRY(doors_.storage.querier(range));
+  tsdb::SampleColumns columns;
+  tsdb::HistogramColumns histograms;
+  std::set<std::uint32_t> seen;
+  for (const std::vector<tsdb::Matcher>& selector : taps_.selectors()) {
+    const std::unique_ptr<tsdb::SeriesSet> set =
+        TRY(querier->select(selector, {.range = range}, &cancel_));
+    for (std::size_t i = 0; i < set->size(); ++i) {
+      const SloTaps::Id id = taps_.follow(set->labels(i));
+      if (!id || !seen.insert(id.value).second) continue;
+      columns.clear();
+      histograms.clear();
+      TRY(set->read_mixed(i, range, columns, histograms));
+      for (std::size_t n = 0; n < columns.size(); ++n) {
+        const Timestamp t{columns.times_ms[n]};
+        if (taps_.is_new(id, t)) taps_.add(id, t, columns.values[n]);
+      }
+      for (std::size_t n = 0; n < histograms.size(); ++n) {
+        const Timestamp t{histograms.times_ms[n]};
+        if (taps_.is_new(id, t)) taps_.add_histogram(id, t, histograms.at(n));
+      }
+    }
+  }
+  return {};
+}
+
+void SloRunner::seal(std::int64_t step) {
+  // Once a minute is often enough for what happens once an hour.
+  if (doors_.history == nullptr || step % 4 != 0) return;
+  std::vector<EventSegment> segments;
+  for (const std::unique_ptr<Entry>& entry : entries_) {
+    if (!entry->counter || !entry->counter->is_ready()) continue;
+    entry->counter->take_finished(step, segments);
+    for (const auto& [labels, group] : entry->counter->groups()) {
+      // Nobody evaluated for so long that the ring has moved on.
+      if (group->is_ready() && step - group->sealed_end() > kRingSteps) {
+        entry->counter->mark_dirty(group->sealed_end() + 1);
+      }
+    }
+  }
+  if (segments.empty()) return;
+  std::int64_t newest = segments.front().segment;
+  for (const EventSegment& segment : segments) newest = std::max(newest, segment.segment);
+  const Status status = doors_.history->write(std::move(segments));
+  if (!status.ok()) {
+    ++failures_;
+    doors_.log.error("Counted events are not stored; it is tried again",
+                     {{"err", status.message()}});
+    return;
+  }
+  Duration longest{0};
+  for (const std::unique_ptr<Entry>& entry : entries_) {
+    if (entry->counter) entry->counter->mark_sealed(newest);
+    longest = std::max(longest, entry->slo->period_at_most());
+  }
+  const std::int64_t oldest = step - options_.clock.steps_in(longest) - kSegmentSteps;
+  note(doors_.history->drop_before(segment_of(oldest)), "Old counts of events are not removed");
+}
+
+}  // namespace tarsier::alerting
