@@ -18,6 +18,7 @@
 #include "server/cli_arguments.h"
 #include "server/cli_ask.h"
 #include "server/cli_backfill.h"
+#include "server/cli_dashboards.h"
 #include "server/cli_rules.h"
 #include "server/cli_sampling.h"
 #include "server/cli_slo.h"
@@ -152,6 +153,7 @@ std::string usage() {
       "tarsier check config FILE...             check configuration files\n"
       "tarsier check notifier FILE...           check files in Alertmanager's syntax\n"
       "tarsier check sampling FILE...           check tail sampling policies\n"
+      "tarsier check dashboards FILE...         check Grafana's dashboards (--url --lint-fatal)\n"
       "tarsier sampling explain SERVER TRACE_ID what became of a trace, and why\n"
       "tarsier sampling simulate SERVER FILE    what other policies would have kept\n"
       "tarsier sampling stats SERVER            the buffer of undecided traces, and decisions\n"
@@ -223,6 +225,11 @@ int run_command(std::span<const std::string> arguments) {
     }
     if (arguments.size() > 1 && arguments[1] == "sampling") {
       return check_sampling_files(arguments.subspan(2));
+    }
+    if (arguments.size() > 1 && arguments[1] == "dashboards") {
+      return check_dashboards(
+          arguments.subspan(2), [](HttpFetch fetch) { return ask_server(std::move(fetch)); },
+          kTerminal);
     }
     const bool is_config = arguments.size() > 1 && arguments[1] == "config";
     return check_configs(is_config ? arguments.subspan(2) : std::span<const std::string>());
