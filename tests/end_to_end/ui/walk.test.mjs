@@ -134,6 +134,60 @@ describe("a shop in trouble", { timeout: 240_000, skip: chromiumPath() ? false :
       await page.getByText("did not come here").waitFor();
     }));
 
+  it("draws a heatmap of buckets, and leads from a cell to traces", () => {
+    const expr = encodeURIComponent("sum by (le) (rate(traces_spanmetrics_latency_bucket[1m]))");
+    return onPage(`/query?g0.expr=${expr}&g0.tab=graph&g0.range_input=5m&g0.display_mode=heatmap`, async (page) => {
+      const chart = page.locator('.chart[data-kind="heatmap"]');
+      await chart.waitFor();
+      assert.ok(Number(await chart.getAttribute("data-cells")) > 3);
+      assert.equal(await page.getByLabel("Heatmap", { exact: true }).isChecked(), true);
+      const box = await page.locator("canvas.heatmap").boundingBox();
+      await page.mouse.move(box.x + box.width * 0.8, box.y + 100);
+      await page.mouse.down();
+      await page.mouse.move(box.x + box.width * 0.99, box.y + 120, { steps: 4 });
+      await page.mouse.up();
+      await page.waitForURL(/display_mode=heatmap.*end_input=/);
+      await page.getByRole("article", { name: "Kept traces" }).waitFor();
+    });
+  });
+
+  it("marks exemplars, which lead to their traces", () => {
+    const expr = encodeURIComponent("histogram_quantile(0.9, sum by (le) (rate(traces_spanmetrics_latency_bucket[1m])))");
+    return onPage(`/query?g0.expr=${expr}&g0.tab=graph&g0.range_input=10m&g0.show_exemplars=1`, async (page) => {
+      await page.locator('.chart[data-state="ready"]').waitFor();
+      await page.getByText(/exemplars: the diamonds/).click();
+      await page.getByRole("link", { name: /^[0-9a-f]{32}$/ }).first().click();
+      await page.locator(".waterfall").waitFor();
+    });
+  });
+
+  it("explores metrics by name, label and value", () =>
+    onPage("/query", async (page) => {
+      await page.getByRole("button", { name: "Metrics", exact: true }).click();
+      const explorer = page.getByRole("article", { name: "Metrics explorer" });
+      await explorer.getByLabel("Find a metric").fill("shopreq");
+      await explorer.getByRole("button", { name: "shop_requests_total" }).click();
+      await explorer.getByRole("button", { name: "service", exact: true }).click();
+      await explorer.getByRole("button", { name: "payment" }).click();
+      await explorer.getByRole("button", { name: "Use it" }).click();
+      await page.waitForURL(/g0\.expr=shop_requests_total%7Bservice%3D%22payment%22%7D/);
+      await page.getByRole("cell", { name: /code="500"/ }).waitFor();
+      await page.getByText(/reads about/).waitFor();
+    }));
+
+  it("shows a trace as a flame, as statistics, and against another", () =>
+    onPage(`/trace/${traceIdOf(0)}`, async (page) => {
+      await page.getByRole("tab", { name: "Flame" }).click();
+      await page.getByRole("list", { name: "Flame" }).getByText("Charge").waitFor();
+      await page.getByRole("tab", { name: "Statistics" }).click();
+      await page.getByRole("table", { name: "Statistics" }).getByRole("cell", { name: "Charge" }).waitFor();
+      await page.getByRole("tab", { name: "Compare" }).click();
+      const { data } = await (await fetch(`${shop.url}/jaeger/api/traces?service=payment&limit=1&lookback=1h`)).json();
+      await page.getByLabel("With trace").fill(data[0].traceID);
+      await page.getByRole("button", { name: "Compare" }).click();
+      await page.getByRole("table", { name: "Differences" }).getByRole("cell", { name: "Charge" }).waitFor();
+    }));
+
   it("draws budgets and burn rates over time", async () => {
     // They are written once a minute.
     await until(() => hasResult(shop.url, "tarsier_slo_burn_rate"), "burn rates are written", 70_000);

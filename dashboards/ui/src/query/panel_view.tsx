@@ -3,8 +3,14 @@
 import { lazy, Suspense } from "preact/compat";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, get, isAbort, post } from "../api";
-import { bytes, count, dateTime, parseDateTime, parseDuration, printDuration, seconds } from "../format";
-import { ErrorBox, Notes, SeriesName, Table } from "../parts/parts";
+import { bytes, count, dateTime, type Labels, parseDateTime, parseDuration, printDuration, seconds, seriesText } from "../format";
+import { ErrorBox, InsideLink, Notes, SeriesName, Table } from "../parts/parts";
+import { windowSearch } from "../parts/series_chart";
+import { go } from "../router";
+import { meantBy, traceQueryOf } from "../traces/window";
+import type { Dot } from "./chart";
+import { hasBuckets } from "./heatmap";
+import type { Picked } from "./heatmap_view";
 import { refreshes, utc } from "../state";
 import { Editor } from "./editor";
 import { type Explanation, ExplainTree } from "./explain";
@@ -15,12 +21,16 @@ const Chart = lazy(() => import("./chart").then((module) => ({ default: module.C
 
 const WindowTraces = lazy(() => import("./window_traces").then((module) => ({ default: module.WindowTraces })));
 
+const HeatmapView = lazy(() => import("./heatmap_view").then((module) => ({ default: module.HeatmapView })));
+const Explorer = lazy(() => import("./explorer").then((module) => ({ default: module.Explorer })));
+
 const kDrawnMax = 200;
 
 interface Shown {
   panel: Panel;
   data: QueryData | undefined;
   explanation: Explanation | undefined;
+  exemplars: ExemplarsJson[];
   window: { start: number; end: number; step: number };
   warnings: string[];
   infos: string[];
@@ -35,6 +45,7 @@ async function ask(panel: Panel, signal: AbortSignal): Promise<Shown> {
     panel,
     data: undefined,
     explanation: undefined,
+    exemplars: [],
     window,
     warnings: [],
     infos: [],
@@ -51,7 +62,10 @@ async function ask(panel: Panel, signal: AbortSignal): Promise<Shown> {
     panel.tab === "graph"
       ? await post<QueryData>("api/v1/query_range", range, signal)
       : await post<QueryData>("api/v1/query", instant, signal);
-  return shown(answer);
+  if (panel.tab !== "graph" || !panel.exemplars) return shown(answer);
+  const { start, end } = window;
+  const exemplars = await post<ExemplarsJson[]>("api/v1/query_exemplars", { query: panel.expr, start, end }, signal);
+  return shown({ ...answer, exemplars: exemplars.data });
 }
 
 export function PanelView({
@@ -68,6 +82,7 @@ export function PanelView({
   const [error, setError] = useState<ApiError | undefined>();
   const [running, setRunning] = useState(false);
   const [runs, setRuns] = useState(0);
+  const [explores, setExplores] = useState(false);
   const abort = useRef<AbortController | undefined>(undefined);
 
   useEffect(() => setText(panel.expr), [panel.expr]);
@@ -123,12 +138,26 @@ export function PanelView({
             Execute
           </button>
         )}
+        <button type="button" aria-expanded={explores} onClick={() => setExplores(!explores)}>
+          Metrics
+        </button>
         {onRemove && (
           <button type="button" onClick={onRemove} aria-label="Remove this panel">
             ✕
           </button>
         )}
       </div>
+      {explores && (
+        <Suspense fallback={<p class="dim">Loading …</p>}>
+          <Explorer
+            onClose={() => setExplores(false)}
+            onInsert={(selector) => {
+              setExplores(false);
+              onChange({ ...panel, expr: selector });
+            }}
+          />
+        </Suspense>
+      )}
       <CostLine text={text} panel={panel} />
       <div role="tablist" class="tabs">
         {tab("table", "Table")}
@@ -285,10 +314,26 @@ function Controls({ panel, onChange }: { panel: Panel; onChange: (panel: Panel) 
           <label>
             <input
               type="checkbox"
-              checked={panel.stacked}
-              onChange={(e) => onChange({ ...panel, stacked: e.currentTarget.checked })}
+              checked={panel.stacked && !panel.heatmap}
+              onChange={(e) => onChange({ ...panel, stacked: e.currentTarget.checked, heatmap: false })}
             />{" "}
             Stacked
+          </label>
+          <label>
+            <input
+              type="checkbox"
+              checked={panel.heatmap}
+              onChange={(e) => onChange({ ...panel, heatmap: e.currentTarget.checked })}
+            />{" "}
+            Heatmap
+          </label>
+          <label>
+            <input
+              type="checkbox"
+              checked={panel.exemplars}
+              onChange={(e) => onChange({ ...panel, exemplars: e.currentTarget.checked })}
+            />{" "}
+            Exemplars
           </label>
           <label>
             <input
@@ -336,11 +381,36 @@ function GraphAnswer({
   onChange: (panel: Panel) => void;
 }) {
   const { start, end, step } = shown.window;
+  const dots = useMemo(() => dotsOf(shown.exemplars), [shown]);
+  const zoom = (from: number, to: number) =>
+    onChange({
+      ...shown.panel,
+      endMs: Math.round(to) * 1000,
+      rangeMs: Math.max(1000, Math.round(to - from) * 1000),
+    });
   const grid = useMemo(() => gridOf(series, start, end, step), [series, start, end, step]);
   const [all, setAll] = useState(false);
   const drawn = useMemo(() => (all ? grid : greatest(grid, kDrawnMax)), [grid, all]);
+  if (shown.panel.heatmap && hasBuckets(series)) {
+    return (
+      <Suspense fallback={<p class="dim">Loading …</p>}>
+        <HeatmapView
+          series={series}
+          window={shown.window}
+          onSelect={zoom}
+          onPick={(cell) => go("/traces", cellSearch(shown.panel.expr, series, cell))}
+        />
+        {shown.panel.endMs !== undefined && <WindowTraces expr={shown.panel.expr} series={series} start={start} end={end} />}
+      </Suspense>
+    );
+  }
   return (
     <>
+      {shown.panel.heatmap && (
+        <div class="box">
+          ℹ A heatmap is drawn of buckets: <code>sum by (le) (rate(…_bucket[5m]))</code>, or of native histograms.
+        </div>
+      )}
       {drawn.columns.length < grid.columns.length && (
         <div class="box warn">
           Showing the {drawn.columns.length} greatest of {grid.columns.length} series. Aggregating reads better:{" "}
@@ -351,27 +421,82 @@ function GraphAnswer({
         </div>
       )}
       {grid.histogramCount > 0 && (
-        <div class="box">ℹ {grid.histogramCount} series are native histograms; their counts are drawn.</div>
+        <div class="box">
+          ℹ {grid.histogramCount} series are native histograms; their counts are drawn.{" "}
+          <button type="button" class="small" onClick={() => onChange({ ...shown.panel, heatmap: true })}>
+            Heatmap
+          </button>
+        </div>
       )}
       <Suspense fallback={<p class="dim">Loading …</p>}>
         <Chart
           grid={drawn}
           isStacked={shown.panel.stacked}
           fromZero={shown.panel.fromZero}
-          onSelect={(from, to) =>
-            onChange({
-              ...shown.panel,
-              endMs: Math.round(to) * 1000,
-              rangeMs: Math.max(1000, Math.round(to - from) * 1000),
-            })
-          }
+          onSelect={zoom}
+          extras={{ dots, onDot: (dot) => go(`/trace/${dot.trace}`) }}
         />
+        {shown.panel.exemplars && <ExemplarList dots={dots} />}
         {shown.panel.endMs !== undefined && (
           <WindowTraces expr={shown.panel.expr} series={series} start={start} end={end} />
         )}
       </Suspense>
     </>
   );
+}
+
+interface ExemplarsJson {
+  seriesLabels: Labels;
+  exemplars: { labels: Labels; value: string; timestamp: number }[];
+}
+
+const kDotsMax = 500;
+
+/// Exemplars that name a trace.
+function dotsOf(answer: ExemplarsJson[]): Dot[] {
+  const dots = answer.flatMap((one) =>
+    one.exemplars.flatMap((exemplar) => {
+      const trace = exemplar.labels.trace_id ?? exemplar.labels.traceID ?? "";
+      const value = Number(exemplar.value);
+      return /^[0-9a-fA-F]{16,32}$/.test(trace) && Number.isFinite(value)
+        ? [{ time: exemplar.timestamp, value, trace, text: seriesText(one.seriesLabels) }]
+        : [];
+    }),
+  );
+  return dots.slice(-kDotsMax);
+}
+
+/// The same for readers without a pointer.
+function ExemplarList({ dots }: { dots: Dot[] }) {
+  if (dots.length === 0) return <p class="dim">There are no exemplars with traces in this window.</p>;
+  return (
+    <details>
+      <summary>{dots.length} exemplars: the diamonds</summary>
+      <ul class="plainlist">
+        {[...dots]
+          .sort((a, b) => b.value - a.value)
+          .slice(0, 50)
+          .map((dot) => (
+            <li key={dot.trace + dot.text}>
+              <InsideLink to={`/trace/${dot.trace}`}>{dot.trace}</InsideLink> {dot.value}{" "}
+              <span class="dim">
+                {dateTime(dot.time * 1000, utc.value)} {dot.text}
+              </span>
+            </li>
+          ))}
+      </ul>
+    </details>
+  );
+}
+
+/// The traces of a cell: of its time and, where values are durations, of its durations.
+function cellSearch(expr: string, series: Series[], cell: Picked): URLSearchParams {
+  const q = traceQueryOf(meantBy(expr, series.map((one) => one.metric)));
+  const isDuration = /seconds|latency|duration/.test(expr);
+  const range = isDuration ? `duration >= ${cell.low}s && duration <= ${cell.high}s` : "";
+  const inner = q.replace(/^\{\s*|\s*\}$/g, "");
+  const both = [inner, range].filter(Boolean).join(" && ");
+  return windowSearch(cell.start, cell.end, { q: both ? `{ ${both} }` : "{}" });
 }
 
 function TableAnswer({ series }: { series: Series[] }) {

@@ -10,6 +10,8 @@ export interface Panel {
   expr: string;
   tab: Tab;
   stacked: boolean;
+  heatmap: boolean;
+  exemplars: boolean;
   rangeMs: number;
   endMs: number | undefined; // Undefined: now.
   density: Density;
@@ -24,6 +26,8 @@ export function emptyPanel(): Panel {
     expr: "",
     tab: "table",
     stacked: false,
+    heatmap: false,
+    exemplars: false,
     rangeMs: kHour,
     endMs: undefined,
     density: "medium",
@@ -46,6 +50,8 @@ function panelOf(get: (name: string) => string | null): Panel {
   panel.expr = get("expr") ?? "";
   panel.tab = kTabs[get("tab") ?? ""] ?? (get("tab") === null ? "table" : "graph");
   panel.stacked = get("display_mode") === "stacked" || get("stacked") === "1";
+  panel.heatmap = get("display_mode") === "heatmap";
+  panel.exemplars = get("show_exemplars") === "1";
   panel.rangeMs = parseDuration(get("range_input") ?? "") ?? kHour;
   if (panel.rangeMs <= 0) panel.rangeMs = kHour;
   const time = panel.tab === "table" ? get("moment_input") : get("end_input");
@@ -75,7 +81,9 @@ export function writePanels(panels: Panel[]): URLSearchParams {
     set("tab", panel.tab);
     if (panel.tab !== "table") {
       set("range_input", printDuration(panel.rangeMs));
-      if (panel.stacked) set("display_mode", "stacked");
+      if (panel.heatmap) set("display_mode", "heatmap");
+      else if (panel.stacked) set("display_mode", "stacked");
+      if (panel.exemplars) set("show_exemplars", "1");
       if (panel.stepSeconds !== undefined) {
         set("res_type", "custom");
         set("res_step", String(panel.stepSeconds));

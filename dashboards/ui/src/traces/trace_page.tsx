@@ -1,5 +1,6 @@
 // One trace as a waterfall. Only the rows in view exist, so its length does not matter.
 
+import { lazy, Suspense } from "preact/compat";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, isAbort, urlOf } from "../api";
 import { dateTime, seconds } from "../format";
@@ -9,25 +10,13 @@ import { place, setParameters } from "../router";
 import { ObjectivesOf } from "../slo/parts";
 import { Explained } from "../sampling/explained";
 import { theme, utc } from "../state";
+import { fetchTrace } from "./fetch";
 import { selfTime, slowestOf, type Tree, treeOf, visibleRows } from "./tree";
 import type { TagJson, TraceJson } from "./types";
 
 const kRowHeight = 28;
 const kOverscan = 10;
 const kViewHeight = 560;
-
-async function fetchTrace(id: string, signal: AbortSignal): Promise<TraceJson> {
-  const response = await fetch(urlOf(`jaeger/api/traces/${id}`), { signal });
-  const body = (await response.json().catch(() => ({}))) as {
-    data?: TraceJson[];
-    errors?: { msg: string }[];
-  };
-  const trace = body.data?.[0];
-  if (!response.ok || !trace) {
-    throw new ApiError("trace", body.errors?.[0]?.msg ?? "There is no such trace.", response.status);
-  }
-  return trace;
-}
 
 export function TracePage() {
   const id = place.value.path.split("/")[2] ?? "";
@@ -60,10 +49,24 @@ export function TracePage() {
   return trace ? <Waterfall trace={trace} /> : <p class="dim">Loading …</p>;
 }
 
+const kViews = [
+  ["waterfall", "Waterfall"],
+  ["flame", "Flame"],
+  ["statistics", "Statistics"],
+  ["compare", "Compare"],
+] as const;
+
+const kLate = () => import("./views");
+const Flame = lazy(() => kLate().then((module) => ({ default: module.Flame })));
+const Statistics = lazy(() => kLate().then((module) => ({ default: module.Statistics })));
+const Compare = lazy(() => kLate().then((module) => ({ default: module.Compare })));
+
 function Waterfall({ trace }: { trace: TraceJson }) {
   const tree = useMemo(() => treeOf(trace), [trace]);
   const [folded, setFolded] = useState<ReadonlySet<number>>(new Set());
   const [chosen, setChosen] = useState<number | undefined>();
+  const wantedView = place.value.search.get("view");
+  const view = kViews.find(([name]) => name === wantedView)?.[0] ?? "waterfall";
   const find = place.value.search.get("uiFind") ?? "";
   const rows = useMemo(() => visibleRows(tree, folded), [tree, folded]);
   const hits = useMemo(() => hitsOf(tree, find), [tree, find]);
@@ -122,10 +125,29 @@ function Waterfall({ trace }: { trace: TraceJson }) {
           Unfold all
         </button>
       </div>
-      <div class="trace">
+      <div role="tablist" class="tabs">
+        {kViews.map(([name, title]) => (
+          <button
+            type="button"
+            role="tab"
+            key={name}
+            class="tab"
+            aria-selected={view === name}
+            onClick={() => setParameters({ view: name === "waterfall" ? "" : name }, false)}
+          >
+            {title}
+          </button>
+        ))}
+      </div>
+      {view !== "waterfall" && (
+        <Suspense fallback={<p class="dim">Loading …</p>}>
+          {view === "flame" ? <Flame tree={tree} colorOf={colorOf} /> : view === "statistics" ? <Statistics tree={tree} /> : <Compare tree={tree} />}
+        </Suspense>
+      )}
+      {view === "waterfall" && <div class="trace">
         <Rows tree={tree} rows={rows} folded={folded} chosen={chosen} hits={hits} colorOf={colorOf} onToggle={toggle} onChoose={setChosen} />
         {chosen !== undefined && <Details trace={trace} tree={tree} row={chosen} />}
-      </div>
+      </div>}
     </>
   );
 }

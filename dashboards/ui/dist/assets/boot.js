@@ -1,0 +1,1 @@
+function e(){let e={prefix:``,title:`Tarsier`,version:``,lookbackDelta:`5m`,nonce:``},t=document.getElementById(`boot`)?.textContent?.trim();return t?{...e,...JSON.parse(t)}:e}var t=e();export{t};
