@@ -304,7 +304,7 @@ TemplateContext GroupRunner::template_context(Timestamp ts, const RuleSettings& 
                 out.push_back(template_sample(element));
               }
             } else {
-              return invalid("query result is not a vector or scalar");
+              return invalid("rule result is not a vector or scalar");
             }
             return out;
           }};

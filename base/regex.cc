@@ -18,20 +18,56 @@ struct Regex::Compiled {
   std::map<std::string, int> names;
 };
 
+namespace {
+
+/// What is wrong with a pattern, in the words of Go's regexp, which users know from Prometheus.
+Status syntax_error(const RE2& regex, std::string_view pattern) {
+  std::string_view what = "unexpected error";
+  std::string at = regex.error_arg();
+  switch (regex.error_code()) {
+    case RE2::NoError:
+    case RE2::ErrorInternal: break;
+    case RE2::ErrorBadEscape: what = "invalid escape sequence"; break;
+    case RE2::ErrorBadCharClass: what = "invalid character class"; break;
+    case RE2::ErrorBadCharRange: what = "invalid character class range"; break;
+    case RE2::ErrorMissingBracket: what = "missing closing ]"; break;
+    case RE2::ErrorMissingParen:
+      what = "missing closing )";
+      at = pattern;
+      break;
+    case RE2::ErrorUnexpectedParen:
+      what = "unexpected )";
+      at = pattern;
+      break;
+    case RE2::ErrorTrailingBackslash:
+      what = "trailing backslash at end of expression";
+      at.clear();
+      break;
+    case RE2::ErrorRepeatArgument: what = "missing argument to repetition operator"; break;
+    case RE2::ErrorRepeatSize: what = "invalid repeat count"; break;
+    case RE2::ErrorRepeatOp: what = "invalid nested repetition operator"; break;
+    case RE2::ErrorBadPerlOp: what = "invalid or unsupported Perl syntax"; break;
+    case RE2::ErrorBadUTF8: what = "invalid UTF-8"; break;
+    case RE2::ErrorBadNamedCapture: what = "invalid named capture"; break;
+    case RE2::ErrorPatternTooLarge:
+      what = "expression too large";
+      at = pattern;
+      break;
+  }
+  return invalid("error parsing regexp: " + std::string(what) + ": `" + at + "`");
+}
+
+}  // namespace
+
 Result<Regex> Regex::compile(std::string_view pattern) {
   RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(16 << 20);
   // On its own first: "a)(b" would be balanced by the anchoring group around it.
   const RE2 bare(re2::StringPiece(pattern.data(), pattern.size()), options);
-  if (!bare.ok()) {
-    return invalid("error parsing regexp: " + bare.error() + ": `" + std::string(pattern) + "`");
-  }
+  if (!bare.ok()) return syntax_error(bare, pattern);
   auto compiled = std::make_shared<Compiled>(pattern, options);
-  if (!compiled->regex.ok()) {
-    return invalid("error parsing regexp: " + compiled->regex.error() + ": `" +
-                   std::string(pattern) + "`");
-  }
+  if (!compiled->regex.ok()) return syntax_error(compiled->regex, pattern);
   return Regex(std::move(compiled));
 }
 
@@ -122,10 +158,7 @@ Result<SearchRegex> SearchRegex::compile(std::string_view pattern) {
   options.set_log_errors(false);
   options.set_max_mem(16 << 20);
   auto compiled = std::make_shared<Compiled>(pattern, options);
-  if (!compiled->regex.ok()) {
-    return invalid("error parsing regexp: " + compiled->regex.error() + ": `" +
-                   std::string(pattern) + "`");
-  }
+  if (!compiled->regex.ok()) return syntax_error(compiled->regex, pattern);
   return SearchRegex(std::move(compiled));
 }
 

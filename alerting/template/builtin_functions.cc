@@ -41,17 +41,22 @@ std::int64_t whole_number(const Value& v) {
   return v.kind() == ValueKind::kDuration ? v.as_duration().ns : v.as_int();
 }
 
+Status incompatible(const Value& a, const Value& b) {
+  return invalid(
+      fmt::format("incompatible types for comparison: {} and {}", a.type_name(), b.type_name()));
+}
+
 Result<bool> equal(const Value& a, const Value& b) {
   if (a.is_none() || b.is_none()) return a.is_none() == b.is_none();
   if (!is_basic(a) || !is_basic(b)) {
-    if (a.kind() != b.kind()) return invalid("incompatible types for comparison");
+    if (a.kind() != b.kind()) return incompatible(a, b);
     if (a.kind() == ValueKind::kTime) {
       return a.as_time().unix_s == b.as_time().unix_s && a.as_time().ns == b.as_time().ns;
     }
     return invalid(fmt::format("non-comparable types {}: {}, {}: {}", go_text(a), a.type_name(),
                                b.type_name(), go_text(b)));
   }
-  if (basic_kind(a) != basic_kind(b)) return invalid("incompatible types for comparison");
+  if (basic_kind(a) != basic_kind(b)) return incompatible(a, b);
   switch (basic_kind(a)) {
     case ValueKind::kBool: return a.as_bool() == b.as_bool();
     case ValueKind::kFloat: return a.as_float() == b.as_float();
@@ -62,7 +67,7 @@ Result<bool> equal(const Value& a, const Value& b) {
 
 Result<bool> less(const Value& a, const Value& b) {
   if (!is_basic(a) || !is_basic(b)) return invalid("invalid type for comparison");
-  if (basic_kind(a) != basic_kind(b)) return invalid("incompatible types for comparison");
+  if (basic_kind(a) != basic_kind(b)) return incompatible(a, b);
   switch (basic_kind(a)) {
     case ValueKind::kFloat: return a.as_float() < b.as_float();
     case ValueKind::kString: return a.as_string() < b.as_string();

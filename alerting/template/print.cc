@@ -5,28 +5,17 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "alerting/template/directive.h"
 #include "base/number_text.h"
 #include "base/quote.h"
 #include "base/utf8.h"
 
 namespace tarsier::alerting {
 namespace {
-
-/// One `%...` of a format: Go's fmt flags.
-struct Directive {
-  bool plus = false;
-  bool minus = false;
-  bool sharp = false;
-  bool space = false;
-  bool zero = false;
-  std::optional<int> width;
-  std::optional<int> precision;
-  std::string verb;  // One character, maybe several bytes.
-};
 
 std::size_t count_characters(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
@@ -70,6 +59,17 @@ std::string format_integer(std::int64_t v, const Directive& d, int base, bool up
   return padded(sign + digits, d, !d.precision);
 }
 
+/// `0x1.8p+01`
+std::string hex_float(double v) {
+  char buffer[64];
+  std::string text(
+      buffer,
+      std::to_chars(buffer, buffer + sizeof buffer, std::abs(v), std::chars_format::hex).ptr);
+  const std::size_t exponent = text.find('p') + 2;
+  if (text.size() - exponent < 2) text.insert(exponent, "0");
+  return (std::signbit(v) ? "-0x" : "0x") + text;
+}
+
 std::string format_float(double v, const Directive& d, char verb) {
   std::string text;
   if (!std::isfinite(v)) {
@@ -79,7 +79,9 @@ std::string format_float(double v, const Directive& d, char verb) {
     return padded(text, d, false);
   }
   const char lower = static_cast<char>(std::tolower(static_cast<unsigned char>(verb)));
-  if (!d.precision && (lower == 'g' || lower == 'v')) {
+  if (lower == 'x') {
+    text = hex_float(v);
+  } else if (!d.precision && (lower == 'g' || lower == 'v')) {
     text = short_number(v);
   } else {
     const std::chars_format format = lower == 'e'   ? std::chars_format::scientific
@@ -91,7 +93,7 @@ std::string format_float(double v, const Directive& d, char verb) {
         std::to_chars(buffer.data(), buffer.data() + buffer.size(), v, format, precision);
     text.assign(buffer.data(), end.ptr);
   }
-  if (verb == 'E' || verb == 'G') {
+  if (verb == 'E' || verb == 'G' || verb == 'X') {
     std::transform(text.begin(), text.end(), text.begin(),
                    [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   }
@@ -99,31 +101,53 @@ std::string format_float(double v, const Directive& d, char verb) {
   return padded(text, d, true);
 }
 
-std::string hex_text(std::string_view text, bool upper) {
+std::string hex_text(std::string_view text, bool upper, bool spaced) {
   std::string out;
   for (const char c : text) {
+    if (spaced && !out.empty()) out += ' ';
     out += fmt::format(fmt::runtime(upper ? "{:02X}" : "{:02x}"), static_cast<unsigned char>(c));
   }
   return out;
 }
-
-std::string format_any(const Value& value, const Directive& d);
 
 std::string bad_verb(const Value& value, const Directive& d) {
   if (value.is_none()) return "%!" + d.verb + "(<nil>)";
   return "%!" + d.verb + "(" + std::string(value.type_name()) + "=" + go_text(value) + ")";
 }
 
+/// Quoted, with escapes for everything that is not ASCII.
+std::string ascii_quoted(std::string_view text) {
+  std::string quoted = quote(text);
+  std::string out;
+  for (std::string_view rest = quoted; !rest.empty();) {
+    const std::size_t size = std::max<std::size_t>(1, utf8_sequence_size(rest));
+    if (size == 1) {
+      out += rest[0];
+    } else {
+      auto point =
+          static_cast<std::uint32_t>(static_cast<unsigned char>(rest[0]) & (0xffu >> (size + 1)));
+      for (std::size_t i = 1; i < size; ++i) {
+        point = point << 6 | (static_cast<unsigned char>(rest[i]) & 0x3fu);
+      }
+      out += point < 0x10000 ? fmt::format("\\u{:04x}", point) : fmt::format("\\U{:08x}", point);
+    }
+    rest.remove_prefix(size);
+  }
+  return out;
+}
+
 std::string format_string(const std::string& text, const Directive& d) {
   const std::string cut = d.precision ? first_characters(text, *d.precision) : text;
   switch (d.verb[0]) {
     case 'v':
-    case 's': return padded(d.verb[0] == 'v' && d.sharp ? quote(text) : cut, d, true);
+    case 's': return padded(d.sharp_v ? quote(text) : cut, d, true);
     case 'q':
-      return padded(d.sharp && cut.find('`') == std::string::npos ? "`" + cut + "`" : quote(cut), d,
-                    true);
-    case 'x': return padded(hex_text(cut, false), d, true);
-    case 'X': return padded(hex_text(cut, true), d, true);
+      return padded(d.sharp && cut.find('`') == std::string::npos ? "`" + cut + "`"
+                    : d.plus                                      ? ascii_quoted(cut)
+                                                                  : quote(cut),
+                    d, true);
+    case 'x': return padded(hex_text(cut, false, d.space), d, true);
+    case 'X': return padded(hex_text(cut, true, d.space), d, true);
     default: return bad_verb(Value(text), d);
   }
 }
@@ -156,7 +180,10 @@ std::string format_int(const Value& value, const Directive& d) {
     case 'X': return format_integer(v, d, 16, true);
     case 'c': return padded(character(v), d, true);
     case 'q': return padded(quoted_character(v), d, true);
-    case 'U': return padded(fmt::format("U+{:04X}", static_cast<std::uint64_t>(v)), d, false);
+    case 'U':
+      return padded(fmt::format("U+{:04X}{}", static_cast<std::uint64_t>(v),
+                                d.sharp ? " '" + character(v) + "'" : ""),
+                    d, false);
     default: return bad_verb(value, d);
   }
 }
@@ -165,32 +192,47 @@ std::string format_int(const Value& value, const Directive& d) {
 std::string format_items(const Value& value, const Directive& d) {
   std::string out;
   const auto separate = [&] {
-    if (!out.empty()) out += ' ';
+    if (!out.empty()) out += d.sharp_v ? ", " : " ";
+  };
+  const auto wrapped = [&](std::string_view before, char begin, char end) {
+    if (!d.sharp_v) return fmt::format("{}{}{}{}", before, begin, out, end);
+    return fmt::format("{}{}{{{}}}", value.is_pointer() ? "&" : "", value.type_name(), out);
   };
   switch (value.kind()) {
     case ValueKind::kList:
       for (const Value& item : value.as_list()) {
         separate();
-        out += format_any(item, d);
+        out += format_value(item, d);
       }
-      return "[" + out + "]";
+      return wrapped("", '[', ']');
     case ValueKind::kMap:
       for (const auto& [key, item] : value.as_map()) {
         separate();
-        out += format_any(Value(key), d) + ":" + format_any(item, d);
+        out += format_value(Value(key), d) + ":" + format_value(item, d);
       }
-      return "map[" + out + "]";
+      return wrapped("map", '[', ']');
     default: break;
   }
   for (const auto& [name, item] : value.as_fields()) {
     separate();
-    if (d.plus) out += name + ":";
-    out += format_any(item, d);
+    if (d.plus_v || d.sharp_v) out += name + ":";
+    out += format_value(item, d);
   }
-  return (value.is_pointer() ? "&{" : "{") + out + "}";
+  return wrapped(value.is_pointer() ? "&" : "", '{', '}');
 }
 
-std::string format_any(const Value& value, const Directive& d) {
+const Directive& plain_directive() {
+  static const Directive directive = [] {
+    Directive d;
+    d.verb = "v";
+    return d;
+  }();
+  return directive;
+}
+
+}  // namespace
+
+std::string format_value(const Value& value, const Directive& d) {
   const char verb = d.verb[0];
   if (verb == 'T') return padded(std::string(value.type_name()), d, true);
   switch (value.kind()) {
@@ -201,7 +243,7 @@ std::string format_any(const Value& value, const Directive& d) {
       return padded(value.as_bool() ? "true" : "false", d, true);
     case ValueKind::kInt: return format_int(value, d);
     case ValueKind::kFloat:
-      if (std::string_view("veEfFgG").find(verb) == std::string_view::npos) {
+      if (std::string_view("veEfFgGxX").find(verb) == std::string_view::npos) {
         return bad_verb(value, d);
       }
       return format_float(value.as_float(), d, verb);
@@ -220,156 +262,14 @@ std::string format_any(const Value& value, const Directive& d) {
   return "";
 }
 
-const Directive& plain_directive() {
-  static const Directive directive = [] {
-    Directive d;
-    d.verb = "v";
-    return d;
-  }();
-  return directive;
-}
-
-/// Walks a format and its arguments.
-class Formatter final {
- public:
-  Formatter(std::string_view format, std::span<const Value> values)
-      : format_(format), values_(values) {}
-
-  std::string run() {
-    while (at_ < format_.size() && out_.size() < kOutputBytesMax) {
-      const std::size_t percent = std::min(format_.find('%', at_), format_.size());
-      out_ += format_.substr(at_, percent - at_);
-      at_ = percent;
-      if (at_ < format_.size()) directive();
-    }
-    if (!reordered_ && next_ < values_.size()) extra();
-    return std::move(out_);
-  }
-
- private:
-  static constexpr int kNumberMax = 10'000;
-  static constexpr std::size_t kOutputBytesMax = std::size_t{4} << 20;  // More is cut.
-
-  char peek() const { return at_ < format_.size() ? format_[at_] : '\0'; }
-
-  std::optional<int> number() {
-    std::optional<int> value;
-    while (std::isdigit(static_cast<unsigned char>(peek())) != 0) {
-      value = std::min(kNumberMax, value.value_or(0) * 10 + (peek() - '0'));
-      ++at_;
-    }
-    return value;
-  }
-
-  /// `[2]`: the next operand is the second.
-  void argument_index() {
-    if (peek() != '[') return;
-    const std::size_t end = format_.find(']', at_);
-    if (end == std::string_view::npos) return;
-    ++at_;
-    const std::optional<int> index = number();
-    reordered_ = true;
-    bad_index_ =
-        !index || at_ != end || *index < 1 || static_cast<std::size_t>(*index) > values_.size();
-    at_ = end + 1;
-    if (!bad_index_) next_ = static_cast<std::size_t>(*index) - 1;
-  }
-
-  /// A number, or `*`: an operand.
-  std::optional<int> number_or_operand(std::string_view complaint) {
-    argument_index();
-    if (peek() != '*') return number();
-    ++at_;
-    if (next_ >= values_.size() || values_[next_].kind() != ValueKind::kInt ||
-        std::abs(values_[next_].as_int()) > kNumberMax) {
-      if (next_ < values_.size()) ++next_;
-      out_ += complaint;
-      return std::nullopt;
-    }
-    return static_cast<int>(values_[next_++].as_int());
-  }
-
-  void directive() {
-    ++at_;
-    Directive d;
-    bad_index_ = false;
-    for (;; ++at_) {
-      const char c = peek();
-      if (c == '+') {
-        d.plus = true;
-      } else if (c == '-') {
-        d.minus = true;
-      } else if (c == '#') {
-        d.sharp = true;
-      } else if (c == ' ') {
-        d.space = true;
-      } else if (c == '0') {
-        d.zero = true;
-      } else {
-        break;
-      }
-    }
-    d.width = number_or_operand("%!(BADWIDTH)");
-    if (d.width && *d.width < 0) {
-      d.minus = true;
-      d.width = -*d.width;
-    }
-    if (d.minus) d.zero = false;
-    if (peek() == '.') {
-      ++at_;
-      const std::size_t before = at_;
-      d.precision = number_or_operand("%!(BADPREC)");
-      if (!d.precision && at_ == before) d.precision = 0;
-      if (d.precision && *d.precision < 0) d.precision.reset();
-    }
-    argument_index();
-    if (at_ >= format_.size()) {
-      out_ += "%!(NOVERB)";
-      return;
-    }
-    const std::size_t size = std::max<std::size_t>(1, utf8_sequence_size(format_.substr(at_)));
-    d.verb = std::string(format_.substr(at_, size));
-    at_ += size;
-    if (d.verb == "%") {
-      out_ += '%';
-    } else if (bad_index_) {
-      out_ += "%!" + d.verb + "(BADINDEX)";
-    } else if (next_ >= values_.size()) {
-      out_ += "%!" + d.verb + "(MISSING)";
-    } else {
-      out_ += format_any(values_[next_++], d);
-    }
-  }
-
-  void extra() {
-    out_ += "%!(EXTRA ";
-    for (std::size_t i = next_; i < values_.size(); ++i) {
-      if (i > next_) out_ += ", ";
-      if (values_[i].is_none()) {
-        out_ += "<nil>";
-      } else {
-        out_ += std::string(values_[i].type_name()) + "=" + go_text(values_[i]);
-      }
-    }
-    out_ += ")";
-  }
-
-  const std::string_view format_;
-  const std::span<const Value> values_;
-  std::string out_;
-  std::size_t at_ = 0;
-  std::size_t next_ = 0;
-  bool reordered_ = false;
-  bool bad_index_ = false;
-};
-
-}  // namespace
-
 void print_value(std::string& out, const Value& value) {
-  out += value.is_none() ? std::string("<no value>") : go_text(value);
+  std::string text = value.is_none() ? std::string("<no value>") : go_text(value);
+  // An action looks through a pointer once, Printf does not.
+  const bool is_pointer = value.kind() == ValueKind::kStruct && value.is_pointer();
+  out += is_pointer ? text.substr(1) : text;
 }
 
-std::string go_text(const Value& value) { return format_any(value, plain_directive()); }
+std::string go_text(const Value& value) { return format_value(value, plain_directive()); }
 
 std::string go_sprint(std::span<const Value> values) {
   std::string out;
@@ -389,10 +289,6 @@ std::string go_sprintln(std::span<const Value> values) {
     out += go_text(values[i]);
   }
   return out + "\n";
-}
-
-std::string go_sprintf(std::string_view format, std::span<const Value> values) {
-  return Formatter(format, values).run();
 }
 
 }  // namespace tarsier::alerting

@@ -246,6 +246,10 @@ FunctionTable make_table() {
   return table;
 }
 
+bool is_letter_byte(char c) {
+  return static_cast<unsigned char>(c) >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 bool is_word_byte(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte >= 0x80 || c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
@@ -301,7 +305,10 @@ std::string title_case(std::string_view text) {
     } else {
       out += c;
     }
-    starts_word = !is_word_byte(c[0]);
+    // "it's" and "a.b" are one word each.
+    const bool joins = (c == "'" || c == "." || c == ":") && !starts_word && text.size() > 1 &&
+                       is_letter_byte(text[1]) && is_letter_byte(out[out.size() - 2]);
+    starts_word = !is_word_byte(c[0]) && !joins;
     text.remove_prefix(size);
   }
   return out;

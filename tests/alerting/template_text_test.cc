@@ -233,6 +233,16 @@ TEST(TemplateText, ControlStructures) {
        {"{{ $labels }}", "map[__name__:m instance:host:80 job:api]"}});
 }
 
+TEST(TemplateText, RareVerbsPrintAsGoDoes) {
+  check({{R"({{ printf "%x %X" 1.5 -1024.0 }} {{ printf "%x" 1e100 }})",
+          "0x1.8p+00 -0X1P+10 0x1.249ad2594c37dp+332"},
+         {R"({{ printf "% x|% X|%x" "abc" "\xff" "a" }})", "61 62 63|FF|61"},
+         {R"({{ printf "%+v %+d %#v %#x" 5 5 "a" 255 }})", "5 +5 \"a\" 0xff"},
+         {R"({{ printf "%+q %#U %U" "ü\n" 252 252 }})", R"("\u00fc\n" U+00FC 'ü' U+00FC)"},
+         {R"({{ printf "%#v" .ExternalLabels }})", R"(map[string]string{"region":"eu"})"},
+         {R"({{ title "it's o'clock a.b c-d e_f 3rd" }})", "It's O'clock A.b C-D E_f 3rd"}});
+}
+
 TEST(TemplateText, Comparisons) {
   check({{"{{ eq 1 1 }} {{ eq 1 2 1 }} {{ ne \"a\" \"b\" }} {{ lt 1 2 }} {{ ge 2 2 }} {{ le \"a\" "
           "\"b\" }}",
@@ -240,7 +250,7 @@ TEST(TemplateText, Comparisons) {
          {"{{ gt $value 1.0 }}", "true"},
          {"{{ gt $value 1 }}",
           "error: error executing template test: template: test:1:115: executing \"test\" at "
-          "<gt $value 1>: error calling gt: incompatible types for comparison"},
+          "<gt $value 1>: error calling gt: incompatible types for comparison: float64 and int"},
          {"{{ lt true false }}",
           "error: error executing template test: template: test:1:115: executing \"test\" at "
           "<lt true false>: error calling lt: invalid type for comparison"}},

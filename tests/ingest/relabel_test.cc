@@ -187,7 +187,7 @@ TEST(Relabel, RulesThatMakeNoSenseAreRefusedWithTheKnownText) {
       {config([](auto& c) { c.action = "labelmap", c.replacement = ""; }),
        "\"\" is invalid 'replacement' for labelmap action"},
       {config([](auto& c) { c.target_label = "a", c.regex = "(x"; }),
-       "error parsing regexp: missing ): (x: `(x`"},
+       "error parsing regexp: missing closing ): `(x`"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.want);
