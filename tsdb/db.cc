@@ -26,6 +26,7 @@
 #include "tsdb/head/head.h"
 #include "tsdb/head/head_chunk_files.h"
 #include "tsdb/head/head_cutter.h"
+#include "tsdb/head/head_image_keeper.h"
 #include "tsdb/head/head_querier.h"
 #include "tsdb/head/head_replay.h"
 #include "tsdb/head/late_cutter.h"
@@ -191,6 +192,10 @@ struct Db::Impl {
   std::unique_ptr<Head> head;
   std::unique_ptr<FollowerHub> followers;
   std::unique_ptr<ChunkSpiller> spiller;
+  std::unique_ptr<HeadImageKeeper> images;
+  HeadImageKeeper::Surroundings image_surroundings() const {
+    return {complete_until(), wal->appended_position(), wal->followable_position()};
+  }
   /// Late samples that are being cut.
   struct BegunLateCut {
     Head::FrozenLate frozen;
@@ -263,6 +268,7 @@ Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
     head_chunks->finish_file();
     const double gc_start = monotonic_seconds();
     head->truncate_before(end);
+    images->invalidate();
     metrics.head_gc_seconds.observe(monotonic_seconds() - gc_start, now);
     head->forget_deletions_before(end);
     begun_cut.reset();
@@ -348,6 +354,7 @@ void Db::Impl::remove_head_chunks() {
     log.error("Removing head chunk files failed", {{"error", removed.status().message()}});
     return;
   }
+  if (!removed->empty()) images->invalidate();
   head->retire({removed->begin(), removed->end()});
 }
 
@@ -445,6 +452,7 @@ Status Db::Impl::checkpoint() {
   (written.ok() ? metrics.checkpoints : metrics.checkpoints_failed).add();
   if (!written.ok()) return written.status();
   wal->metrics().storage_bytes.add(number(written->bytes));
+  images->invalidate();
   const Result<std::uint64_t> removed = remove_superseded(files, wal_directory);
   (removed.ok() ? metrics.checkpoint_deletions : metrics.checkpoint_deletions_failed).add();
   if (!removed.ok()) return removed.status();
@@ -491,11 +499,31 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   sources.wal_directory = impl->wal_directory;
   sources.wbl_directory = impl->wbl_directory;
   sources.lost_directory = join_path(directory, kLostName);
-  impl->head_chunks = TRY(HeadChunkFiles::open(files, join_path(directory, kHeadChunksName),
-                                               sources.lost_directory, log));
+  const ImagePaths paths{directory, impl->wal_directory};
+  std::string reason;
+  auto image = TRY(find_head_image(files, paths, options, served_until, pool, reason));
+  impl->head_chunks = TRY(HeadChunkFiles::open(
+      files, join_path(directory, kHeadChunksName), sources.lost_directory, log, pool,
+      image == nullptr ? HeadChunkFiles::Known() : known_chunks(image->origin())));
   sources.chunk_files = impl->head_chunks.get();
+  if (image != nullptr && !matches(image->origin(), *impl->head_chunks)) {
+    reason = "head chunk files are not what they were";
+    image.reset();
+    impl->head_chunks->find_all(pool);
+  }
+  if (!reason.empty()) {
+    log.info("Head image discarded; the log is read from its begin", {{"reason", reason}});
+  }
+  sources.image = image.get();
   impl->head =
       TRY(replay_head(files, sources, options, served_until, log, pool, *opening, impl->replay));
+  impl->images = std::make_unique<HeadImageKeeper>(files, paths, impl->options, *impl->head,
+                                                   *impl->head_chunks, log);
+  if (!reason.empty() || impl->replay.has_discarded_image) impl->images->metrics().discarded.add();
+  if (image != nullptr && !impl->replay.has_discarded_image) {
+    impl->images->begin_with(image->origin());
+  }
+  image.reset();
   impl->head_chunks->forget_found();
   impl->head->attach_changes(&impl->changes);
   impl->blocks->attach_changes(&impl->changes);
@@ -756,7 +784,8 @@ void Db::interrupt_maintenance() {
 }
 
 Timestamp Db::write_head_chunks_due(Timestamp now) {
-  return impl_->spiller->run_due(now, impl_->safe_positions());
+  const Timestamp next = impl_->spiller->run_due(now, impl_->safe_positions());
+  return std::min(next, impl_->images->run_due(now, impl_->image_surroundings()));
 }
 
 Status Db::set_out_of_order_time_window(Duration window) {
@@ -787,6 +816,7 @@ Status Db::close() {
     // So that the next start need not build the chunks again. The first call says which are safe.
     impl_->spiller->run(impl_->safe_positions());
     impl_->spiller->run(impl_->safe_positions());
+    impl_->images->write_last(impl_->image_surroundings());
   }
   if (wbl != nullptr) {
     const Status late = wbl->close();
@@ -849,6 +879,7 @@ void Db::collect(MetricWriter& out) const {
   impl_->head->collect(out);
   impl_->wal->collect(out);
   impl_->head_chunks->collect(out);
+  impl_->images->collect(out);
   if (const GroupCommitLog* const wbl = impl_->wbl.load(); wbl != nullptr) {
     wbl->collect(out, "prometheus_tsdb_out_of_order_wbl_");
   }

@@ -102,8 +102,8 @@ class Db final : public Queryable {
   /// retention, compacts one group of blocks. Errors are reported and tried again. Says when to
   /// call again.
   Timestamp run_due(Timestamp now);
-  /// Brings full chunks of the head from memory to files when they are due. Says when to call again. On the thread of
-  /// `run_due`.
+  /// Brings full chunks of the head from memory to files, and the head to an image, when they are
+  /// due. Says when to call again. On the thread of `run_due`.
   Timestamp write_head_chunks_due(Timestamp now);
   /// Options::out_of_order_time_window from now on. From any thread.
   Status set_out_of_order_time_window(Duration window);

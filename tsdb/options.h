@@ -76,6 +76,11 @@ struct Options {
   /// So much more of the log than usual is kept for followers that lag behind (remote write whose
   /// receiver is down): some four hours of 100,000 series every 15 s.
   std::uint64_t wal_follower_bytes_max = std::uint64_t{4} << 30;
+  /// How often the head is written to an image, so that a start after a crash has little of the log
+  /// to read; sooner when so much was logged as an image takes, and at least the bytes below. 0:
+  /// never, not even when the database is closed.
+  Duration head_image_interval = minutes(5);
+  std::uint64_t head_image_log_bytes = std::uint64_t{32} << 20;
   std::size_t chunk_segment_bytes = std::size_t{512} << 20;
   /// Series beyond this many are refused with a clear error. 0 is no limit.
   std::size_t head_series_max = 0;

@@ -361,6 +361,8 @@ std::size_t Head::replay_series(std::span<const RefSeries> series) {
     const Result<Slot> slot = table_.restore(one.ref.value, one.labels);
     if (!slot.ok()) {
       ++refused_count;
+    } else if (*slot < image_slot_count_) {
+      // The image has its chunks.
     } else if (has_found_chunks() && table_.info(*slot).ref == one.ref.value) {
       adopt_found(*slot, one.ref.value);
     } else if (has_found_chunks()) {

@@ -42,6 +42,11 @@
 namespace tarsier::tsdb {
 
 class ChangeLog;
+class HeadImage;
+class HeadImageWriter;
+struct ImageOrigin;
+struct ImageSeries;
+struct LastSample;
 
 /// The head between two moments at which something was taken away, by a truncation or because
 /// chunks went to files, as its readers hold it. What is taken away hangs on the generation that
@@ -204,6 +209,10 @@ class Head final {
   void replay_exemplars(std::span<const RefExemplar> exemplars);
   /// Takes what came before in the log, and nothing that comes after.
   void replay_tombstones(std::span<const RefTombstone> tombstones) EXCLUDES_LOCK(commit_mutex_);
+  /// Before anything of the log: the head as the image has it, without what blocks have. What files
+  /// have got since is taken over, too. After an error this head is good for nothing.
+  Status load_image(const HeadImage& image, const HeadChunkFiles& files)
+      EXCLUDES_LOCK(commit_mutex_);
   /// Before any series: the chunks that files have. They are taken over with their series, and
   /// samples they hold are passed over.
   void set_found_chunks(const HeadChunkFiles* found) { found_ = found; }
@@ -289,6 +298,12 @@ class Head final {
       EXCLUDES_LOCK(commit_mutex_);
   /// Deletions before `end` are nobody's business any more.
   void forget_deletions_before(Timestamp end);
+
+  /// Writes the head, which changes meanwhile: a replay of the log from `log_begin` on makes of the
+  /// image what the head is. It may hold parts of commits up to `log_end`, so it must not be
+  /// published before the log can be relied on up to there. Fills in what `origin` has of the head.
+  Status write_image(HeadImageWriter& out, const HeadChunkFiles& files, ImageOrigin& origin) const
+      EXCLUDES_LOCK(commit_mutex_);
 
   /// How far the log, and the write-behind log, can be relied on.
   struct SafePositions {
@@ -415,6 +430,14 @@ class Head final {
       REQUIRES_LOCK(commit_mutex_);
   void update_late_min_time() REQUIRES_LOCK(commit_mutex_);
   void adopt_found(Slot slot, std::uint64_t ref) EXCLUDES_LOCK(commit_mutex_);
+  /// Makes them the newest chunks of the series.
+  void take_found(Slot slot, std::span<const HeadChunkEntry> entries, const LastSample& newest)
+      REQUIRES_LOCK(commit_mutex_);
+  class ImageLoad;
+  Status write_exemplars(HeadImageWriter& out) const;
+  void prefetch_open(Slot slot) const REQUIRES_LOCK(commit_mutex_);
+  void load_image_series(ImageLoad& load, Slot slot, const ImageSeries& series)
+      REQUIRES_LOCK(commit_mutex_);
   void forget_adopted(Slot slot) EXCLUDES_LOCK(commit_mutex_);
   void apply_metadata(const RefMetadata& metadata) EXCLUDES_LOCK(metadata_mutex_);
   void capture(Capture& capture) const REQUIRES_LOCK(commit_mutex_);
@@ -449,6 +472,7 @@ class Head final {
   std::atomic<bool> has_unlogged_late_{false};
   std::uint64_t next_late_epoch_ GUARDED_BY(commit_mutex_) = 1;
 
+  Slot image_slot_count_ = 0;              // Slots below have their series from an image.
   const HeadChunkFiles* found_ = nullptr;  // While the log is replayed.
   std::size_t found_at_ = 0;
   std::unordered_set<Slot> not_adopted_;  // Series with several numbers.

@@ -66,7 +66,8 @@ Result<std::shared_ptr<HeadChunkFile>> HeadChunkFiles::map(std::uint32_t number,
 Result<std::unique_ptr<HeadChunkFiles>> HeadChunkFiles::open(FileSystem& files,
                                                              std::string directory,
                                                              std::string lost_directory,
-                                                             Logger& log) {
+                                                             Logger& log, ThreadPool* pool,
+                                                             const Known& known) {
   std::unique_ptr<HeadChunkFiles> opened(
       new HeadChunkFiles(files, std::move(directory), std::move(lost_directory), log));
   TRY(make_directory(files, opened->directory_));
@@ -77,46 +78,66 @@ Result<std::unique_ptr<HeadChunkFiles>> HeadChunkFiles::open(FileSystem& files,
     if (const auto number = parse_head_chunks_file_name(entry.name)) numbers.push_back(*number);
   }
   std::sort(numbers.begin(), numbers.end());
+  Status status;
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    Status status;
     if (i > 0 && numbers[i] != numbers[i - 1] + 1) {
       status = corruption(fmt::format("follows {}", head_chunks_file_name(numbers[i - 1])));
-    }
-    std::shared_ptr<HeadChunkFile> file;
-    if (status.ok()) {
-      auto mapped = opened->map(numbers[i], nullptr);
-      if (mapped.ok()) {
-        file = std::move(*mapped);
-        if (i + 1 == numbers.size() && is_unfinished(file->bytes())) {
-          log.info("Unfinished head chunk file removed", {{"file", opened->path_of(numbers[i])}});
-          TRY(files.remove_file(opened->path_of(numbers[i])));
-          break;
-        }
-        status = opened->load(*file);
-      } else {
-        status = mapped.status();
-      }
-    }
-    if (!status.ok()) {
-      if (status.code() != Code::kCorruption) return status;
-      opened->metrics_.corruptions.add();
-      TRY(opened->set_aside(std::span(numbers).subspan(i), status));
       break;
     }
-    opened->files_.push_back(std::move(file));
-    opened->next_number_ = numbers[i] + 1;
+    auto mapped = opened->map(numbers[i], nullptr);
+    if (!mapped.ok()) {
+      status = mapped.status();
+      break;
+    }
+    if (i + 1 == numbers.size() && is_unfinished((*mapped)->bytes())) {
+      log.info("Unfinished head chunk file removed", {{"file", opened->path_of(numbers[i])}});
+      TRY(files.remove_file(opened->path_of(numbers[i])));
+      numbers.pop_back();
+      break;
+    }
+    opened->files_.push_back(std::move(mapped).value());
   }
-  std::stable_sort(opened->found_.begin(), opened->found_.end(),
-                   [](const Found& a, const Found& b) { return a.series_ref < b.series_ref; });
+  const std::size_t good = opened->load_all(pool, known, status);
+  if (good < numbers.size()) {
+    if (status.code() != Code::kCorruption) return status;
+    opened->metrics_.corruptions.add();
+    TRY(opened->set_aside(std::span(numbers).subspan(good), status));
+    opened->files_.resize(good);
+  }
+  if (good > 0) opened->next_number_ = numbers[good - 1] + 1;
   opened->count_bytes();
   return opened;
 }
 
-Status HeadChunkFiles::load(HeadChunkFile& file) {
-  const std::size_t found_before = found_.size();
+std::size_t HeadChunkFiles::load_all(ThreadPool* pool, const Known& known, Status& status) {
+  std::vector<std::vector<Found>> found(files_.size());
+  std::vector<Status> outcomes(files_.size());
+  parallel_for(pool, files_.size(), [&](std::size_t i) {
+    const auto size = known.find(files_[i]->number);
+    outcomes[i] = load(*files_[i], size == known.end() ? 0 : size->second, found[i]);
+  });
+  std::size_t good = 0;
+  found_.clear();
+  for (; good < files_.size() && outcomes[good].ok(); ++good) {
+    found_.insert(found_.end(), found[good].begin(), found[good].end());
+  }
+  if (good < files_.size()) status = outcomes[good];
+  std::stable_sort(found_.begin(), found_.end(),
+                   [](const Found& a, const Found& b) { return a.series_ref < b.series_ref; });
+  return good;
+}
+
+void HeadChunkFiles::find_all(ThreadPool* pool) {
+  Status status;
+  // Whatever changed below us since open is not found.
+  load_all(pool, {}, status);
+}
+
+Status HeadChunkFiles::load(HeadChunkFile& file, std::uint64_t known_bytes,
+                            std::vector<Found>& found) {
   const Bytes bytes = file.bytes();
-  Status status = check_header(bytes);
-  for (std::size_t at = kHeadChunksHeaderBytes; status.ok() && at < bytes.size();) {
+  TRY(check_header(bytes));
+  for (std::size_t at = kHeadChunksHeaderBytes; at < bytes.size();) {
     const auto entry = read_head_chunk(bytes.subspan(at));
     if (!entry.ok()) {
       // Fewer zeros than an entry has may follow the last one.
@@ -125,12 +146,13 @@ Status HeadChunkFiles::load(HeadChunkFile& file) {
           std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; })) {
         break;
       }
-      status = Status(entry.status()).with_prefix(fmt::format("at {}", at));
-      break;
+      return Status(entry.status()).with_prefix(fmt::format("at {}", at));
     }
     if (!*entry) break;
     const HeadChunkHeader& header = (*entry)->header;
-    found_.push_back({header.series_ref, file.number, static_cast<std::uint32_t>(at)});
+    if (header.is_out_of_order || at >= known_bytes) {
+      found.push_back({header.series_ref, file.number, static_cast<std::uint32_t>(at)});
+    }
     if (!header.is_out_of_order) {
       file.in_order_max_t = std::max(file.in_order_max_t, header.max_time.ms);
     } else {
@@ -138,8 +160,7 @@ Status HeadChunkFiles::load(HeadChunkFile& file) {
     }
     at += (*entry)->size;
   }
-  if (!status.ok()) found_.resize(found_before);
-  return status;
+  return {};
 }
 
 /// From the last to the first, so that no gap ever arises.

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/result.h"
+#include "base/thread_pool.h"
 #include "base/time.h"
 #include "tsdb/head/head_chunk_format.h"
 #include "tsdb/head/sealed_chunks.h"
@@ -52,8 +54,23 @@ class HeadChunkFiles final {
   /// Makes the directory if it is missing, and reads every file that is there. A last file cut
   /// short by a crash is removed. A damaged file, a gap, and all files behind it go to
   /// `lost_directory`, reported: the log has the samples. Fails only when the disk does.
+  /// `pool` (may be null) helps reading. Of in-order chunks, `found` has only those behind what
+  /// `known` says of their file: number and bytes.
+  using Known = std::map<std::uint32_t, std::uint64_t>;
   static Result<std::unique_ptr<HeadChunkFiles>> open(FileSystem& files, std::string directory,
-                                                      std::string lost_directory, Logger& log);
+                                                      std::string lost_directory, Logger& log,
+                                                      ThreadPool* pool = nullptr,
+                                                      const Known& known = {});
+  /// Has `found` have everything.
+  void find_all(ThreadPool* pool);
+
+  /// A file, or null if it is not there.
+  const HeadChunkFile* file(std::uint32_t number) const {
+    if (files_.empty() || number < files_.front()->number) return nullptr;
+    const std::size_t i = number - files_.front()->number;
+    return i < files_.size() ? files_[i].get() : nullptr;
+  }
+  std::span<const std::shared_ptr<HeadChunkFile>> all() const { return files_; }
 
   /// A chunk that was there at open.
   struct Found {
@@ -103,8 +120,10 @@ class HeadChunkFiles final {
     return join_path(directory_, head_chunks_file_name(number));
   }
   Result<std::shared_ptr<HeadChunkFile>> map(std::uint32_t number, std::string* contents) const;
-  /// The entries of a file, into found_. kCorruption for damage.
-  Status load(HeadChunkFile& file);
+  /// The entries of a file. kCorruption for damage.
+  static Status load(HeadChunkFile& file, std::uint64_t known_bytes, std::vector<Found>& found);
+  /// Of all files, into found_. The first that is damaged, or the number of files.
+  std::size_t load_all(ThreadPool* pool, const Known& known, Status& status);
   Status set_aside(std::span<const std::uint32_t> numbers, const Status& why);
   void count_bytes();
 

@@ -4,73 +4,10 @@
 #include <bit>
 #include <utility>
 
-#include "tsdb/block/chunk_files.h"
-#include "tsdb/chunk/histogram_iterator.h"
-#include "tsdb/chunk/xor_chunk.h"
+#include "tsdb/head/found_chunk.h"
 #include "tsdb/head/head.h"
 
 namespace tarsier::tsdb {
-namespace {
-
-/// Chunks of histograms may be big; nobody writes bigger ones.
-constexpr std::size_t kChunkBytesMax = std::size_t{16} << 20;
-
-/// What the head takes from a file: chunks as it makes them, that say how long they are.
-std::optional<NewSealedChunk> adoptable(const HeadChunkEntry& entry) {
-  const ChunkEncoding encoding{entry.header.encoding};
-  const bool is_float = encoding == ChunkEncoding::kXor;
-  if (!is_float && encoding != ChunkEncoding::kHistogram &&
-      encoding != ChunkEncoding::kFloatHistogram) {
-    return {};
-  }
-  if (entry.data.size() < (is_float ? kXorHeaderBytes : kHistogramHeaderBytes)) return {};
-  if (entry.data.size() > (is_float ? std::size_t{0xffff} : kChunkBytesMax)) return {};
-  NewSealedChunk chunk;
-  chunk.header = entry.header;
-  chunk.size = entry.data.size();
-  if (load_be<std::uint16_t>(entry.data.data()) == 0) return {};
-  return chunk;
-}
-
-/// The last sample, with what the chunk's header says if it is a histogram.
-struct LastSample {
-  Sample sample;
-  std::optional<AnyHistogram> histogram;
-  ChunkResetHeader header = ChunkResetHeader::kUnknown;
-};
-
-/// No value unless the chunk decodes to its end and ends when the file says.
-std::optional<LastSample> last_sample(const HeadChunkEntry& entry) {
-  std::optional<LastSample> last;
-  if (entry.header.encoding == static_cast<std::uint8_t>(ChunkEncoding::kXor)) {
-    XorIterator samples(entry.data);
-    while (samples.next()) last = LastSample{samples.sample(), {}};
-    if (!samples.status().ok()) return {};
-  } else {
-    const auto take = [&](HistogramIterator& it) {
-      AnyHistogram histogram = it.histogram();
-      const bool is_valid =
-          std::visit([](auto& one) { return prepare_for_storage(one).ok(); }, histogram);
-      if (!is_valid && !it.is_stale()) return false;
-      if (it.header() == ChunkResetHeader::kGauge) {
-        std::visit([](auto& one) { one.hint = CounterResetHint::kGauge; }, histogram);
-      }
-      const auto print = std::bit_cast<double>(fingerprint(histogram));
-      last = LastSample{{it.t(), print}, std::move(histogram), it.header()};
-      return true;
-    };
-    HistogramIterator it(ChunkEncoding{entry.header.encoding}, entry.data);
-    std::size_t left = it.sample_count();
-    while (it.next()) {
-      if (--left == 0 && !take(it)) return {};
-    }
-    if (!it.status().ok()) return {};
-  }
-  if (!last || last->sample.t != entry.header.max_time) return {};
-  return last;
-}
-
-}  // namespace
 
 void Head::retire(std::vector<std::shared_ptr<const void>> things) {
   if (things.empty()) return;
@@ -150,6 +87,12 @@ void Head::adopt_found(Slot slot, std::uint64_t ref) {
   while (!entries.empty() && !(newest = last_sample(entries.back()))) entries.pop_back();
   if (entries.empty()) return;
   MutexLock lock(commit_mutex_);
+  take_found(slot, entries, *newest);
+}
+
+void Head::take_found(Slot slot, std::span<const HeadChunkEntry> entries,
+                      const LastSample& newest) {
+  SeriesRecord& record = table_.record(slot);
   SeriesInfo& info = table_.info(slot);
   if (record.chunk.t == kNoSample) ++lane_.first_sample_count;
   for (const HeadChunkEntry& entry : entries) {
@@ -163,19 +106,19 @@ void Head::adopt_found(Slot slot, std::uint64_t ref) {
     record.has_histograms = 1;
     has_found_histograms_ = true;
   }
-  record.chunk.t = newest->sample.t.ms;
-  record.chunk.value_bits = std::bit_cast<std::uint64_t>(newest->sample.v);
-  if (newest->histogram) {
+  record.chunk.t = newest.sample.t.ms;
+  record.chunk.value_bits = std::bit_cast<std::uint64_t>(newest.sample.v);
+  if (newest.histogram) {
     record.place.first = histograms_.begin(ChunkEncoding{entries.back().header.encoding});
     record.place.last = 0;
     record.chunk.leading = SeriesRecord::kHistogramMark;
     histograms_.at(record.place.first)
-        .encoder.resume_after(newest->header, newest->sample.t, *newest->histogram);
+        .encoder.resume_after(newest.header, newest.sample.t, *newest.histogram);
   }
   metrics_.chunks_created.add(entries.size());
   min_time_.store(std::min(min_time(), entries.front().header.min_time.ms),
                   std::memory_order_relaxed);
-  max_time_.store(std::max(max_time(), newest->sample.t.ms), std::memory_order_relaxed);
+  max_time_.store(std::max(max_time(), newest.sample.t.ms), std::memory_order_relaxed);
 }
 
 void Head::forget_adopted(Slot slot) {

@@ -47,13 +47,16 @@ void replay_record(const DecodedRecord& record, Head& head, ReplayRouter& router
   statistics.invalid_histogram_count += head.replay_histograms(record.histograms);
 }
 
-/// Reads the log from its begin into an empty head, up to the end or the first damage.
+/// Reads the log from its begin, or from a place in it, into a head that has what is before, up to
+/// the end or the first damage.
 Result<std::optional<LogDamage>> replay_once(FileSystem& files, const std::string& wal_directory,
-                                             ThreadPool* pool, Head& head, Logger& log,
-                                             Opening& opening, ReplayStatistics& statistics) {
+                                             std::optional<LogPosition> begin, ThreadPool* pool,
+                                             Head& head, Logger& log, Opening& opening,
+                                             ReplayStatistics& statistics) {
   // Applying is more work than reading: with one helper it is the better use of it.
   const bool has_many_threads = pool != nullptr && pool->thread_count() > 1;
-  auto reader = TRY(LogReader::open(files, wal_directory));
+  auto reader = TRY(begin ? LogReader::open_from(files, wal_directory, *begin)
+                          : LogReader::open(files, wal_directory));
   const LogReader::Segments segments = reader->segments().value_or(LogReader::Segments{});
   opening.set_segments(segments.first, segments.last);
   ReplayAhead ahead(std::move(reader), has_many_threads ? pool : nullptr);
@@ -85,12 +88,36 @@ Result<std::unique_ptr<Head>> replay_head(FileSystem& files, const ReplaySources
   const auto begin = std::chrono::steady_clock::now();
   log.info("Replaying WAL, this may take a while");
   // A log has at most as many damaged places as there are records; each is cut off for good.
+  const HeadImage* image = sources.image;
+  const auto discard_image = [&](const std::string& why) {
+    log.warn("Head image discarded; the log is read from its begin", {{"reason", why}});
+    statistics = {.has_discarded_image = true};
+    image = nullptr;
+    if (sources.chunk_files != nullptr) sources.chunk_files->find_all(pool);
+  };
   for (;;) {
     auto head = std::make_unique<Head>(options);
     head->set_min_valid_time(min_valid_time);
     head->set_found_chunks(sources.chunk_files);
+    std::optional<LogPosition> from;
+    if (image != nullptr) {
+      if (const Status loaded = head->load_image(*image, *sources.chunk_files); !loaded.ok()) {
+        discard_image(loaded.message());
+        continue;
+      }
+      from = image->origin().log_begin;
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+      log.info("Head image loaded", {{"series", std::to_string(image->origin().series_count)},
+                                     {"duration", fmt::format("{:.3f}s", took.count())}});
+    }
     const auto damage =
-        TRY(replay_once(files, sources.wal_directory, pool, *head, log, opening, statistics));
+        TRY(replay_once(files, sources.wal_directory, from, pool, *head, log, opening, statistics));
+    if (damage && image != nullptr &&
+        log_position(damage->segment, damage->good_bytes) < image->origin().log_end) {
+      // It has parts of commits that will be lost.
+      discard_image(damage->to_string());
+      continue;
+    }
     if (damage) {
       ++statistics.damage_count;
       TRY(repair_log(files, *damage, sources.lost_directory, log));
@@ -133,8 +160,8 @@ Result<std::unique_ptr<Head>> read_head(FileSystem& files, const ReplaySources& 
   Opening opening;
   ReplayStatistics statistics;
   NullLogger quiet;
-  const auto damage =
-      TRY(replay_once(files, sources.wal_directory, nullptr, *head, quiet, opening, statistics));
+  const auto damage = TRY(
+      replay_once(files, sources.wal_directory, {}, nullptr, *head, quiet, opening, statistics));
   if (damage) log.warn("The log is read up to its damage", {{"damage", damage->to_string()}});
   if (!sources.wbl_directory.empty()) TRY(read_wbl(files, sources.wbl_directory, *head, log));
   head->finish_replay();

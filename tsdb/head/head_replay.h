@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "tsdb/head/head.h"
+#include "tsdb/head/head_image.h"
 #include "tsdb/opening.h"
 #include "tsdb/options.h"
 
@@ -24,6 +25,7 @@ struct ReplayStatistics {
   std::uint64_t late_sample_count = 0;          ///< Read from the write-behind log.
   std::uint64_t late_unknown_sample_count = 0;  ///< Of those, of unknown series.
   std::uint64_t late_damage_count = 0;
+  bool has_discarded_image = false;
   double seconds = 0;  ///< Of the whole, wall time.
 };
 
@@ -32,7 +34,10 @@ struct ReplaySources {
   std::string wal_directory;
   std::string wbl_directory;   ///< Of out-of-order samples; may be missing, or empty for none.
   std::string lost_directory;  ///< Where goes what repairs cut off.
-  const HeadChunkFiles* chunk_files = nullptr;  ///< May be null.
+  HeadChunkFiles* chunk_files = nullptr;  ///< May be null.
+  /// Of a head whose log, and files, are as they are now; may be null. When it turns out to be
+  /// none, the log is read from its begin.
+  const HeadImage* image = nullptr;
 };
 
 /// A head as the logs say it was, without in-order samples before `min_valid_time`. Full chunks are

@@ -23,6 +23,12 @@ class IdTable final {
       if (entry.hash == hash && is_same(entry.id)) return entry.id;
     }
   }
+  /// Makes room for as many ids.
+  void reserve(std::size_t count) {
+    std::size_t size = 64;
+    while (3 * size < 4 * (count + 1)) size *= 2;
+    while (entries_.size() < size) grow(size);
+  }
   /// REQUIRES: `id` is not in the table.
   void insert(std::uint32_t hash, std::uint32_t id) {
     if (4 * (count_ + 1) > 3 * entries_.size()) grow();
@@ -57,8 +63,9 @@ class IdTable final {
     while (entries_[i].id != kNone) i = (i + 1) & mask();
     entries_[i] = entry;
   }
-  void grow() {
-    std::vector<Entry> old(entries_.empty() ? 64 : entries_.size() * 2);
+  void grow() { grow(entries_.empty() ? 64 : entries_.size() * 2); }
+  void grow(std::size_t size) {
+    std::vector<Entry> old(size);
     old.swap(entries_);
     for (const Entry& entry : old) {
       if (entry.id != kNone) place(entry);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 #include <utility>
 
 #include "tsdb/head/series_table.h"
@@ -151,6 +152,14 @@ void LabelOrders::sort(const SeriesTable& table, std::uint64_t epoch, std::vecto
   auto fresh = make_order(std::move(all));
   MutexLock lock(mutex_);
   if (epoch_ == epoch && order_ == order) order_ = std::move(fresh);
+}
+
+void LabelOrders::set_ordered(std::size_t count) {
+  std::vector<Slot> slots(count);
+  std::iota(slots.begin(), slots.end(), Slot{0});
+  auto fresh = make_order(std::move(slots));
+  MutexLock lock(mutex_);
+  order_ = std::move(fresh);
 }
 
 void LabelOrders::forget(const std::vector<bool>& is_gone) {

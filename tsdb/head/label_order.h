@@ -42,6 +42,8 @@ class LabelOrders final {
   /// call.
   void sort(const SeriesTable& table, std::uint64_t epoch, std::vector<Slot>& slots)
       EXCLUDES_LOCK(mutex_);
+  /// Slots below `count`, which are all there are, are in label order.
+  void set_ordered(std::size_t count) EXCLUDES_LOCK(mutex_);
   /// Called when slots may begin to be used again for other series.
   void forget(const std::vector<bool>& is_gone) EXCLUDES_LOCK(mutex_);
   std::size_t bytes() const EXCLUDES_LOCK(mutex_);

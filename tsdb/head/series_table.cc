@@ -60,6 +60,12 @@ Slot SeriesTable::lookup(std::uint32_t hash, const Labels& labels) const {
 }
 
 Slot SeriesTable::create(std::uint64_t ref, std::uint32_t hash, const Labels& labels) {
+  std::vector<PairId> pairs;
+  for (const LabelView& label : labels) pairs.push_back(pairs_.acquire(label.name, label.value));
+  return create(ref, hash, pairs);
+}
+
+Slot SeriesTable::create(std::uint64_t ref, std::uint32_t hash, std::span<const PairId> given) {
   Slot slot;
   if (!free_slots_.empty()) {
     slot = free_slots_.back();
@@ -70,10 +76,9 @@ Slot SeriesTable::create(std::uint64_t ref, std::uint32_t hash, const Labels& la
     infos_.grow_to(count + 1);
     slot = static_cast<Slot>(count);
   }
-  const std::size_t pair_count = labels.count();
+  const std::size_t pair_count = given.size();
   auto* const pairs = static_cast<PairId*>(pair_lists_.allocate(pair_count * sizeof(PairId)));
-  std::size_t i = 0;
-  for (const LabelView& label : labels) pairs[i++] = pairs_.acquire(label.name, label.value);
+  std::copy(given.begin(), given.end(), pairs);
 
   SeriesRecord& record = records_[slot];
   record.created_in = truncation_count() & 0x7fffffff;

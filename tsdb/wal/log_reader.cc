@@ -31,6 +31,17 @@ Result<std::unique_ptr<LogReader>> LogReader::open_until(FileSystem& files,
   return open_range(files, wal_directory, last_segment, Limits());
 }
 
+Result<std::unique_ptr<LogReader>> LogReader::open_from(FileSystem& files,
+                                                        const std::string& wal_directory,
+                                                        LogPosition begin) {
+  std::unique_ptr<LogReader> reader(new LogReader(files, Limits()));
+  TRY(reader->add_segments(wal_directory, segment_of(begin), kLastSegment, false));
+  if (reader->ahead_.empty()) return reader;
+  reader->ahead_.front().begin = offset_of(begin);
+  reader->ahead_.back().is_last = true;
+  return reader;
+}
+
 Result<std::unique_ptr<LogReader>> LogReader::open_range(FileSystem& files,
                                                          const std::string& wal_directory,
                                                          std::uint32_t last_segment,
@@ -103,6 +114,14 @@ bool LogReader::next() {
   return false;
 }
 
+Result<std::unique_ptr<SegmentReader>> LogReader::open_segment(const std::string& path) {
+  if (place_.begin == 0) return SegmentReader::open(files_, path, limits_.record_bytes_max);
+  auto file = TRY(files_.open_readable(path, Access::kRead));
+  const std::uint64_t size = file->size();
+  if (size < place_.begin) return corruption(path + " ends before what is read of it");
+  return SegmentReader::open_range(std::move(file), {place_.begin, size}, limits_.record_bytes_max);
+}
+
 bool LogReader::open_next() {
   if (ahead_.empty()) return stop({});
   place_ = std::move(ahead_.front());
@@ -115,7 +134,7 @@ bool LogReader::open_next() {
     return stop_at(std::move(damage));
   }
   const std::string path = join_path(place_.directory, segment_name(place_.segment));
-  auto reader = SegmentReader::open(files_, path, limits_.record_bytes_max);
+  auto reader = open_segment(path);
   if (!reader.ok()) return stop(reader.status());
   reader_ = std::move(reader).value();
   return true;

@@ -50,7 +50,12 @@ class LogReader final {
                                                  const std::string& wal_directory) {
     return open(files, wal_directory, Limits());
   }
-  /// The same, without the segments above `last_segment`: what the next checkpoint replaces.
+  /// What is behind `begin`, the end of a record, whatever checkpoint there is.
+  static Result<std::unique_ptr<LogReader>> open_from(FileSystem& files,
+                                                      const std::string& wal_directory,
+                                                      LogPosition begin);
+  /// The same as open, without the segments above `last_segment`: what the next checkpoint
+  /// replaces.
   static Result<std::unique_ptr<LogReader>> open_until(FileSystem& files,
                                                        const std::string& wal_directory,
                                                        std::uint32_t last_segment);
@@ -83,6 +88,7 @@ class LogReader final {
   struct Place {
     std::string directory;
     std::uint32_t segment = 0;
+    std::uint64_t begin = 0;  // Of what is read in it.
     bool in_checkpoint = false;
     bool is_missing = false;  // A gap in the numbers.
     bool is_last = false;     // Of the log.
@@ -94,6 +100,7 @@ class LogReader final {
                                                        std::uint32_t last_segment, Limits limits);
   Status add_segments(const std::string& directory, std::optional<std::uint32_t> first,
                       std::uint32_t last, bool in_checkpoint);
+  Result<std::unique_ptr<SegmentReader>> open_segment(const std::string& path);
   bool open_next();
   bool stop(Status status);
   bool stop_at(LogDamage damage);

@@ -54,6 +54,7 @@ Result<std::unique_ptr<SegmentReader>> SegmentReader::open_range(std::unique_ptr
       std::make_unique<FilePrefix>(std::move(file), range.end), record_bytes_max));
   TRY(reader->load_page(range.begin / kLogPageBytes * kLogPageBytes));
   reader->page_position_ = static_cast<std::size_t>(range.begin % kLogPageBytes);
+  reader->record_begin_ = reader->record_end_ = range.begin;
   return reader;
 }
 
