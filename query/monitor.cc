@@ -10,7 +10,7 @@
 namespace tarsier::query {
 
 QueryMonitor::QueryMonitor(Options options, Clock clock, QueryLog& log)
-    : options_(options), clock_(std::move(clock)), log_(log) {
+    : options_(options), clock_(std::move(clock)), log_(log), made_(clock_.now()) {
   CHECK(clock_.now != nullptr && clock_.elapsed_seconds != nullptr);
 }
 
@@ -46,6 +46,8 @@ void QueryMonitor::Run::finish(const QueryStatistics& statistics, std::uint64_t 
 std::unique_ptr<QueryMonitor::Run> QueryMonitor::begin(
     QueryRecord record, std::shared_ptr<const QueryProgress> progress) {
   record.begun = clock_.now();
+  usage_.note(record.text, record.origin ? std::string_view(record.origin->rule_group) : "",
+              record.begun);
   std::shared_ptr<ActiveQueryLog> active;
   {
     const MutexLock lock(mutex_);

@@ -14,6 +14,7 @@
 #include "base/summary_metric.h"
 #include "base/time.h"
 #include "query/active_query_log.h"
+#include "query/metric_usage.h"
 #include "query/query_log.h"
 #include "query/value.h"
 
@@ -108,6 +109,10 @@ class QueryMonitor final {
   /// False if there is no such query, or nobody can stop it.
   bool cancel(std::uint64_t id);
 
+  /// What queries have read since this was made.
+  const MetricUsage& usage() const { return usage_; }
+  Timestamp usage_since() const { return made_; }
+
   /// Counts queries that wait for a thread as well: the gauge `prometheus_engine_queries`.
   void add_waiting(std::int64_t count) { waiting_.fetch_add(count, std::memory_order_relaxed); }
   /// prometheus_engine_*.
@@ -127,6 +132,8 @@ class QueryMonitor final {
   SummaryMetric sort_seconds_;
   Counter samples_read_;
   std::atomic<std::int64_t> waiting_{0};
+  MetricUsage usage_;
+  const Timestamp made_;
   mutable Mutex mutex_;
   std::shared_ptr<ActiveQueryLog> active_ GUARDED_BY(mutex_);
   std::uint64_t last_id_ GUARDED_BY(mutex_) = 0;

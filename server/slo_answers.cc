@@ -64,6 +64,14 @@ Result<std::shared_ptr<const alerting::Rule>> rule_of(const HttpRequest& request
 
 }  // namespace
 
+std::vector<std::string> SloWiring::indicators() const {
+  std::vector<std::string> out;
+  for (const std::shared_ptr<const alerting::SloStatus>& one : runner_->status()) {
+    out.push_back(one->slo->ratio_query(minutes(5)));
+  }
+  return out;
+}
+
 HttpResponse SloWiring::file(const std::string& id) const {
   const std::shared_ptr<const alerting::SloStatus> found = runner_->find(id);
   if (!found) return api_error(ApiErrorType::kNotFound, "there is no objective " + id);

@@ -61,6 +61,8 @@ class SloWiring final {
 
   HttpResponse list(const HttpRequest& request) const;
   HttpResponse show(const HttpRequest& request, const std::string& id) const;
+  /// What objectives count, as queries: they read it as it is stored.
+  std::vector<std::string> indicators() const;
   /// The objective as a file of our own form has it; empty where that has no words for it.
   HttpResponse file(const std::string& id) const;
   /// `start` and `end`; by default the last period.

@@ -23,6 +23,7 @@
 #include "server/agent_mode.h"
 #include "server/alerting_wiring.h"
 #include "server/authorizing_client.h"
+#include "server/cardinality_api.h"
 #include "server/clock.h"
 #include "server/config_discovery.h"
 #include "server/config_traces.h"
@@ -295,6 +296,7 @@ Status Tarsier::Impl::listen() {
   add_notifier_routes(
       *router, [this] { return notifier.get(); }, [this] { return query_pool.get(); });
   add_slo_routes(*router, *doors, [this] { return slos.get(); });
+  add_cardinality_routes(*router, *doors, [this] { return slos.get(); });
   HttpGuard guard = TRY(make_guard());
   HttpGuard otlp_guard = guard;
   http = TRY(HttpServer::listen(

@@ -43,6 +43,10 @@ constexpr std::array kPages = {"/",
                                "/traces",
                                "/trace/*",
                                "/search",
+                               "/dependencies",
+                               "/classic/graph",
+                               "/classic/alerts",
+                               "/classic/targets",
                                "/service-discovery",
                                "/alertmanager-discovery"};
 

@@ -21,6 +21,10 @@ export default defineConfig({
       },
     },
   },
+  worker: {
+    format: "es",
+    rollupOptions: { output: { entryFileNames: "assets/[name].js", chunkFileNames: "assets/[name].js" } },
+  },
   server: {
     port: 5173,
     strictPort: true,

@@ -20,7 +20,7 @@ export class ApiError extends Error {
 
 export type Parameters = Record<string, string | number | string[] | undefined>;
 
-function encode(parameters: Parameters): string {
+export function encode(parameters: Parameters): string {
   const out = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
     if (value === undefined || value === "") continue;

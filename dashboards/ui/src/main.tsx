@@ -4,12 +4,12 @@ import { type ComponentType, render } from "preact";
 import { lazy, Suspense } from "preact/compat";
 import { useEffect, useRef, useState } from "preact/hooks";
 import "./base.css";
-import { get } from "./api";
+import { get, urlOf } from "./api";
 import { boot } from "./boot";
 import { Badge, InsideLink } from "./parts/parts";
 import { QueryPage } from "./query/page";
 import { go, place } from "./router";
-import { autoRefresh, nextTheme, refreshes, theme, utc } from "./state";
+import { autoRefresh, isLivePage, nextTheme, refreshes, theme, utc } from "./state";
 
 interface Page {
   path: string;
@@ -51,6 +51,9 @@ const kAliases: Record<string, string> = {
   "/graph": "/query",
   "/cardinality": "/tsdb-status",
   "/classic/graph": "/query",
+  "/dependencies": "/services",
+  "/classic/alerts": "/alerts",
+  "/classic/targets": "/targets",
 };
 
 /// Pages of one thing: what lies below which path, and the page whose entry is marked meanwhile.
@@ -60,6 +63,9 @@ const kBelow: { path: string; parent: string; title: string; view: ComponentType
   { path: "/slos/", parent: "/slos", title: "SLO", view: late(() => import("./slo/detail_page"), "SloPage") },
   { path: "/services/", parent: "/services", title: "Service", view: late(kServices, "ServicesPage") },
 ];
+
+/// Pages of what is now: they refresh by themselves while somebody looks.
+const kLive = new Set(["/overview", "/alerts", "/slos", "/targets", "/rules", "/services", "/sampling"]);
 
 function App() {
   const { path, search } = place.value;
@@ -74,6 +80,9 @@ function App() {
   useEffect(() => {
     document.title = title ? `${title} · ${boot.title}` : boot.title;
   }, [title]);
+  useEffect(() => {
+    isLivePage.value = kLive.has(path);
+  }, [path]);
   const View = below?.view ?? page?.view;
   return (
     <>
@@ -130,6 +139,7 @@ function Switches() {
         value={String(autoRefresh.value)}
         onChange={(e) => (autoRefresh.value = Number(e.currentTarget.value))}
       >
+        <option value="-1">live</option>
         <option value="0">off</option>
         <option value="5">5s</option>
         <option value="15">15s</option>
@@ -156,6 +166,43 @@ function Switches() {
   );
 }
 
+interface Notice {
+  text: string;
+  date: string;
+  active: boolean;
+}
+
+const kNoticePoll = 15_000;
+
+/// What the server wants readers to know, as it happens; asked now and then where too many listen.
+function useNotices(): Notice[] {
+  const [notices, setNotices] = useState<Notice[]>([]);
+  useEffect(() => {
+    let timer = 0;
+    const poll = () => {
+      get<Notice[]>("api/v1/notifications").then(
+        (answer) => setNotices(answer.data.filter((one) => one.active)),
+        () => undefined,
+      );
+      timer = window.setTimeout(poll, kNoticePoll);
+    };
+    const source = new EventSource(urlOf("api/v1/notifications/live"));
+    source.onmessage = (event) => {
+      const notice = JSON.parse(String(event.data)) as Notice;
+      setNotices((before) => [...before.filter((one) => one.text !== notice.text), ...(notice.active ? [notice] : [])]);
+    };
+    source.onerror = () => {
+      // Closed for good: the server has no room for more listeners. Else the browser tries again.
+      if (source.readyState === EventSource.CLOSED && timer === 0) poll();
+    };
+    return () => {
+      source.close();
+      clearTimeout(timer);
+    };
+  }, []);
+  return notices;
+}
+
 interface Replay {
   min: number;
   max: number;
@@ -169,6 +216,7 @@ function Strip() {
   const [replay, setReplay] = useState<Replay | undefined>();
   const [gone, setGone] = useState(false);
   const [skew, setSkew] = useState(0);
+  const notices = useNotices();
   useEffect(() => {
     let timer = 0;
     const look = async () => {
@@ -200,6 +248,17 @@ function Strip() {
       <div class="strip warn" role="status">
         <Badge health="warn">Starting: replaying the write-ahead log</Badge>{" "}
         <progress value={part} max={1} /> segment {replay.current} of {replay.max}
+      </div>
+    );
+  }
+  if (notices.length > 0) {
+    return (
+      <div class="strip warn" role="status">
+        {notices.map((notice) => (
+          <div key={notice.text}>
+            <Badge health="warn">{notice.text}</Badge> <span class="dim">since {notice.date}</span>
+          </div>
+        ))}
       </div>
     );
   }

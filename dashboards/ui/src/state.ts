@@ -26,8 +26,11 @@ export const theme = signal<Theme>(wanted && kThemes.includes(wanted) ? wanted :
 export const utc = signal(stored("tarsier.zone") !== "local");
 /// Counts up when the reader asks for fresh data.
 export const refreshes = signal(0);
-/// Every how many seconds that happens by itself; 0 is never.
-export const autoRefresh = signal(0);
+/// Every how many seconds that happens by itself; 0 is never, -1 as the page is meant to be.
+export const autoRefresh = signal(-1);
+/// Whether the page shows what is now, and goes along with it.
+export const isLivePage = signal(false);
+const kLiveSeconds = 15;
 
 export function nextTheme(): void {
   theme.value = kThemes[(kThemes.indexOf(theme.value) + 1) % kThemes.length] ?? "auto";
@@ -44,7 +47,7 @@ effect(() => {
 });
 
 effect(() => {
-  const every = autoRefresh.value;
+  const every = autoRefresh.value >= 0 ? autoRefresh.value : isLivePage.value ? kLiveSeconds : 0;
   if (every === 0) return;
   const timer = setInterval(() => {
     if (!document.hidden) ++refreshes.value;

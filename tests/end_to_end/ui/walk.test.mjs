@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { chromiumPath, hasResult, openPage, startBrowser, until } from "./browser.mjs";
+import { takeScreenshots, testLoad, testPages } from "./pages.mjs";
 import { startShop, traceIdOf } from "./shop.mjs";
 
 const kTimeout = 20_000;
@@ -103,7 +104,8 @@ describe("a shop in trouble", { timeout: 240_000, skip: chromiumPath() ? false :
 
   it("says why the objective's page fires", () =>
     onPage("/alerts", async (page) => {
-      await page.getByRole("table", { name: "Alerts of objectives" }).getByRole("link", { name: /page/ }).first().click();
+      const objective = page.getByRole("article").filter({ hasText: "payment-availability" });
+      await objective.getByRole("link", { name: "why" }).first().click();
       await page.locator("[data-cause]").filter({ hasText: /1h/ }).waitFor();
       await page.locator('.chart[data-state="ready"]').waitFor();
       await dragOver(page, 0.9, 0.99);
@@ -114,7 +116,7 @@ describe("a shop in trouble", { timeout: 240_000, skip: chromiumPath() ? false :
   it("shows services by their spans, and who calls whom", () =>
     onPage("/services", async (page) => {
       await page.getByRole("table", { name: "Services" }).getByRole("link", { name: "payment" }).waitFor();
-      await page.getByRole("img", { name: /services, .* kinds of calls/ }).waitFor();
+      await page.getByRole("group", { name: /services, .* kinds of calls/ }).waitFor();
       await page.getByRole("table", { name: "Calls" }).getByRole("cell", { name: "ledger (database)" }).waitFor();
       await page.getByRole("table", { name: "Services" }).getByRole("link", { name: "payment" }).click();
       await page.getByRole("table", { name: "Operations" }).getByText("Charge").waitFor();
@@ -175,6 +177,19 @@ describe("a shop in trouble", { timeout: 240_000, skip: chromiumPath() ? false :
       await page.getByText(/reads about/).waitFor();
     }));
 
+  it("names metrics nobody reads, with a rule that drops them", () =>
+    onPage("/tsdb-status", async (page) => {
+      const unused = page.getByRole("article", { name: "Unused metrics" });
+      await unused.getByText("Which, and a rule").click();
+      const rule = unused.locator("[data-drop-rule]");
+      const text = await rule.textContent();
+      assert.match(text, /source_labels: \[__name__\]/);
+      assert.ok(!/\bshop_requests_total\b/.test(text), "a rule and objectives read it");
+      const [first] = text.match(/prometheus_\w+/);
+      await unused.getByLabel(`Drop ${first}`, { exact: true }).uncheck();
+      assert.ok(!new RegExp(`[|']${first}[|']`).test(await rule.textContent()));
+    }));
+
   it("shows a trace as a flame, as statistics, and against another", () =>
     onPage(`/trace/${traceIdOf(0)}`, async (page) => {
       await page.getByRole("tab", { name: "Flame" }).click();
@@ -198,4 +213,8 @@ describe("a shop in trouble", { timeout: 240_000, skip: chromiumPath() ? false :
       }
     });
   });
+
+  testLoad(it, () => shop, () => browser);
+  testPages(it, () => shop, () => browser);
+  takeScreenshots(it, () => shop, () => browser);
 });

@@ -2,10 +2,9 @@
 
 import { fingerprintOf } from "../alerts/types";
 import { ago, type Labels, printDuration } from "../format";
-import { Badge, Filter, type Health, InsideLink, LabelList, queryLink, Shown, Table, Time } from "../parts/parts";
+import { Badge, Filter, type Health, InsideLink, LabelList, queryLink, Shown, Time } from "../parts/parts";
 import { useAnswer } from "../parts/use_answer";
 import { place, setParameters } from "../router";
-import type { SloJson } from "../slo/types";
 import type { GroupJson, RuleJson } from "./rule_types";
 
 const kHealth: Record<string, Health> = { firing: "bad", pending: "warn", inactive: "good", unknown: "none" };
@@ -24,44 +23,6 @@ function matches(entry: Entry, search: string): boolean {
     .every((word) => text.toLowerCase().includes(word));
 }
 
-/// Alerts of objectives are of no rule group; they come first.
-function SloAlerts() {
-  const loaded = useAnswer<{ slos: SloJson[] }>("api/tarsier/v1/slos");
-  const rows = (loaded.answer?.data.slos ?? []).flatMap((slo) => slo.alerts.map((alert) => ({ slo, alert })));
-  if (rows.length === 0) return null;
-  return (
-    <article class="panel">
-      <h2>Of objectives</h2>
-      <Table
-        caption="Alerts of objectives"
-        rows={rows}
-        keyOf={(row) => row.alert.id}
-        columns={[
-          {
-            name: "State",
-            cell: ({ alert }) => <Badge health={kHealth[alert.state] ?? "none"}>{alert.state}</Badge>,
-            sort: ({ alert }) => kOrder.indexOf(alert.state),
-          },
-          {
-            name: "Alert",
-            cell: ({ alert }) => (
-              <>
-                <InsideLink to={`/alerts/${alert.id}`}>
-                  {alert.labels.alertname ?? alert.id} {alert.labels.severity}
-                </InsideLink>{" "}
-                <LabelList labels={alert.labels} omit={["alertname", "severity"]} />
-                <div class="dim">{alert.annotations.cause}</div>
-              </>
-            ),
-          },
-          { name: "Objective", cell: ({ slo }) => <InsideLink to={`/slos/${encodeURIComponent(slo.id)}`}>{slo.id}</InsideLink> },
-          { name: "Since", cell: ({ alert }) => <Time ms={Date.parse(alert.activeAt)} /> },
-        ]}
-      />
-    </article>
-  );
-}
-
 export function AlertsPage() {
   const loaded = useAnswer<{ groups: GroupJson[] }>("api/v1/rules", { type: "alert" });
   const search = place.value.search.get("search") ?? "";
@@ -69,7 +30,6 @@ export function AlertsPage() {
   return (
     <>
       <h1>Alerts</h1>
-      <SloAlerts />
       <Shown of={loaded}>
         {({ groups }, at) => {
           const entries = groups

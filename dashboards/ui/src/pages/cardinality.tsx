@@ -1,5 +1,6 @@
-import { bytes, count, ago } from "../format";
-import { InsideLink, queryLink, Shown, Table } from "../parts/parts";
+import { useState } from "preact/hooks";
+import { ago, bytes, count, seconds } from "../format";
+import { CopyButton, InsideLink, queryLink, Shown, Table } from "../parts/parts";
 import { useAnswer } from "../parts/use_answer";
 
 interface Entry {
@@ -35,6 +36,7 @@ export function CardinalityPage() {
                 />
               )}
             </div>
+            <Unused />
             <div class="columns">
               <Ranking title="Series by metric" rows={data.seriesCountByMetricName} query={byMetric} />
               {data.growth && (
@@ -62,6 +64,83 @@ function byPair(pair: string): string {
 
 function byLabel(label: string): string {
   return `topk(20, count by (${label}) ({${label}!=""}))`;
+}
+
+interface SuggestionsJson {
+  since: string;
+  observedSeconds: number;
+  complete: boolean;
+  metrics: number;
+  series: number;
+  unusedMetrics: number;
+  unusedSeries: number;
+  truncated: boolean;
+  unused: { name: string; series: number }[];
+}
+
+/// A relabel rule that drops metrics by their names.
+export function dropRule(names: string[]): string {
+  const kSpecial = /[.+*?^$()[\]{}|\\]/g;
+  const regex = names.map((name) => name.replace(kSpecial, "\\$&")).join("|");
+  return `metric_relabel_configs:\n- source_labels: [__name__]\n  regex: '${regex.replace(/'/g, "''")}'\n  action: drop\n`;
+}
+
+/// What no query and no rule has read; all of it is chosen for dropping until the reader says otherwise.
+function Unused() {
+  const loaded = useAnswer<SuggestionsJson>("api/tarsier/v1/cardinality/suggestions", { limit: 100 });
+  const [kept, setKept] = useState<ReadonlySet<string>>(new Set());
+  return (
+    <article class="panel" aria-label="Unused metrics">
+      <h2>Unused metrics</h2>
+      <Shown of={loaded}>
+        {(data) => {
+          const dropped = data.unused.filter((one) => !kept.has(one.name));
+          const saved = dropped.reduce((sum, one) => sum + one.series, 0);
+          const toggle = (name: string) => {
+            const next = new Set(kept);
+            if (!next.delete(name)) next.add(name);
+            setKept(next);
+          };
+          return (
+            <>
+              <p>
+                No query, rule or objective has read <b>{count(data.unusedMetrics)}</b> of {count(data.metrics)} metrics in
+                the last {seconds(data.observedSeconds)}: {count(data.unusedSeries)} of {count(data.series)} series.
+                {!data.complete && " More was asked than can be remembered: some of them may be used."}
+              </p>
+              {data.observedSeconds < 86400 && (
+                <p class="dim">Judge after some days: dashboards that nobody opened since the start are not known yet.</p>
+              )}
+              {data.unused.length > 0 && (
+                <details>
+                  <summary>Which, and a rule that drops them</summary>
+                  <Table
+                    caption="Unused metrics"
+                    rows={data.unused}
+                    keyOf={(row) => row.name}
+                    columns={[
+                      {
+                        name: "Drop",
+                        cell: (row) => (
+                          <input type="checkbox" aria-label={`Drop ${row.name}`} checked={!kept.has(row.name)} onChange={() => toggle(row.name)} />
+                        ),
+                      },
+                      { name: "Metric", cell: (row) => <code>{row.name}</code>, sort: (row) => row.name },
+                      { name: "Series", number: true, cell: (row) => count(row.series), sort: (row) => row.series },
+                    ]}
+                  />
+                  {data.truncated && <p class="dim">The {data.unused.length} with most series of {data.unusedMetrics}.</p>}
+                  <h3>To drop {dropped.length} metrics, {count(saved)} series: paste into the scrape configuration</h3>
+                  <pre data-drop-rule tabIndex={0}>{dropRule(dropped.map((one) => one.name))}</pre>
+                  <CopyButton text={dropRule(dropped.map((one) => one.name))} label="Copy the rule" />
+                </details>
+              )}
+            </>
+          );
+        }}
+      </Shown>
+    </article>
+  );
 }
 
 export function Tile({ name, value }: { name: string; value: string }) {

@@ -33,7 +33,6 @@ export function OverviewPage() {
   const slos = useAnswer<{ slos: SloJson[] }>("api/tarsier/v1/slos");
   const spans = useAnswer<{ spans: { received: number } }>("api/tarsier/v1/sampling/stats");
   const objectives = byBudget(slos.answer?.data.slos ?? []);
-  const burning = objectives.flatMap((slo) => slo.alerts.filter((alert) => alert.state === "firing"));
 
   const active = targets.answer?.data.activeTargets ?? [];
   const down = active.filter((t) => t.health === "down");
@@ -56,7 +55,7 @@ export function OverviewPage() {
           name="Alerts firing"
           value={
             alerts.answer
-              ? String(alerts.answer.data.alerts.filter((a) => a.state === "firing").length + burning.length)
+              ? String(alerts.answer.data.alerts.filter((a) => a.state === "firing").length)
               : "–"
           }
         />
@@ -67,20 +66,15 @@ export function OverviewPage() {
         <Shown of={alerts}>
           {(data) => {
             const firing = data.alerts.filter((alert) => alert.state === "firing");
-            return firing.length + burning.length === 0 ? (
+            return firing.length === 0 ? (
               <p>
                 <Badge health="good">Nothing fires.</Badge>
               </p>
             ) : (
               <ul>
-                {burning.map((alert) => (
-                  <li key={alert.id}>
-                    <FiringAlert labels={alert.labels} summary={alert.annotations.cause ?? ""} />
-                  </li>
-                ))}
                 {firing.map((alert) => (
                   <li key={JSON.stringify(alert.labels)}>
-                    <FiringAlert labels={alert.labels} summary={alert.annotations.summary ?? ""} />
+                    <FiringAlert labels={alert.labels} summary={alert.annotations.summary ?? alert.annotations.cause ?? ""} />
                   </li>
                 ))}
               </ul>

@@ -279,6 +279,8 @@ function drawExtras(u: uPlot, extras: Extras, colors: { text: string; bad: strin
   ctx.rect(left, top, width, height);
   ctx.clip();
   ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textBaseline = "alphabetic";
+  ctx.textAlign = "left";
   ctx.lineWidth = devicePixelRatio;
   ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
   ctx.strokeStyle = ctx.fillStyle = colors.bad;
@@ -288,7 +290,7 @@ function drawExtras(u: uPlot, extras: Extras, colors: { text: string; bad: strin
     ctx.moveTo(left, y);
     ctx.lineTo(left + width, y);
     ctx.stroke();
-    ctx.fillText(level.text, left + 6 * devicePixelRatio, y - 4 * devicePixelRatio);
+    ctx.fillText(level.text, left + 6 * devicePixelRatio, Math.max(y - 4 * devicePixelRatio, top + 12 * devicePixelRatio));
   }
   ctx.strokeStyle = ctx.fillStyle = colors.text;
   (extras.moments ?? []).forEach((moment, i) => {
@@ -297,7 +299,10 @@ function drawExtras(u: uPlot, extras: Extras, colors: { text: string; bad: strin
     ctx.moveTo(x, top);
     ctx.lineTo(x, top + height);
     ctx.stroke();
-    ctx.fillText(moment.text, x + 4 * devicePixelRatio, top + (14 + (i % 4) * 14) * devicePixelRatio);
+    // Towards the middle, where there is room.
+    const isLate = x > left + width / 2;
+    ctx.textAlign = isLate ? "right" : "left";
+    ctx.fillText(moment.text, x + (isLate ? -4 : 4) * devicePixelRatio, top + (14 + (i % 4) * 14) * devicePixelRatio);
   });
   ctx.setLineDash([]);
   ctx.strokeStyle = colors.page;

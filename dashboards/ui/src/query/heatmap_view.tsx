@@ -60,14 +60,14 @@ export function HeatmapView({
     const style = getComputedStyle(document.documentElement);
     const accent = style.getPropertyValue("--accent");
     context.fillStyle = accent;
-    const cellWidth = Math.max(1, (step / total) * inner);
     for (const cell of map.cells) {
-      const x = kLeft + ((cell.time - start) / total) * inner;
+      const x = Math.round(kLeft + ((cell.time - start) / total) * inner);
+      const right = Math.round(kLeft + ((cell.time - start + step) / total) * inner);
       const bottom = kTop + high * (1 - placeOf(cell.low, map));
       const top = kTop + high * (1 - placeOf(cell.high, map));
       // By logarithm too: a few slow ones are what one looks for.
       context.globalAlpha = 0.12 + (0.88 * Math.log1p(cell.count)) / Math.log1p(map.most);
-      context.fillRect(x, top, cellWidth + 0.5, Math.max(1, bottom - top));
+      context.fillRect(x, top, Math.max(1, right - x), Math.max(1, bottom - top));
     }
     context.globalAlpha = 1;
     context.fillStyle = style.getPropertyValue("--dim");
@@ -85,7 +85,7 @@ export function HeatmapView({
     for (let i = 0; i <= labels; ++i) {
       const t = start + ((end - start) * i) / labels;
       const x = Math.min(width - 30, kLeft + ((t - start + step / 2) / total) * inner);
-      context.fillText(dateTime(t * 1000, utc.value).slice(11, 16), x, kHeight - 14);
+      context.fillText(dateTime(t * 1000, utc.value).slice(11, (end - start) / labels < 120 ? 19 : 16), x, kHeight - 14);
     }
     if (marked) {
       context.globalAlpha = 0.25;

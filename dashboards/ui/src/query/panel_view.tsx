@@ -2,20 +2,22 @@
 
 import { lazy, Suspense } from "preact/compat";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, get, isAbort, post } from "../api";
+import { ApiError, encode, get, isAbort, post, urlOf } from "../api";
 import { bytes, count, dateTime, type Labels, parseDateTime, parseDuration, printDuration, seconds, seriesText } from "../format";
 import { ErrorBox, InsideLink, Notes, SeriesName, Table } from "../parts/parts";
 import { windowSearch } from "../parts/series_chart";
 import { go } from "../router";
 import { meantBy, traceQueryOf } from "../traces/window";
 import type { Dot } from "./chart";
+import { askGraph } from "./graph_client";
+import type { GraphData } from "./graph_data";
 import { hasBuckets } from "./heatmap";
 import type { Picked } from "./heatmap_view";
 import { refreshes, utc } from "../state";
 import { Editor } from "./editor";
 import { type Explanation, ExplainTree } from "./explain";
 import { type Density, kHour, type Panel, stepOf, type Tab, windowOf } from "./panels";
-import { gridOf, greatest, type HistogramJson, type QueryData, type Series } from "./result";
+import type { HistogramJson, QueryData, Series } from "./result";
 
 const Chart = lazy(() => import("./chart").then((module) => ({ default: module.Chart })));
 
@@ -29,6 +31,7 @@ const kDrawnMax = 200;
 interface Shown {
   panel: Panel;
   data: QueryData | undefined;
+  graph: GraphData | undefined;
   explanation: Explanation | undefined;
   exemplars: ExemplarsJson[];
   window: { start: number; end: number; step: number };
@@ -37,13 +40,14 @@ interface Shown {
   tookMs: number;
 }
 
-async function ask(panel: Panel, signal: AbortSignal): Promise<Shown> {
+async function ask(panel: Panel, drawnMax: number, signal: AbortSignal): Promise<Shown> {
   const begun = performance.now();
   const now = Date.now();
   const window = windowOf(panel, now);
   const shown = (rest: Partial<Shown>): Shown => ({
     panel,
     data: undefined,
+    graph: undefined,
     explanation: undefined,
     exemplars: [],
     window,
@@ -58,14 +62,20 @@ async function ask(panel: Panel, signal: AbortSignal): Promise<Shown> {
     const answer = await get<Explanation>("api/tarsier/v1/explain", { ...range, analyze: "true" }, signal);
     return shown({ ...answer, explanation: answer.data, data: undefined });
   }
-  const answer =
-    panel.tab === "graph"
-      ? await post<QueryData>("api/v1/query_range", range, signal)
-      : await post<QueryData>("api/v1/query", instant, signal);
-  if (panel.tab !== "graph" || !panel.exemplars) return shown(answer);
+  if (panel.tab !== "graph") return shown(await post<QueryData>("api/v1/query", instant, signal));
+  const question = {
+    url: new URL(urlOf("api/v1/query_range"), location.href).href,
+    body: encode(range),
+    window,
+    drawnMax,
+    withSeries: panel.heatmap,
+  };
+  const answer = await askGraph(question, signal);
+  const graph = { graph: answer.data, warnings: answer.warnings, infos: answer.infos };
+  if (!panel.exemplars) return shown(graph);
   const { start, end } = window;
   const exemplars = await post<ExemplarsJson[]>("api/v1/query_exemplars", { query: panel.expr, start, end }, signal);
-  return shown({ ...answer, exemplars: exemplars.data });
+  return shown({ ...graph, exemplars: exemplars.data });
 }
 
 export function PanelView({
@@ -88,12 +98,13 @@ export function PanelView({
   useEffect(() => setText(panel.expr), [panel.expr]);
 
   const key = JSON.stringify(panel);
+  const [drawsAll, setDrawsAll] = useState("");
   useEffect(() => {
     if (panel.expr.trim() === "") return;
     const own = new AbortController();
     abort.current = own;
     setRunning(true);
-    ask(panel, own.signal)
+    ask(panel, drawsAll === key ? Infinity : kDrawnMax, own.signal)
       .then((next) => {
         setShown(next);
         setError(undefined);
@@ -106,7 +117,7 @@ export function PanelView({
         if (abort.current === own) setRunning(false);
       });
     return () => own.abort();
-  }, [key, runs, refreshes.value]);
+  }, [key, drawsAll === key, runs, refreshes.value]);
 
   const run = () => {
     if (text === panel.expr) setRuns(runs + 1);
@@ -159,10 +170,12 @@ export function PanelView({
         </Suspense>
       )}
       <CostLine text={text} panel={panel} />
-      <div role="tablist" class="tabs">
-        {tab("table", "Table")}
-        {tab("graph", "Graph")}
-        {tab("explain", "Explain")}
+      <div class="tabs">
+        <div role="tablist">
+          {tab("table", "Table")}
+          {tab("graph", "Graph")}
+          {tab("explain", "Explain")}
+        </div>
         <span class="grow" />
         <span class="dim" aria-live="polite">
           {running ? "running …" : current ? `${sizeText(current)} in ${seconds(current.tookMs / 1000)}` : ""}
@@ -172,7 +185,7 @@ export function PanelView({
       {error && <ErrorBox error={error} />}
       {current && <Notes warnings={current.warnings} infos={current.infos} />}
       <div class={running || error ? "stale" : ""}>
-        {current && <Answer shown={current} onChange={onChange} />}
+        {current && <Answer shown={current} onChange={onChange} onAll={() => setDrawsAll(key)} />}
         {!current && !error && panel.expr.trim() === "" && (
           <p class="dim">
             Type an expression, such as <code>up</code> or <code>rate(prometheus_http_requests_total[5m])</code>,
@@ -186,6 +199,7 @@ export function PanelView({
 
 function sizeText(shown: Shown): string {
   if (shown.explanation) return "plan";
+  if (shown.graph) return `${shown.graph.total} series`;
   const result = shown.data?.result ?? [];
   return shown.data?.resultType === "scalar" || shown.data?.resultType === "string"
     ? "1 value"
@@ -349,8 +363,13 @@ function Controls({ panel, onChange }: { panel: Panel; onChange: (panel: Panel) 
   );
 }
 
-function Answer({ shown, onChange }: { shown: Shown; onChange: (panel: Panel) => void }) {
+const kNothing = <p class="dim">The query was answered, and there is no data at that time.</p>;
+
+function Answer({ shown, onChange, onAll }: { shown: Shown; onChange: (panel: Panel) => void; onAll: () => void }) {
   if (shown.explanation) return <ExplainTree explanation={shown.explanation} />;
+  if (shown.graph) {
+    return shown.graph.total === 0 ? kNothing : <Graph graph={shown.graph} shown={shown} onChange={onChange} onAll={onAll} />;
+  }
   const data = shown.data;
   if (!data) return null;
   if (data.resultType === "scalar" || data.resultType === "string") {
@@ -361,26 +380,22 @@ function Answer({ shown, onChange }: { shown: Shown; onChange: (panel: Panel) =>
     );
   }
   const series = data.result as Series[];
-  if (series.length === 0) {
-    return <p class="dim">The query was answered, and there is no data at that time.</p>;
-  }
-  return shown.panel.tab === "graph" ? (
-    <GraphAnswer series={series} shown={shown} onChange={onChange} />
-  ) : (
-    <TableAnswer series={series} />
-  );
+  return series.length === 0 ? kNothing : <TableAnswer series={series} />;
 }
 
-function GraphAnswer({
-  series,
+function Graph({
+  graph,
   shown,
   onChange,
+  onAll,
 }: {
-  series: Series[];
+  graph: GraphData;
   shown: Shown;
   onChange: (panel: Panel) => void;
+  onAll: () => void;
 }) {
-  const { start, end, step } = shown.window;
+  const { grid, series, metrics } = graph;
+  const { start, end } = shown.window;
   const dots = useMemo(() => dotsOf(shown.exemplars), [shown]);
   const zoom = (from: number, to: number) =>
     onChange({
@@ -388,9 +403,6 @@ function GraphAnswer({
       endMs: Math.round(to) * 1000,
       rangeMs: Math.max(1000, Math.round(to - from) * 1000),
     });
-  const grid = useMemo(() => gridOf(series, start, end, step), [series, start, end, step]);
-  const [all, setAll] = useState(false);
-  const drawn = useMemo(() => (all ? grid : greatest(grid, kDrawnMax)), [grid, all]);
   if (shown.panel.heatmap && hasBuckets(series)) {
     return (
       <Suspense fallback={<p class="dim">Loading …</p>}>
@@ -398,9 +410,9 @@ function GraphAnswer({
           series={series}
           window={shown.window}
           onSelect={zoom}
-          onPick={(cell) => go("/traces", cellSearch(shown.panel.expr, series, cell))}
+          onPick={(cell) => go("/traces", cellSearch(shown.panel.expr, metrics, cell))}
         />
-        {shown.panel.endMs !== undefined && <WindowTraces expr={shown.panel.expr} series={series} start={start} end={end} />}
+        {shown.panel.endMs !== undefined && <WindowTraces expr={shown.panel.expr} metrics={metrics} start={start} end={end} />}
       </Suspense>
     );
   }
@@ -411,11 +423,11 @@ function GraphAnswer({
           ℹ A heatmap is drawn of buckets: <code>sum by (le) (rate(…_bucket[5m]))</code>, or of native histograms.
         </div>
       )}
-      {drawn.columns.length < grid.columns.length && (
+      {grid.columns.length < graph.total && (
         <div class="box warn">
-          Showing the {drawn.columns.length} greatest of {grid.columns.length} series. Aggregating reads better:{" "}
+          Showing the {grid.columns.length} greatest of {graph.total} series. Aggregating reads better:{" "}
           <code>sum by (label) (…)</code>.{" "}
-          <button type="button" class="small" onClick={() => setAll(true)}>
+          <button type="button" class="small" onClick={onAll}>
             Draw all
           </button>
         </div>
@@ -430,7 +442,7 @@ function GraphAnswer({
       )}
       <Suspense fallback={<p class="dim">Loading …</p>}>
         <Chart
-          grid={drawn}
+          grid={grid}
           isStacked={shown.panel.stacked}
           fromZero={shown.panel.fromZero}
           onSelect={zoom}
@@ -438,7 +450,7 @@ function GraphAnswer({
         />
         {shown.panel.exemplars && <ExemplarList dots={dots} />}
         {shown.panel.endMs !== undefined && (
-          <WindowTraces expr={shown.panel.expr} series={series} start={start} end={end} />
+          <WindowTraces expr={shown.panel.expr} metrics={metrics} start={start} end={end} />
         )}
       </Suspense>
     </>
@@ -490,8 +502,8 @@ function ExemplarList({ dots }: { dots: Dot[] }) {
 }
 
 /// The traces of a cell: of its time and, where values are durations, of its durations.
-function cellSearch(expr: string, series: Series[], cell: Picked): URLSearchParams {
-  const q = traceQueryOf(meantBy(expr, series.map((one) => one.metric)));
+function cellSearch(expr: string, metrics: Labels[], cell: Picked): URLSearchParams {
+  const q = traceQueryOf(meantBy(expr, metrics));
   const isDuration = /seconds|latency|duration/.test(expr);
   const range = isDuration ? `duration >= ${cell.low}s && duration <= ${cell.high}s` : "";
   const inner = q.replace(/^\{\s*|\s*\}$/g, "");

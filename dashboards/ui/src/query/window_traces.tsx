@@ -1,27 +1,26 @@
 // The kept traces of the window a graph shows, those that took longest first.
 
-import { seconds } from "../format";
+import { type Labels, seconds } from "../format";
 import { Badge, InsideLink, Shown, Table, Time } from "../parts/parts";
 import { windowSearch } from "../parts/series_chart";
 import { useAnswer } from "../parts/use_answer";
 import type { SearchJson } from "../traces/types";
 import { meantBy, traceQueryOf } from "../traces/window";
-import type { Series } from "./result";
 
 const kShown = 10;
 
 export function WindowTraces({
   expr,
-  series,
+  metrics,
   start,
   end,
 }: {
   expr: string;
-  series: Series[];
+  metrics: Labels[];
   start: number; // Seconds, as the end.
   end: number;
 }) {
-  const q = traceQueryOf(meantBy(expr, series.map((one) => one.metric)));
+  const q = traceQueryOf(meantBy(expr, metrics));
   const parameters = { q, start: start.toFixed(3), end: end.toFixed(3), limit: 200 };
   const loaded = useAnswer<SearchJson>("api/tarsier/v1/traces/search", parameters);
   return (

@@ -144,7 +144,7 @@ function Calls() {
       <h2>Who calls whom</h2>
       {isDrawn ? (
         <div class="scroll">
-          <svg class="graph" width={width} height={height} role="img" aria-label={`${places.length} services, ${edges.length} kinds of calls; the table below has their numbers`}>
+          <svg class="graph" width={width} height={height} role="group" aria-label={`${places.length} services, ${edges.length} kinds of calls; the table below has their numbers`}>
             {edges.map((edge) => {
               const from = at.get(edge.client);
               const to = at.get(edge.server);

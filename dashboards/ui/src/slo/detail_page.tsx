@@ -78,7 +78,7 @@ function Head({ slo }: { slo: SloJson }) {
       <p>
         <b>{slo.objective} %</b> of events are to be good in {slo.period}. {slo.description}{" "}
         <span class="dim">
-          {slo.file} · {slo.definition}
+          <span title={slo.file}>{slo.file.split("/").at(-1)}</span> · {slo.definition}
         </span>{" "}
         <LabelList labels={slo.labels} />
       </p>
@@ -153,7 +153,7 @@ function Groups({ slo }: { slo: SloJson }) {
           <Budget remaining={group.budgetRemaining} />
         </div>
         <Fact value={<State state={group.state} />} name="state" />
-        <Fact value={group.timeToExhaustion ?? "–"} name="until it is used up, at the rate of the last hour" />
+        <Fact value={(group.budgetRemaining ?? 1) <= 0 ? "used up" : (group.timeToExhaustion ?? "–")} name="until it is used up, at the rate of the last hour" />
         <Fact value={share(group.period.errorRatio)} name={`errors in ${slo.period}`} />
         {group.period.totalEvents !== undefined && (
           <Fact
@@ -212,7 +212,7 @@ function Causes({ group }: { group: SloGroupJson }) {
     <>
       {Object.entries(group.causes).map(([severity, text]) => (
         <p key={severity}>
-          <b>{severity}:</b> {text}
+          {text.startsWith(severity) ? text : `${severity}: ${text}`}
         </p>
       ))}
     </>

@@ -234,7 +234,7 @@ function Rows({
               <svg class="bar" width="100%" height={kRowHeight} aria-hidden="true" onClick={() => onChoose(row)}>
                 <rect x={`${start}%`} width={`${width}%`} y="8" height="12" rx="2" fill={colorOf.get(tree.services[row] ?? "") ?? ""} />
                 {tree.isCritical[row] ? <rect x={`${start}%`} width={`${width}%`} y="21" height="2" fill="currentColor" /> : null}
-                <text x={start > 75 ? `${start}%` : `${start + width}%`} dx={start > 75 ? -4 : 4} y="18" text-anchor={start > 75 ? "end" : "start"}>
+                <text {...labelPlace(start, width)} y="18">
                   {seconds(((tree.end[row] ?? 0) - (tree.start[row] ?? 0)) / 1e6)}
                 </text>
               </svg>
@@ -244,6 +244,12 @@ function Rows({
       </div>
     </div>
   );
+}
+
+/// Behind the bar where there is room, else before it, else on it.
+function labelPlace(start: number, width: number) {
+  if (start + width < 85) return { x: `${start + width}%`, dx: 4 };
+  return start > 15 ? { x: `${start}%`, dx: -4, "text-anchor": "end" as const } : { x: `${start}%`, dx: 4 };
 }
 
 function Details({ trace, tree, row }: { trace: TraceJson; tree: Tree; row: number }) {
