@@ -123,6 +123,7 @@ HttpConnection::HttpConnection(std::shared_ptr<HttpWorker> worker, Tcp::socket s
 }
 
 HttpConnection::~HttpConnection() {
+  release_body();
   worker_->remove(this);
   state_.remove_connection();
 }
@@ -302,6 +303,10 @@ void HttpConnection::begin_body() {
     return fail(413, fmt::format("the body has {} bytes, the limit is {}\n", body_length_,
                                  decision_.body_size_max));
   }
+  if (!reserve_body(chunked ? decision_.body_size_max : body_length_)) {
+    state_.bodies_put_off.add();
+    return put_off();
+  }
   enter(Phase::kBody, options().body_timeout);
   if (!waits) return read_body();
   static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -365,6 +370,36 @@ void HttpConnection::handle() {
   if (phase_ == Phase::kHandling && !closed_ && !reading_) read_some();
 }
 
+/// Sets memory for a body aside. False: there is none left. Small bodies always pass, or nobody
+/// could ask what is going on.
+bool HttpConnection::reserve_body(std::uint64_t bytes) {
+  constexpr std::uint64_t kSmallBodyBytes = std::uint64_t{64} << 10;
+  constexpr std::uint64_t kChunkedBytes = std::uint64_t{4} << 20;  // As much as they mostly have.
+  bytes = parser_->chunked() ? std::min(bytes, kChunkedBytes) : bytes;
+  const std::uint64_t before = state_.body_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  reserved_bytes_ = bytes;
+  if (before == 0 || bytes <= kSmallBodyBytes ||
+      before + bytes <= options().body_bytes_in_flight_max) {
+    return true;
+  }
+  release_body();
+  return false;
+}
+
+void HttpConnection::release_body() {
+  state_.body_bytes.fetch_sub(std::exchange(reserved_bytes_, 0), std::memory_order_relaxed);
+}
+
+/// The sender may try again soon; its body is not read.
+void HttpConnection::put_off() {
+  keep_alive_ = false;
+  body_unread_ = true;
+  parser_.reset();
+  HttpResponse response = text_response(429, "too many bytes of requests at once, try again\n");
+  response.headers.emplace_back("Retry-After", "1");
+  answer(std::move(response));
+}
+
 /// Answers what we could not read to its end, then closes.
 void HttpConnection::fail(int status, std::string text) {
   keep_alive_ = false;
@@ -374,6 +409,7 @@ void HttpConnection::fail(int status, std::string text) {
 }
 
 void HttpConnection::answer(HttpResponse response) {
+  release_body();
   if (closed_) return;
   if (state_.draining.load()) keep_alive_ = false;
   response_ = std::move(response);

@@ -59,6 +59,9 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   void admit();
   void on_verdict(std::optional<HttpResponse> refusal);
   void begin_body();
+  bool reserve_body(std::uint64_t bytes);
+  void release_body();
+  void put_off();
   void read_body();
   void read_known_body(std::size_t received);
   void read_chunked_body();
@@ -88,6 +91,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   HttpRequest request_;
   HttpDecision decision_;
   std::uint64_t body_length_ = 0;
+  std::uint64_t reserved_bytes_ = 0;  // Of the server's memory for bodies.
   std::shared_ptr<CancelToken> cancel_;
   HttpResponse response_;
   std::shared_ptr<BodyStream> stream_;  // What follows `response_`, until its end.

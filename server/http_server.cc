@@ -172,6 +172,11 @@ void HttpServer::collect(MetricWriter& out) const {
   out.counter("tarsier_http_timeouts_total",
               "HTTP connections closed because a request or an answer took too long.",
               static_cast<double>(s.timed_out.value()));
+  out.counter("tarsier_http_bodies_put_off_total",
+              "Requests answered 429 because bodies of others took the memory there is for them.",
+              static_cast<double>(s.bodies_put_off.value()));
+  out.gauge("tarsier_http_body_bytes", "Bodies of requests that are being read or handled.",
+            static_cast<double>(s.body_bytes.load(std::memory_order_relaxed)));
 }
 
 }  // namespace tarsier::server

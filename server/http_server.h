@@ -29,6 +29,10 @@ struct HttpServerOptions {
   /// A client that takes nothing of an answer for this long is given up.
   Duration write_timeout = minutes(1);
   std::size_t header_size_max = std::size_t{64} << 10;
+  /// Bodies of all requests that are being read or handled, together. Beyond it a request whose body
+  /// is not small is answered 429 with Retry-After before its body is read: a thousand senders with
+  /// 32 MiB each must not take the memory of those who are served.
+  std::uint64_t body_bytes_in_flight_max = std::uint64_t{128} << 20;
   /// Answers smaller than this are sent as they are.
   std::size_t compress_size_min = 1024;
   /// Threads that run the network and the handlers called on it.

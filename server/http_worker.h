@@ -36,6 +36,8 @@ struct HttpServerState final {
   Counter accepted;
   Counter refused;
   Counter timed_out;
+  Counter bodies_put_off;
+  std::atomic<std::uint64_t> body_bytes{0};  ///< Reserved for requests being read or handled.
   mutable Mutex mutex;
   CondVar gone;  ///< Notified when the last connection ends.
   std::size_t connection_count GUARDED_BY(mutex) = 0;

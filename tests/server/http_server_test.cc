@@ -219,6 +219,37 @@ TEST(HttpServer, RefusesABodyAboveTheLimit) {
   EXPECT_EQ(client.read_answer().status, 413);
 }
 
+TEST(HttpServer, PutsBodiesOffWhenOthersTakeTheMemory) {
+  HttpServerOptions options;
+  options.body_bytes_in_flight_max = 300'000;
+  Fixture fixture(echo(), options);
+  const std::string header = "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: ";
+  RawClient first(fixture.address());
+  first.send(header + "200000\r\n\r\nx");  // And then is slow.
+  const auto put_off = [&] {
+    RawClient other(fixture.address());
+    other.send(header + "200000\r\n\r\n");
+    const RawClient::Answer answer = other.read_answer();
+    return answer.status == 429 && answer.head.find("Retry-After: 1\r\n") != std::string::npos;
+  };
+  bool is_put_off = false;  // The first request may not have been read yet.
+  for (int i = 0; i < 200 && !is_put_off; ++i) {
+    RawClient other(fixture.address());
+    other.send(header + "200000\r\n\r\n" + std::string(200'000, 'x'));
+    is_put_off = other.read_answer().status == 429;
+  }
+  EXPECT_TRUE(is_put_off);
+  EXPECT_TRUE(put_off());
+  RawClient small(fixture.address());
+  small.send(header + "3\r\n\r\nabc");
+  EXPECT_EQ(small.read_answer().body, "/p|abc") << "small bodies pass";
+  first.send(std::string(199'999, 'x'));
+  EXPECT_EQ(first.read_answer().status, 200);
+  RawClient later(fixture.address());
+  later.send(header + "200000\r\n\r\n" + std::string(200'000, 'x'));
+  EXPECT_EQ(later.read_answer().status, 200);
+}
+
 TEST(HttpServer, AsksForTheBodyWhenTheClientWaits) {
   Fixture fixture(echo());
   RawClient client(fixture.address());
