@@ -194,7 +194,7 @@ void RemoteWriteReceiver::Impl::handle(HttpRequest request, HttpResponder respon
   }
 
   const WriteRequest& wire = buffers->request;
-  metrics.exemplars_skipped.add(wire.exemplars_without_series_count + attached.exemplars_refused);
+  metrics.exemplars_skipped.add(attached.exemplars_refused);
   std::string text;
   if (!refusals.empty()) text = refusals.text(wire.samples.size() + wire.histograms.size());
   // Version 2 is strict where version 1 never was.

@@ -13,7 +13,7 @@ class Refusals final {
   /// `sample_count` samples of one series were refused for the same reason.
   void add(std::string_view reason, std::string_view series, std::size_t sample_count);
 
-  bool empty() const { return sample_count_ == 0; }
+  bool empty() const { return series_count_ == 0; }
   std::size_t sample_count() const { return sample_count_; }
   /// Whether another series would still be named: if not, describing it is waste.
   bool names_another() const { return lines_.size() < kBytesMax; }

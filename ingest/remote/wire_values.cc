@@ -5,63 +5,11 @@
 #include <vector>
 
 #include "base/utf8.h"
+#include "ingest/histogram_wire.h"
 #include "ingest/remote/wire_labels.h"
 
 namespace tarsier::ingest {
 namespace {
-
-// A histogram of more buckets than a schema can have in one message is an attack.
-constexpr std::size_t kBucketsMax = 100'000;
-
-std::int64_t zigzag(std::uint64_t wire) {
-  return static_cast<std::int64_t>(wire >> 1) ^ -static_cast<std::int64_t>(wire & 1);
-}
-
-bool read_span(std::string_view message, std::vector<tsdb::BucketSpan>& spans) {
-  tsdb::BucketSpan span;
-  ProtobufReader fields(message);
-  while (fields.next()) {
-    if (fields.field() != 1 && fields.field() != 2) continue;
-    if (fields.type() != ProtobufReader::kVarint) return false;
-    if (fields.field() == 1) span.offset = static_cast<std::int32_t>(zigzag(fields.number()));
-    if (fields.field() == 2) span.length = static_cast<std::uint32_t>(fields.number());
-  }
-  spans.push_back(span);
-  return fields.ok() && spans.size() <= kBucketsMax;
-}
-
-/// A repeated number, packed or one by one.
-bool read_deltas(const ProtobufReader& field, std::vector<std::int64_t>& out) {
-  if (field.type() == ProtobufReader::kVarint) {
-    out.push_back(zigzag(field.number()));
-    return out.size() <= kBucketsMax;
-  }
-  if (field.type() != ProtobufReader::kBytes) return false;
-  const char* p = field.bytes().data();
-  const char* const end = p + field.bytes().size();
-  while (p != end) {
-    std::uint64_t value = 0;
-    if (!ProtobufReader::read_varint(p, end, value) || out.size() >= kBucketsMax) return false;
-    out.push_back(zigzag(value));
-  }
-  return true;
-}
-
-bool read_reals(const ProtobufReader& field, std::vector<double>& out) {
-  if (field.type() == ProtobufReader::kFixed64) {
-    out.push_back(field.real());
-    return out.size() <= kBucketsMax;
-  }
-  if (field.type() != ProtobufReader::kBytes) return false;
-  const std::string_view bytes = field.bytes();
-  if (bytes.size() % sizeof(double) != 0) return false;
-  const std::size_t count = bytes.size() / sizeof(double);
-  if (out.size() + count > kBucketsMax) return false;
-  const std::size_t first = out.size();
-  out.resize(first + count);
-  if (count > 0) std::memcpy(out.data() + first, bytes.data(), bytes.size());
-  return true;
-}
 
 /// Everything a Histogram message may say; which counts are meant is told by which are there.
 struct Parts {
@@ -94,19 +42,21 @@ bool read_field(const ProtobufReader& field, Parts& out) {
       out.is_float = true;
       return is_real;
     case 3: out.sum = field.real(); return is_real;
-    case 4: out.layout.schema = static_cast<std::int32_t>(zigzag(field.number())); return is_varint;
+    case 4:
+      out.layout.schema = static_cast<std::int32_t>(unzigzag(field.number()));
+      return is_varint;
     case 5: out.layout.zero_threshold = field.real(); return is_real;
     case 6: out.zero_int = field.number(); return is_varint;
     case 7: out.zero_float = field.real(); return is_real;
-    case 8: return is_bytes && read_span(field.bytes(), out.layout.negative_spans);
-    case 9: return read_deltas(field, out.negative_deltas);
-    case 10: return read_reals(field, out.negative_counts);
-    case 11: return is_bytes && read_span(field.bytes(), out.layout.positive_spans);
-    case 12: return read_deltas(field, out.positive_deltas);
-    case 13: return read_reals(field, out.positive_counts);
+    case 8: return is_bytes && read_bucket_span(field.bytes(), out.layout.negative_spans);
+    case 9: return read_bucket_deltas(field, out.negative_deltas);
+    case 10: return read_bucket_reals(field, out.negative_counts);
+    case 11: return is_bytes && read_bucket_span(field.bytes(), out.layout.positive_spans);
+    case 12: return read_bucket_deltas(field, out.positive_deltas);
+    case 13: return read_bucket_reals(field, out.positive_counts);
     case 14: out.hint = field.number(); return is_varint;
     case 15: out.t = static_cast<std::int64_t>(field.number()); return is_varint;
-    case 16: return read_reals(field, out.layout.custom_bounds);
+    case 16: return read_bucket_reals(field, out.layout.custom_bounds);
     default: return true;
   }
 }

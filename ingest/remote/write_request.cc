@@ -101,10 +101,9 @@ class Decoder final {
 
     const std::size_t sample_count = out_.samples.size() - first_sample;
     const std::size_t histogram_count = out_.histograms.size() - first_histogram;
-    if (sample_count + histogram_count == 0) {
+    // Prometheus sends exemplars apart from the samples of their series.
+    if (sample_count + histogram_count == 0 && out_.exemplars.size() == first_exemplar) {
       ++out_.series_without_samples_count;
-      out_.exemplars_without_series_count += out_.exemplars.size() - first_exemplar;
-      out_.exemplars.resize(first_exemplar);
       return {};
     }
     out_.series.push_back({series, static_cast<std::uint32_t>(sample_count),
@@ -166,7 +165,6 @@ void WriteRequest::clear() {
   metadata.clear();
   series_metadata.clear();
   series_without_samples_count = 0;
-  exemplars_without_series_count = 0;
   translated.clear();
 }
 

@@ -12,7 +12,8 @@
 
 namespace tarsier::ingest {
 
-/// One TimeSeries with at least one sample or histogram, as views into the decompressed body.
+/// One TimeSeries with at least one sample, histogram or exemplar, as views into the decompressed
+/// body.
 struct WireSeries {
   /// The whole message; labels are read from it when the series is not known yet.
   std::string_view message;
@@ -48,8 +49,7 @@ struct WriteRequest {
   std::vector<WireMetadata> metadata;
   /// 2.0 only: `series_metadata[i]` is of `series[i]`, its `family` empty. Else no entries.
   std::vector<WireMetadata> series_metadata;
-  std::size_t series_without_samples_count = 0;
-  std::size_t exemplars_without_series_count = 0;
+  std::size_t series_without_samples_count = 0;  ///< With nothing at all.
   /// 2.0 only: labels and exemplars as 1.0 would have sent them.
   std::string translated;
 

@@ -215,11 +215,8 @@ class Decoder final {
     if (!fields.ok()) return damaged(fields.offset(), "damaged TimeSeries");
     const std::size_t samples = out_.samples.size() - first_sample;
     const std::size_t histograms = out_.histograms.size() - first_histogram;
-    if (samples + histograms == 0) {
+    if (samples + histograms == 0 && out_.exemplars.size() == first_exemplar) {
       ++out_.series_without_samples_count;
-      out_.exemplars_without_series_count += out_.exemplars.size() - first_exemplar;
-      out_.exemplars.resize(first_exemplar);
-      exemplars_.resize(first_exemplar);
       return {};
     }
     const std::size_t begin = out_.translated.size();

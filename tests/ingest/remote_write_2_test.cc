@@ -179,6 +179,16 @@ TEST_F(RemoteWrite2, AnExemplarOutOfOrderIsTold) {
   EXPECT_EQ(written(), "1 0 0");
 }
 
+TEST_F(RemoteWrite2, TakesExemplarsApartFromTheirSamples) {
+  add_sample(add({{"__name__", "a"}}), kNow, 1);
+  v2::TimeSeries& apart = add({{"__name__", "a"}});
+  apart.add_exemplars()->set_timestamp(kNow);
+  apart.mutable_exemplars(0)->set_value(1);
+  EXPECT_EQ(send().status, 204);
+  EXPECT_EQ(written(), "1 0 1");
+  EXPECT_EQ(head_.find(Labels{{"__name__", "a"}})->exemplars.size(), 1U);
+}
+
 TEST_F(RemoteWrite2, RefusesReferencesThatMakeNoSense) {
   v2::TimeSeries& series = add({{"__name__", "a"}});
   add_sample(series, kNow, 1);

@@ -178,15 +178,16 @@ TEST(WriteRequest, StopsAtItsLimits) {
 
 TEST(WriteRequest, KeepsWhatBelongsToASeries) {
   const std::string message = field(1, kUp + field(3, "") + field(3, "") + sample_of(1)) +
-                              field(1, kUp + field(4, "")) + field(1, kUp + field(3, ""));
+                              field(1, kUp + field(4, "")) + field(1, kUp + field(3, "")) +
+                              field(1, kUp);
   const Decoded decoded = decode(message);
   ASSERT_TRUE(decoded.status.ok());
-  EXPECT_EQ(decoded.request.exemplars.size(), 2u);
+  EXPECT_EQ(decoded.request.exemplars.size(), 3u) << "also of a series that has nothing else";
+  EXPECT_EQ(decoded.request.exemplars[2].series, 2u);
   EXPECT_EQ(decoded.request.histograms.size(), 1u);
   EXPECT_EQ(decoded.request.histograms[0].series, 1u);
   EXPECT_EQ(decoded.request.series_without_samples_count, 1u);
-  EXPECT_EQ(decoded.request.exemplars_without_series_count, 1u);
-  EXPECT_EQ(decoded.request.series.size(), 2u);
+  EXPECT_EQ(decoded.request.series.size(), 3u);
 }
 
 /// A random request, with some of everything the schema has.
@@ -233,7 +234,9 @@ TEST(WriteRequest, SaysWhatGeneratedProtobufSays) {
     std::size_t at_series = 0;
     std::size_t at_sample = 0;
     for (const prometheus::TimeSeries& series : expected.timeseries()) {
-      if (series.samples().empty() && series.histograms().empty()) continue;
+      if (series.samples().empty() && series.histograms().empty() && series.exemplars().empty()) {
+        continue;
+      }
       ASSERT_LT(at_series, request.series.size());
       std::vector<tsdb::LabelView> labels;
       ASSERT_TRUE(read_wire_labels(request.series[at_series].message, labels).ok());
