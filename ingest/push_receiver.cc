@@ -10,16 +10,15 @@
 #include <fmt/format.h>
 
 #include "base/ascii.h"
-#include "base/base64.h"
-#include "base/compression.h"
 #include "base/json_writer.h"
 #include "base/utf8.h"
+#include "ingest/push/request_parts.h"
 #include "ingest/push/rows.h"
 
 namespace tarsier::ingest {
 namespace {
 
-using Labels = std::vector<std::pair<std::string, std::string>>;
+using Labels = PushLabels;
 
 /// How a format tells what went wrong.
 enum class Format : unsigned char { kInflux1, kInflux2, kPlain };
@@ -50,24 +49,6 @@ HttpResponse answer(Format format, int status, const std::string& text) {
   return response;
 }
 
-Status unpack(HttpRequest& request, std::size_t size_max) {
-  const std::string encoding = ascii_lower(request.header("Content-Encoding"));
-  std::string plain;
-  if (encoding.empty() || encoding == "identity") {
-    if (request.body.size() > size_max) return limit_exceeded("the body is too large");
-    return {};
-  }
-  if (encoding == "gzip") {
-    TRY(gzip_decompress(as_bytes(request.body), size_max, plain));
-  } else if (encoding == "zstd") {
-    TRY(zstd_decompress(as_bytes(request.body), size_max, plain));
-  } else {
-    return invalid(fmt::format("Content-Encoding {} is not supported", encoding));
-  }
-  request.body = std::move(plain);
-  return {};
-}
-
 /// Labels that VictoriaMetrics' `extra_label=name=value` parameters add.
 Result<Labels> extra_labels(const HttpRequest& request) {
   Labels out;
@@ -77,58 +58,6 @@ Result<Labels> extra_labels(const HttpRequest& request) {
       return invalid(fmt::format("extra_label \"{}\" is not name=value", text));
     }
     out.emplace_back(text.substr(0, equals), text.substr(equals + 1));
-  }
-  return out;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned byte = 0;
-    const char* const digits = text.data() + i + 1;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
-      out += static_cast<char>(byte);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-/// `/metrics/job/a/instance@base64/Yg` behind the import path: pairs of segments.
-Result<Labels> path_labels(std::string_view raw_path) {
-  Labels out;
-  const std::size_t at = raw_path.find("/metrics/");
-  if (at == std::string_view::npos) return out;
-  raw_path.remove_prefix(at + std::string_view("/metrics/").size());
-  std::vector<std::string> segments;
-  while (!raw_path.empty()) {
-    const std::size_t end = std::min(raw_path.find('/'), raw_path.size());
-    const std::string_view segment = raw_path.substr(0, end);
-    segments.push_back(percent_decoded(segment));
-    raw_path.remove_prefix(std::min(end + 1, raw_path.size()));
-  }
-  if (segments.size() % 2 != 0) return invalid("the path is not pairs of label and value");
-  constexpr std::string_view kEncoded = "@base64";
-  for (std::size_t i = 0; i < segments.size(); i += 2) {
-    std::string name = segments[i];
-    std::string value = segments[i + 1];
-    if (name.ends_with(kEncoded)) {
-      name.resize(name.size() - kEncoded.size());
-      if (value == "=") {
-        value.clear();
-      } else {
-        std::replace(value.begin(), value.end(), '-', '+');
-        std::replace(value.begin(), value.end(), '_', '/');
-        while (value.size() % 4 != 0) value += '=';
-        const auto decoded = decode_base64(value);
-        if (!decoded) return invalid(fmt::format("label {} is not base64", name));
-        value = *decoded;
-      }
-    }
-    out.emplace_back(std::move(name), std::move(value));
   }
   return out;
 }
@@ -294,7 +223,7 @@ void PushReceiver::handle_influx(HttpRequest request, HttpResponder respond) {
   const auto refuse = [&](const Status& why) {
     impl_->refuse(counters, format, request, why, respond);
   };
-  if (const Status unpacked = unpack(request, impl_->options.body_bytes_max); !unpacked.ok()) {
+  if (const Status unpacked = unpack_push(request, impl_->options.body_bytes_max); !unpacked.ok()) {
     return refuse(unpacked);
   }
   InfluxOptions options;
@@ -315,7 +244,7 @@ void PushReceiver::handle_json_lines(HttpRequest request, HttpResponder respond)
   const auto refuse = [&](const Status& why) {
     impl_->refuse(counters, Format::kPlain, request, why, respond);
   };
-  if (const Status unpacked = unpack(request, impl_->options.body_bytes_max); !unpacked.ok()) {
+  if (const Status unpacked = unpack_push(request, impl_->options.body_bytes_max); !unpacked.ok()) {
     return refuse(unpacked);
   }
   const Result<Labels> more = extra_labels(request);
@@ -331,10 +260,10 @@ void PushReceiver::handle_text(HttpRequest request, HttpResponder respond) {
   const auto refuse = [&](const Status& why) {
     impl_->refuse(counters, Format::kPlain, request, why, respond);
   };
-  if (const Status unpacked = unpack(request, impl_->options.body_bytes_max); !unpacked.ok()) {
+  if (const Status unpacked = unpack_push(request, impl_->options.body_bytes_max); !unpacked.ok()) {
     return refuse(unpacked);
   }
-  Result<Labels> more = path_labels(request.raw_path);
+  Result<Labels> more = push_path_labels(request.raw_path);
   if (!more.ok()) return refuse(more.status());
   const Result<Labels> extra = extra_labels(request);
   if (!extra.ok()) return refuse(extra.status());

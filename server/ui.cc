@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "base/json_writer.h"
 #include "base/keyed_hash.h"
+#include "ingest/push_receiver.h"
 #include "server/flags.h"
 #include "server/handlers.h"
 #include "server/http_answer.h"
@@ -24,7 +25,6 @@ constexpr std::size_t kFileBytesMax = std::size_t{8} << 20;
 /// Addresses of pages: all answer with the same document, which shows the page.
 constexpr std::array kPages = {"/",
                                "/overview",
-                               "/query",
                                "/graph",
                                "/alerts",
                                "/alerts/*",
@@ -156,6 +156,18 @@ void add_ui(Router& router, const Doors& doors) {
     add("/" + std::string(file.path),
         [&file](const HttpRequest& request) { return file_response(request, file); });
   }
+  // InfluxDB's clients ask at the same address.
+  const bool has_influx = doors.flags.is_on("web.enable-influx-receiver");
+  router.add({.path = "/query",
+              .methods = has_influx ? std::vector<std::string>{"GET", "HEAD", "POST"}
+                                    : std::vector<std::string>{"GET", "HEAD"},
+              .handler = inline_handler([&doors, html, has_influx](const HttpRequest& request) {
+                const bool is_influx = has_influx && request.parameter("q").has_value();
+                return is_influx ? ingest::PushReceiver::influx_query(request)
+                                 : page_response(doors, html);
+              }),
+              .is_api = false,
+              .needs_ready = false});
   for (const char* path : kPages) {
     add(path, [&doors, html](const HttpRequest&) { return page_response(doors, html); });
   }

@@ -11,35 +11,6 @@
 namespace tarsier::server {
 namespace {
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-enum class Plus : unsigned char { kIsPlus, kIsBlank };
-
-std::optional<std::string> decode(std::string_view text, Plus plus) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+' && plus == Plus::kIsBlank) {
-      out += ' ';
-    } else if (text[i] == '%') {
-      if (i + 2 >= text.size()) return std::nullopt;
-      const int high = hex_digit(text[i + 1]);
-      const int low = hex_digit(text[i + 2]);
-      if (high < 0 || low < 0) return std::nullopt;
-      out += static_cast<char>(high * 16 + low);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -107,7 +78,7 @@ Result<Url> parse_url(std::string_view text) {
   std::string_view authority = rest.substr(0, authority_size);
   rest.remove_prefix(authority_size);
   if (const std::size_t at = authority.rfind('@'); at != std::string_view::npos) {
-    const std::optional<std::string> user_info = decode(authority.substr(0, at), Plus::kIsPlus);
+    const std::optional<std::string> user_info = percent_decode(authority.substr(0, at));
     if (!user_info) return malformed();
     url.user_info = *user_info;
     authority.remove_prefix(at + 1);
@@ -135,10 +106,6 @@ Result<Url> resolve_url(const Url& base, std::string_view location) {
     url.target = std::string(path.substr(0, path.rfind('/') + 1)) + std::string(location);
   }
   return url;
-}
-
-std::optional<std::string> percent_decode(std::string_view text) {
-  return decode(text, Plus::kIsPlus);
 }
 
 std::string form_encoded(std::string_view text) {
@@ -169,9 +136,8 @@ std::vector<std::pair<std::string, std::string>> parse_form(std::string_view tex
     text.remove_prefix(std::min(size + 1, text.size()));
     if (pair.empty() || pair.find(';') != std::string_view::npos) continue;
     const std::size_t equals = std::min(pair.find('='), pair.size());
-    std::optional<std::string> name = decode(pair.substr(0, equals), Plus::kIsBlank);
-    std::optional<std::string> value =
-        decode(pair.substr(std::min(equals + 1, pair.size())), Plus::kIsBlank);
+    std::optional<std::string> name = form_decode(pair.substr(0, equals));
+    std::optional<std::string> value = form_decode(pair.substr(std::min(equals + 1, pair.size())));
     if (name && value) pairs.emplace_back(std::move(*name), std::move(*value));
   }
   return pairs;

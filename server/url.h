@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/percent_encoding.h"
 #include "base/result.h"
 
 namespace tarsier::server {
@@ -28,9 +29,6 @@ struct Url {
 Result<Url> parse_url(std::string_view text);
 /// The URL that `location` means when it is found at `base`.
 Result<Url> resolve_url(const Url& base, std::string_view location);
-
-/// `%41` to `A`; nothing when a `%` is not followed by two hex digits.
-std::optional<std::string> percent_decode(std::string_view text);
 
 /// For a form or a query: unreserved characters stay, a blank becomes `+`, the rest `%41`.
 std::string form_encoded(std::string_view text);
