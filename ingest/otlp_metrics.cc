@@ -31,6 +31,7 @@ struct OtlpMetricsReceiver::Impl {
   const WriteDoor door;
   const std::function<std::shared_ptr<const OtlpOptions>()> options;
   const Duration lookback;
+  DeltaAccumulator& deltas;
   Logger& log;
   Counter requests;
   Counter requests_refused;
@@ -59,7 +60,8 @@ void OtlpMetricsReceiver::Impl::handle(HttpRequest request, HttpResponder respon
 
   const std::unique_ptr<tsdb::Appender> appender = door.appender();
   OtlpOutcome outcome;
-  Status status = append_otlp(*decoded, *rules, lookback, *appender, outcome);
+  Status status =
+      append_otlp(*decoded, *rules, lookback, {deltas, request.received}, *appender, outcome);
   tsdb::LogPosition position;
   if (status.ok()) {
     Result<tsdb::LogPosition> committed = appender->commit();
@@ -90,10 +92,11 @@ void OtlpMetricsReceiver::Impl::handle(HttpRequest request, HttpResponder respon
 
 OtlpMetricsReceiver::OtlpMetricsReceiver(
     WriteDoor door, std::function<std::shared_ptr<const OtlpOptions>()> options, Duration lookback,
-    Logger& log)
+    DeltaAccumulator& deltas, Logger& log)
     : impl_(new Impl{.door = std::move(door),
                      .options = std::move(options),
                      .lookback = lookback,
+                     .deltas = deltas,
                      .log = log}) {}
 
 OtlpMetricsReceiver::~OtlpMetricsReceiver() = default;

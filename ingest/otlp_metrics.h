@@ -14,8 +14,18 @@
 
 namespace tarsier::ingest {
 
-/// The `otlp` section.
+/// What becomes of points of delta temporality.
+enum class OtlpDelta : unsigned char {
+  kRefuse,
+  kAccumulate,  ///< Feature otlp-deltatocumulative.
+  kStore,       ///< As they are, of unknown type: otlp-native-delta-ingestion.
+};
+
+class DeltaAccumulator;
+
+/// The `otlp` section, and what features add to it.
 struct OtlpOptions {
+  OtlpDelta delta = OtlpDelta::kRefuse;
   /// As the configuration spells it; see otlp_translation_exists().
   std::string translation_strategy = "UnderscoreEscapingWithSuffixes";
   std::vector<std::string> promote_resource_attributes;
@@ -38,13 +48,15 @@ bool otlp_translation_exists(const std::string& strategy);
 /// Gauges, sums and summaries become float series, histograms classic ones (or custom buckets),
 /// exponential ones native histograms; each resource a `target_info`. A point that cannot be stored
 /// does not take the others with it: the answer is 200 with a partial success that counts and names
-/// what was rejected (delta temporality included). Answers when everything is durable; 503 with
-/// Retry-After says that nothing was stored and a retry is worth it. Any number of threads.
+/// what was rejected (delta temporality included, unless a feature says otherwise). Answers when
+/// everything is durable; 503 with Retry-After says that nothing was stored and a retry is worth
+/// it. Any number of threads.
 class OtlpMetricsReceiver final {
  public:
-  /// `options` is asked for each request, so that a reload counts at once; `log` outlives this.
+  /// `options` is asked for each request, so that a reload counts at once; `deltas`, which may be
+  /// shared, and `log` outlive this.
   OtlpMetricsReceiver(WriteDoor door, std::function<std::shared_ptr<const OtlpOptions>()> options,
-                      Duration lookback, Logger& log);
+                      Duration lookback, DeltaAccumulator& deltas, Logger& log);
   ~OtlpMetricsReceiver();
 
   /// May answer after the receiver is gone.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "base/check.h"
 
@@ -53,9 +54,23 @@ bool ScrapeCache::mark_seen(std::uint32_t index) {
   return true;
 }
 
+bool ScrapeCache::note_untimed_exemplar(tsdb::SeriesRef series, const tsdb::Exemplar& exemplar) {
+  const std::uint64_t hash =
+      exemplar.labels.hash() ^ (std::bit_cast<std::uint64_t>(exemplar.value) * 0x9E3779B97F4A7C15);
+  const auto [known, is_new] = untimed_exemplars_.try_emplace(series.value, hash);
+  return is_new || std::exchange(known->second, hash) != hash;
+}
+
+bool ScrapeCache::note_start(tsdb::SeriesRef series, Timestamp start) {
+  const auto [known, is_new] = starts_.try_emplace(series.value, start.ms);
+  return is_new || std::exchange(known->second, start.ms) != start.ms;
+}
+
 void ScrapeCache::succeed() {
   if (seen_count_ != entries_.size()) {
     std::erase_if(entries_, [&](const Entry& entry) { return entry.seen != scrape_; });
+    untimed_exemplars_.clear();  // At worst one is stored once more.
+    starts_.clear();             // Those that are asked for again are refused.
     rebuild_table();
   }
   last_good_size_ = entries_.size();
@@ -76,6 +91,8 @@ void ScrapeCache::clear() {
   entries_.shrink_to_fit();
   table_.clear();
   table_.shrink_to_fit();
+  untimed_exemplars_.clear();
+  starts_.clear();
   last_good_size_ = 0;
 }
 

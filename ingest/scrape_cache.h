@@ -2,10 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "base/keyed_hash.h"
 #include "tsdb/appender.h"
+#include "tsdb/exemplar.h"
 
 namespace tarsier::ingest {
 
@@ -38,6 +40,12 @@ class ScrapeCache final {
   Entry& operator[](std::uint32_t index) { return entries_[index]; }
   /// Notes that the running scrape has the series; false if it had it already.
   bool mark_seen(std::uint32_t index);
+
+  /// Notes an exemplar without a time of its own; false if the series had the same one last.
+  bool note_untimed_exemplar(tsdb::SeriesRef series, const tsdb::Exemplar& exemplar);
+
+  /// Notes when a series began to count; false if that is known.
+  bool note_start(tsdb::SeriesRef series, Timestamp start);
 
   /// Calls `end(series)` for every series of the last scrape that was not stored in this one.
   /// To be called after everything of this scrape is stored, before succeed().
@@ -73,6 +81,8 @@ class ScrapeCache final {
 
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> table_;  // Open addressing, a power of two; kNone is free.
+  std::unordered_map<std::uint64_t, std::uint64_t> untimed_exemplars_;  // Series to a hash.
+  std::unordered_map<std::uint64_t, std::int64_t> starts_;
   std::uint32_t scrape_ = 0;
   std::uint32_t expected_ = 0;  // The entry that probably comes next.
   std::size_t seen_count_ = 0;  // Entries the running scrape has.

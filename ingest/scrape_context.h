@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/time.h"
+#include "ingest/failure_log.h"
 #include "tsdb/appender.h"
 
 namespace tarsier::ingest {
@@ -25,7 +26,9 @@ struct ScrapeMetrics {
   Counter samples_duplicate_timestamp;
   Counter samples_out_of_bounds;
   Counter cache_flushes_forced;
-  Counter exemplars_ignored;
+  Counter exceeded_bucket_limit;
+  Counter exemplars_out_of_order;
+  Counter histograms_not_converted;
 
   void collect(MetricWriter& out) const;
 };
@@ -42,6 +45,9 @@ struct ScrapeContext {
   Duration future_max = minutes(10);
   /// Some exporters and proxies let only Prometheus in.
   std::string user_agent = "Prometheus/3.14.0";
+  /// A zero where a series says it began to count (created-timestamp-zero-ingestion).
+  bool injects_start_zeroes = false;
+  FailureLog* failures = nullptr;  ///< Null: jobs have no files for them.
   ScrapeMetrics metrics{};
 };
 

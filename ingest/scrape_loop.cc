@@ -29,6 +29,7 @@ bool keeps_caches(ScrapeConfig a, ScrapeConfig b) {
     config->scrape_interval = {};
     config->scrape_timeout = {};
     config->sample_limit = 0;
+    config->scrape_failure_log_file.clear();
     config->http = HttpClientConfig();
     config->enable_compression = true;
   }
@@ -91,7 +92,8 @@ Status ScrapeLoop::append_body(tsdb::Appender& appender, Timestamp time,
   if (!is_empty) {
     const ExpositionFormat format =
         TRY(exposition_format(response.content_type, config_->fallback_scrape_protocol));
-    ScrapePass pass(context_, *config_, scraped_target_->labels, cache_, families_, appender, time);
+    ScrapePass pass(context_, *config_, scraped_target_->labels, cache_, families_, appender, time,
+                    scraped_target_->histograms);
     Status status = pass.run(format, response.body);
     totals = pass.totals();
     if (!status.ok()) return status;
@@ -135,6 +137,7 @@ void ScrapeLoop::conclude(Timestamp time, std::int64_t started_ns, Status failur
 
 void ScrapeLoop::end(Timestamp time) {
   const std::unique_ptr<tsdb::Appender> appender = context_.make_appender();
+  appender->refuse_out_of_order();  // The series may go on elsewhere.
   cache_.for_each_previous(
       [&](tsdb::SeriesRef series) { appender->append(series, {time, tsdb::stale_marker()}); });
   Report ended;
@@ -175,7 +178,7 @@ void ScrapeLoop::append_report_sample(tsdb::Appender& appender, std::size_t whic
 
 void ScrapeLoop::count_refused(const ScrapeTotals& totals) {
   ScrapeMetrics& metrics = context_.metrics;
-  metrics.exemplars_ignored.add(totals.exemplars);
+  metrics.exceeded_bucket_limit.add(totals.is_over_bucket_limit ? 1 : 0);
   metrics.exceeded_label_limits.add(totals.is_over_label_limit ? 1 : 0);
   metrics.exceeded_sample_limit.add(totals.is_over_sample_limit ? 1 : 0);
   struct Kind {
@@ -190,6 +193,10 @@ void ScrapeLoop::count_refused(const ScrapeTotals& totals) {
        "Error on ingesting samples with different value but same timestamp"},
       {totals.out_of_bounds, &metrics.samples_out_of_bounds,
        "Error on ingesting samples that are too old or are too far into the future"},
+      {totals.exemplars_out_of_order, &metrics.exemplars_out_of_order,
+       "Error on ingesting out-of-order exemplars"},
+      {totals.histograms_not_converted, &metrics.histograms_not_converted,
+       "Classic histograms that make no native ones were left out"},
       {totals.series_refused, nullptr, "New series refused because the head is full"},
   };
   for (const Kind& kind : kinds) {
@@ -210,6 +217,10 @@ void ScrapeLoop::publish(Timestamp time, double duration_seconds, const Status& 
     context_.log.debug("Scrape failed", {{"scrape_pool", config_->job_name},
                                          {"target", scraped_target_->url},
                                          {"err", failure.message()}});
+    if (context_.failures != nullptr && !config_->scrape_failure_log_file.empty()) {
+      context_.failures->write(config_->scrape_failure_log_file, time, config_->job_name,
+                               scraped_target_->url, failure.message());
+    }
   }
   const MutexLock lock(mutex_);
   status_.health = failure.ok() ? TargetHealth::kUp : TargetHealth::kDown;
@@ -221,8 +232,9 @@ void ScrapeLoop::publish(Timestamp time, double duration_seconds, const Status& 
 
 void ScrapeLoop::reconfigure(std::shared_ptr<const ScrapeConfig> config,
                              std::shared_ptr<const Target> target) {
-  const bool keeps_series =
-      scraped_target_->labels == target->labels && keeps_caches(*config_, *config);
+  const bool keeps_series = scraped_target_->labels == target->labels &&
+                            scraped_target_->histograms == target->histograms &&
+                            keeps_caches(*config_, *config);
   if (!keeps_series) {
     cache_.clear();
     families_.clear();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <queue>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -86,7 +87,12 @@ struct ScrapeManager::State {
                 .hash = KeyedHash(key),
                 .log = door_in.log,
                 .future_max = options_in.future_max,
-                .user_agent = options_in.user_agent} {}
+                .user_agent = options_in.user_agent,
+                .injects_start_zeroes = options_in.injects_start_zeroes} {
+    if (door_in.files == nullptr) return;
+    failures.emplace(*door_in.files, door_in.log);
+    context.failures = &*failures;
+  }
 
   void sync_pool(ConfigPtr config, Timestamp now) REQUIRES_LOCK(mutex);
   bool take_discovered(Pool& pool) REQUIRES_LOCK(mutex);
@@ -106,6 +112,7 @@ struct ScrapeManager::State {
   const ScrapeManagerOptions options;
   HttpClient& client;
   DiscoveryManager* const discovery;
+  std::optional<FailureLog> failures;
   ScrapeContext context;
 
   Mutex mutex;
@@ -328,6 +335,13 @@ void ScrapeManager::apply(std::vector<ScrapeConfig> configs, Timestamp now) {
     state.discovery->apply(discoveries);
     state.discovery->run_due(now);  // Files are read before the first look at them.
   }
+  if (state.failures) {
+    std::set<std::string> paths;
+    for (const ScrapeConfig& config : configs) {
+      if (!config.scrape_failure_log_file.empty()) paths.insert(config.scrape_failure_log_file);
+    }
+    state.failures->open(paths);
+  }
   const MutexLock lock(state.mutex);
   std::map<std::string, Pool> before = std::exchange(state.pools, {});
   for (ScrapeConfig& config : configs) {
@@ -401,6 +415,7 @@ std::vector<PoolSnapshot> ScrapeManager::targets() const {
 
 void ScrapeManager::collect(MetricWriter& out) const {
   state_->context.metrics.collect(out);
+  if (state_->failures) state_->failures->collect(out);
   if (state_->discovery) state_->discovery->collect(out);
   const std::vector<PoolSnapshot> pools = targets();
   out.gauge("prometheus_target_scrape_pools_total", "Scrape pools.",

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "base/http.h"
 #include "base/keyed_hash.h"
 #include "base/log.h"
@@ -31,6 +32,8 @@ struct ScrapeManagerOptions {
   Duration future_max = minutes(10);
   /// Some exporters and proxies let only Prometheus in.
   std::string user_agent = "Prometheus/3.14.0";
+  /// created-timestamp-zero-ingestion.
+  bool injects_start_zeroes = false;
 
   // What changes cost only.
 
@@ -47,6 +50,8 @@ struct ScrapeDoor {
   Logger& log;
   /// Finds the targets of jobs that do not name them; null: there are none but static ones.
   DiscoveryManager* discovery = nullptr;
+  /// Where failed scrapes are logged; null: jobs cannot have files for that.
+  FileSystem* files = nullptr;
 };
 
 /// One target as the API shows it.

@@ -28,8 +28,14 @@ void ScrapeMetrics::collect(MetricWriter& out) const {
         samples_out_of_bounds);
   count("prometheus_target_scrapes_cache_flush_forced_total",
         "Times the series cache of a failing target had to be emptied.", cache_flushes_forced);
-  count("tarsier_target_scrapes_exemplars_ignored_total", "Exemplars that were not stored.",
-        exemplars_ignored);
+  count("prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total",
+        "Scrapes that failed because a native histogram has too many buckets.",
+        exceeded_bucket_limit);
+  count("prometheus_target_scrapes_exemplar_out_of_order_total",
+        "Exemplars refused because the series has a newer one.", exemplars_out_of_order);
+  count("tarsier_target_scrapes_histograms_not_converted_total",
+        "Classic histograms that were to become native ones and are none.",
+        histograms_not_converted);
 }
 
 }  // namespace tarsier::ingest

@@ -19,6 +19,9 @@ constexpr std::string_view kInterval = "__scrape_interval__";
 constexpr std::string_view kTimeout = "__scrape_timeout__";
 constexpr std::string_view kPath = "__metrics_path__";
 constexpr std::string_view kScheme = "__scheme__";
+constexpr std::string_view kNative = "__scrape_native_histograms__";
+constexpr std::string_view kClassic = "__always_scrape_classic_histograms__";
+constexpr std::string_view kConvert = "__convert_classic_histograms_to_nhcb__";
 constexpr std::string_view kParamPrefix = "__param_";
 
 void set_default(tsdb::LabelsBuilder& labels, std::string_view name, std::string_view value) {
@@ -35,6 +38,10 @@ tsdb::Labels discovered_labels(const ScrapeConfig& config, const TargetGroup& gr
   set_default(labels, kTimeout, format_duration(config.scrape_timeout));
   set_default(labels, kPath, config.metrics_path);
   set_default(labels, kScheme, config.scheme);
+  const auto flag = [](bool is_on) { return is_on ? "true" : "false"; };
+  set_default(labels, kNative, flag(config.histograms.scrape_native));
+  set_default(labels, kClassic, flag(config.histograms.always_classic));
+  set_default(labels, kConvert, flag(config.histograms.convert_classic));
   for (const auto& [name, values] : config.params) {
     if (!values.empty()) set_default(labels, std::string(kParamPrefix) + name, values[0]);
   }
@@ -50,6 +57,20 @@ Result<Duration> label_duration(const tsdb::LabelsBuilder& labels, std::string_v
   }
   if (duration->ms == 0) return invalid(fmt::format("scrape {} cannot be 0", what));
   return duration;
+}
+
+/// One of the special labels that switch something, with Go's spellings. Absent, after a rule
+/// removed it, is off.
+Result<bool> label_switch(const tsdb::LabelsBuilder& labels, std::string_view label) {
+  const std::string_view text = labels.get(label);
+  for (const std::string_view word : {"1", "t", "T", "true", "TRUE", "True"}) {
+    if (text == word) return true;
+  }
+  for (const std::string_view word : {"", "0", "f", "F", "false", "FALSE", "False"}) {
+    if (text == word) return false;
+  }
+  return invalid(
+      fmt::format("error parsing label {}: {} is not true or false", label, quote(text)));
 }
 
 void append_query_text(std::string& out, std::string_view text) {
@@ -113,6 +134,9 @@ Status complete(const ScrapeConfig& config, tsdb::LabelsBuilder& labels, Target&
     return invalid(fmt::format("scrape timeout cannot be greater than scrape interval ({} > {})",
                                quote(labels.get(kTimeout)), quote(labels.get(kInterval))));
   }
+  target.histograms.scrape_native = TRY(label_switch(labels, kNative));
+  target.histograms.always_classic = TRY(label_switch(labels, kClassic));
+  target.histograms.convert_classic = TRY(label_switch(labels, kConvert));
   set_default(labels, "instance", std::string(labels.get(kAddress)));
   TRY(check_values(labels));
   target.url = scrape_url(config, labels);
@@ -122,6 +146,7 @@ Status complete(const ScrapeConfig& config, tsdb::LabelsBuilder& labels, Target&
   for (const auto& [name, value] : labels.pairs()) {
     if (!name.starts_with("__")) carried.set(name, value);
     if (name.starts_with("__meta_") || name == kInterval || name == kTimeout) continue;
+    if (name == kNative || name == kClassic || name == kConvert) continue;
     identifying.set(name, value);
   }
   target.labels = carried.build();

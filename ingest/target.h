@@ -21,6 +21,7 @@ struct Target {
   std::string url;
   Duration interval;
   Duration timeout;
+  HistogramPolicy histograms;
   /// Targets of one job with equal identities are one target, and one that keeps its identity over
   /// a reload keeps its history. Interval and timeout are no part of it.
   std::string identity;

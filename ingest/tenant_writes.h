@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "base/keyed_hash.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/mutex.h"
 #include "ingest/otlp_metrics.h"
 #include "ingest/push_receiver.h"
 #include "ingest/remote_write.h"
@@ -17,7 +19,7 @@
 
 namespace tarsier::ingest {
 
-/// Everything a set of doors is made with.
+/// Everything a set of doors is made with; limits and dedup are those to begin with.
 struct TenantWritesOptions {
   std::vector<WriteLimit> limits;
   HaDedup dedup;
@@ -31,12 +33,16 @@ struct TenantWritesOptions {
 
 /// The write doors of every tenant: requests go to the doors of the tenant their `X-Scope-OrgID`
 /// names if it has limits of its own, else to those of everybody. Samples of all are stored
-/// together: tenancy is of limits only. A body that is too large is answered 413 here. Any number
-/// of threads.
+/// together: tenancy is of limits only. A body that is too large is answered 413 here. Limits can
+/// be changed while requests run. Any number of threads.
 class TenantWrites final {
  public:
   TenantWrites(WriteDoor door, TenantWritesOptions options, Logger& log);
   ~TenantWrites();
+
+  /// From the next request on these are the limits. Doors whose limits did not change go on with
+  /// their caches, counters and buckets; the others begin anew.
+  void apply(const std::vector<WriteLimit>& limits, const HaDedup& dedup);
 
   void remote_write(HttpRequest request, HttpResponder respond);
   void otlp_metrics(HttpRequest request, HttpResponder respond);
@@ -46,19 +52,32 @@ class TenantWrites final {
 
  private:
   struct Doors {
+    std::optional<WriteLimit> limit;
     std::unique_ptr<WriteGate> gate;  ///< Null: nothing is limited.
     std::unique_ptr<RemoteWriteReceiver> remote_write;
     std::unique_ptr<OtlpMetricsReceiver> otlp;
     std::unique_ptr<PushReceiver> push;
   };
-  std::unique_ptr<Doors> make_doors(const WriteDoor& door, const WriteLimit* limit, Logger& log);
-  /// Null when the request was answered.
-  Doors* doors_for(const HttpRequest& request, const HttpResponder& respond);
+  using DoorsPtr = std::shared_ptr<Doors>;
+  /// Immutable once published.
+  struct Table {
+    HaDedup dedup;
+    std::shared_ptr<ReplicaElection> election;
+    DoorsPtr everybody;
+    std::map<std::string, DoorsPtr, std::less<>> named;
+  };
 
+  DoorsPtr make_doors(const Table& table, const WriteLimit* limit) const;
+  std::shared_ptr<const Table> table() const;
+  /// Null when the request was answered.
+  DoorsPtr doors_for(const HttpRequest& request, const HttpResponder& respond) const;
+
+  const WriteDoor door_;
   const TenantWritesOptions options_;
-  ReplicaElection election_;
-  std::unique_ptr<Doors> everybody_;
-  std::map<std::string, std::unique_ptr<Doors>, std::less<>> named_;
+  Logger& log_;
+  const std::unique_ptr<DeltaAccumulator> deltas_;
+  mutable Mutex mutex_;
+  std::shared_ptr<const Table> table_ GUARDED_BY(mutex_);
 };
 
 }  // namespace tarsier::ingest

@@ -176,11 +176,11 @@ class LimitedAppender final : public tsdb::Appender {
   bool is_listened_to_ = true;
 };
 
-WriteGate::WriteGate(WriteLimit limit, HaDedup dedup, ReplicaElection* election,
+WriteGate::WriteGate(WriteLimit limit, HaDedup dedup, std::shared_ptr<ReplicaElection> election,
                      std::function<Timestamp()> clock)
     : limit_(std::move(limit)),
       dedup_(std::move(dedup)),
-      election_(dedup_.is_on() ? election : nullptr),
+      election_(dedup_.is_on() ? std::move(election) : nullptr),
       clock_(std::move(clock)),
       bucket_(limit_.samples_per_second,
               limit_.burst > 0 ? limit_.burst : 2 * limit_.samples_per_second) {}

@@ -81,7 +81,7 @@ class ReplicaElection final {
 class WriteGate final {
  public:
   /// `election` is shared by all tenants, may be null; `clock` is a clock.
-  WriteGate(WriteLimit limit, HaDedup dedup, ReplicaElection* election,
+  WriteGate(WriteLimit limit, HaDedup dedup, std::shared_ptr<ReplicaElection> election,
             std::function<Timestamp()> clock);
 
   const WriteLimit& limit() const { return limit_; }
@@ -116,7 +116,7 @@ class WriteGate final {
 
   const WriteLimit limit_;
   const HaDedup dedup_;
-  ReplicaElection* const election_;
+  const std::shared_ptr<ReplicaElection> election_;  // Null: nothing is deduplicated.
   const std::function<Timestamp()> clock_;
   Metrics metrics_;
   TokenBucket bucket_;

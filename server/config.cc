@@ -4,6 +4,7 @@
 
 #include "alerting/notifier_config.h"
 #include "base/duration.h"
+#include "base/number_text.h"
 #include "server/config_emitter.h"
 #include "server/config_limits.h"
 #include "server/config_remote.h"
@@ -35,17 +36,25 @@ void render_protocols(Emitter& out, const std::vector<ingest::ScrapeProtocol>& p
   }
 }
 
+void render_histogram_policy(Emitter& out, const ingest::HistogramPolicy& histograms) {
+  if (histograms.scrape_native) out.field(1, "scrape_native_histograms", true);
+  if (histograms.always_classic) out.field(1, "always_scrape_classic_histograms", true);
+  if (histograms.convert_classic) out.field(1, "convert_classic_histograms_to_nhcb", true);
+}
+
 void render_global(Emitter& out, const GlobalConfig& global) {
   out.line(0, "global:");
   out.field(1, "scrape_interval", global.scrape_interval);
   out.field(1, "scrape_timeout", global.scrape_timeout);
-  render_protocols(out, global.scrape_protocols.value_or(ingest::ScrapeConfig().scrape_protocols));
+  render_protocols(out, global.scrape_protocols.value_or(
+                            ingest::default_scrape_protocols(global.histograms.scrape_native)));
   out.field(1, "evaluation_interval", global.evaluation_interval);
   if (global.rule_query_offset.ms > 0) {
     out.field(1, "rule_query_offset", global.rule_query_offset);
   }
   out.labels(1, "external_labels", global.external_labels);
   if (!global.query_log_file.empty()) out.field(1, "query_log_file", global.query_log_file);
+  out.text(1, "scrape_failure_log_file", global.scrape_failure_log_file);
   size_limit(out, 1, "body_size_limit", global.body_size_limit);
   out.limit(1, "sample_limit", global.sample_limit);
   out.limit(1, "label_limit", global.label_limit);
@@ -54,6 +63,7 @@ void render_global(Emitter& out, const GlobalConfig& global) {
   out.limit(1, "target_limit", global.target_limit);
   out.limit(1, "keep_dropped_targets", global.keep_dropped_targets);
   if (global.extra_scrape_metrics) out.field(1, "extra_scrape_metrics", true);
+  render_histogram_policy(out, global.histograms);
   out.field(1, "metric_name_validation_scheme", name_validation_name(global.name_validation));
   if (global.name_escaping) {
     out.field(1, "metric_name_escaping_scheme", name_escaping_name(*global.name_escaping));
@@ -98,6 +108,13 @@ void render_job(Emitter& out, const ingest::ScrapeConfig& job) {
   out.field(1, "enable_compression", job.enable_compression);
   render_limits(out, job);
   if (job.extra_scrape_metrics) out.field(1, "extra_scrape_metrics", true);
+  render_histogram_policy(out, job.histograms);
+  out.limit(1, "native_histogram_bucket_limit", job.native_histogram_bucket_limit);
+  if (job.native_histogram_min_bucket_factor > 0) {
+    out.field(1, "native_histogram_min_bucket_factor",
+              short_number(job.native_histogram_min_bucket_factor));
+  }
+  out.text(1, "scrape_failure_log_file", job.scrape_failure_log_file);
   out.field(1, "metric_name_validation_scheme", name_validation_name(job.name_validation));
   out.field(1, "metric_name_escaping_scheme", name_escaping_name(job.name_escaping));
   render_http_client(out, 1, job.http);

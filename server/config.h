@@ -39,6 +39,7 @@ struct GlobalConfig {
   /// Sorted by name, variables expanded.
   std::vector<std::pair<std::string, std::string>> external_labels;
   std::string query_log_file;
+  std::string scrape_failure_log_file;
   std::uint64_t body_size_limit = 0;
   std::uint64_t sample_limit = 0;
   std::uint64_t label_limit = 0;
@@ -47,6 +48,7 @@ struct GlobalConfig {
   std::uint64_t target_limit = 0;
   std::uint64_t keep_dropped_targets = 0;
   bool extra_scrape_metrics = false;
+  ingest::HistogramPolicy histograms;
   ingest::NameValidation name_validation = ingest::NameValidation::kUtf8;
   std::optional<ingest::NameEscaping> name_escaping;
   std::optional<std::vector<ingest::ScrapeProtocol>> scrape_protocols;
@@ -107,6 +109,8 @@ struct ConfigSources {
   FileSystem* files = nullptr;          ///< Where credentials are read from; null: nowhere.
   /// The value of an environment variable, or nothing.
   std::function<std::optional<std::string>(const std::string&)> environment;
+  /// Where `scrape_protocols` is not given: a feature needs what only protobuf tells.
+  bool prefers_protobuf = false;
 };
 
 /// Reads a configuration the way Prometheus does: strictly. kInvalid names the file, the line, the

@@ -77,11 +77,13 @@ Result<std::optional<std::vector<ingest::ScrapeProtocol>>> read_protocols(MapRea
     }
     protocols.push_back(*protocol);
   }
-  if (std::erase(protocols, ingest::ScrapeProtocol::kPrometheusProto) > 0) {
-    map.problems().warn(*node, "PrometheusProto is not spoken by this version and left out");
-  }
-  if (protocols.empty()) protocols = ingest::ScrapeConfig().scrape_protocols;
   return std::optional<Protocols>(std::move(protocols));
+}
+
+void read_histogram_policy(MapReader& map, ingest::HistogramPolicy& out) {
+  map.read("scrape_native_histograms", out.scrape_native);
+  map.read("always_scrape_classic_histograms", out.always_classic);
+  map.read("convert_classic_histograms_to_nhcb", out.convert_classic);
 }
 
 Status read_name_schemes(MapReader& map, ingest::NameValidation& validation,

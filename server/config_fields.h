@@ -30,8 +30,11 @@ Result<std::vector<std::pair<std::string, std::string>>> read_labels(
 
 /// The protocol the file calls `name`, or nothing.
 std::optional<ingest::ScrapeProtocol> protocol_named(std::string_view name);
-/// `scrape_protocols`; nothing when the field is absent, without those we do not speak.
+/// `scrape_protocols`; nothing when the field is absent.
 Result<std::optional<std::vector<ingest::ScrapeProtocol>>> read_protocols(MapReader& map);
+
+/// `scrape_native_histograms` and what goes with it; what is absent stays.
+void read_histogram_policy(MapReader& map, ingest::HistogramPolicy& out);
 
 /// How metric names are checked and escaped; what the file leaves out stays as it is.
 Status read_name_schemes(MapReader& map, ingest::NameValidation& validation,

@@ -1,6 +1,8 @@
 #include "server/config_job.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -77,19 +79,29 @@ void read_limits(MapReader& map, const GlobalConfig& global, ingest::ScrapeConfi
   read_limit(map, "keep_dropped_targets", global.keep_dropped_targets, job.keep_dropped_targets);
 }
 
-/// Native histograms are not stored yet: what asks for them is warned about unless it says no.
-void ignore_native_histograms(MapReader& map) {
-  for (const char* name : {"native_histogram_bucket_limit", "native_histogram_min_bucket_factor",
-                           "scrape_native_histograms", "convert_classic_histograms_to_nhcb",
-                           "always_scrape_classic_histograms"}) {
-    std::string text;
-    map.read(name, text);
-    if (!text.empty() && text != "0" && text != "false") map.ignore(name, kNotYet);
+Status read_histograms(MapReader& map, const GlobalConfig& global, ingest::ScrapeConfig& job) {
+  job.histograms = global.histograms;
+  read_histogram_policy(map, job.histograms);
+  map.read("native_histogram_bucket_limit", job.native_histogram_bucket_limit);
+  constexpr const char* kFactor = "native_histogram_min_bucket_factor";
+  std::string text;
+  map.read(kFactor, text);
+  if (text.empty()) return {};
+  double& factor = job.native_histogram_min_bucket_factor;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), factor);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(factor) ||
+      factor < 0) {
+    return invalid_at(*map.find(kFactor), fmt::format("{} is no bucket factor", quote(text)));
   }
+  return {};
 }
 
-Status read_job_protocols(MapReader& map, const GlobalConfig& global, ingest::ScrapeConfig& job) {
+/// REQUIRES: histograms are read.
+Status read_job_protocols(MapReader& map, const GlobalConfig& global, const ConfigSources& sources,
+                          ingest::ScrapeConfig& job) {
   const auto protocols = TRY(read_protocols(map));
+  job.scrape_protocols =
+      ingest::default_scrape_protocols(job.histograms.scrape_native || sources.prefers_protobuf);
   if (global.scrape_protocols) job.scrape_protocols = *global.scrape_protocols;
   if (protocols) job.scrape_protocols = *protocols;
   std::string fallback;
@@ -134,10 +146,13 @@ Result<ingest::ScrapeConfig> read_job(const YamlNode& node, const std::string& p
   map.read("enable_compression", job.enable_compression);
   job.extra_scrape_metrics = global.extra_scrape_metrics;
   map.read("extra_scrape_metrics", job.extra_scrape_metrics);
-  map.ignore("scrape_failure_log_file", kNotYet);
+  map.read("scrape_failure_log_file", job.scrape_failure_log_file);
+  job.scrape_failure_log_file = job.scrape_failure_log_file.empty()
+                                    ? global.scrape_failure_log_file
+                                    : resolve_path(job.scrape_failure_log_file, sources);
   read_limits(map, global, job);
-  ignore_native_histograms(map);
-  TRY(read_job_protocols(map, global, job));
+  TRY(read_histograms(map, global, job));
+  TRY(read_job_protocols(map, global, sources, job));
   TRY(read_job_names(map, global, job));
   job.http = TRY(read_http_client(map, sources));
   job.static_configs = TRY(read_static_configs(map, job.name_validation));

@@ -107,7 +107,10 @@ Result<GlobalConfig> read_global(const YamlNode& node, const ConfigSources& sour
   if (!global.query_log_file.empty()) {
     global.query_log_file = resolve_path(global.query_log_file, sources);
   }
-  map.ignore("scrape_failure_log_file", kNotYet);
+  map.read("scrape_failure_log_file", global.scrape_failure_log_file);
+  if (!global.scrape_failure_log_file.empty()) {
+    global.scrape_failure_log_file = resolve_path(global.scrape_failure_log_file, sources);
+  }
   map.read_bytes("body_size_limit", global.body_size_limit);
   map.read("sample_limit", global.sample_limit);
   map.read("label_limit", global.label_limit);
@@ -116,12 +119,7 @@ Result<GlobalConfig> read_global(const YamlNode& node, const ConfigSources& sour
   map.read("target_limit", global.target_limit);
   map.read("keep_dropped_targets", global.keep_dropped_targets);
   map.read("extra_scrape_metrics", global.extra_scrape_metrics);
-  for (const char* name : {"scrape_native_histograms", "convert_classic_histograms_to_nhcb",
-                           "always_scrape_classic_histograms"}) {
-    bool is_on = false;
-    map.read(name, is_on);
-    if (is_on) map.ignore(name, kNotYet);
-  }
+  read_histogram_policy(map, global.histograms);
   global.scrape_protocols = TRY(read_protocols(map));
   TRY(read_name_schemes(map, global.name_validation, global.name_escaping));
   global.external_labels =

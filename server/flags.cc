@@ -14,7 +14,16 @@
 namespace tarsier::server {
 namespace {
 
-enum class Kind : unsigned char { kText, kList, kSwitch, kDuration, kNumber, kBytes, kChoice, kDurationOrNever };
+enum class Kind : unsigned char {
+  kText,
+  kList,
+  kSwitch,
+  kDuration,
+  kNumber,
+  kBytes,
+  kChoice,
+  kDurationOrNever
+};
 enum class Use : unsigned char {
   kActive,
   kIdle,     ///< Taken without a word: it changes nothing that users could notice.
@@ -70,6 +79,8 @@ constexpr Spec kSpecs[] = {
      "Take InfluxDB's line protocol on /write and /api/v2/write."},
     {"web.enable-import-receiver", kSwitch, "true", kActive,
      "Take VictoriaMetrics' exports and Prometheus text on /api/v1/import."},
+    {"web.enable-pushgateway", kSwitch, "true", kActive,
+     "Take what jobs push, as a Pushgateway, on /metrics/job."},
     {"web.console.templates", kText, "consoles", kIdle, ""},
     {"web.console.libraries", kText, "console_libraries", kIdle, ""},
     {"web.page-title", kText, "Tarsier", kActive, "Title of the landing page."},

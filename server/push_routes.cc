@@ -66,4 +66,24 @@ void add_push_routes(Router& router, const Flags& flags,
   }
 }
 
+void add_push_gateway_routes(Router& router, const Flags& flags,
+                             const std::function<ingest::PushGateway*()>& gateway) {
+  constexpr const char* kFlag = "web.enable-pushgateway";
+  const bool is_on = flags.is_on(kFlag);
+  for (std::string path : {"/metrics/job/*", "/metrics/job@base64/*"}) {
+    for (int labels = 0; labels <= kPathLabelsMax; ++labels) {
+      router.add({.path = path,
+                  .methods = {"POST", "PUT", "DELETE"},
+                  .handler =
+                      [gateway, is_on](HttpRequest request, HttpResponder respond) {
+                        if (!is_on) return respond(disabled(kFlag));
+                        gateway()->handle(std::move(request), std::move(respond));
+                      },
+                  .body_size_max = kBodyBytesMax,
+                  .compress = false});
+      path += "/*/*";
+    }
+  }
+}
+
 }  // namespace tarsier::server

@@ -61,16 +61,37 @@ Result<ExternalUrl> external_url(const Flags& flags, const std::string& port) {
   return out;
 }
 
-Result<Config> load_config(const Flags& flags, FileSystem& files, const std::string& own_address) {
-  const std::string& path = flags.text("config.file");
-  if (!flags.is_set("config.file") && !files.exists(path)) return default_config(own_address);
+namespace {
+
+Result<Config> read_config_file(const Flags& flags, FileSystem& files, const std::string& path) {
   const std::string prefix =
       fmt::format("couldn't load configuration (--config.file=\"{}\")", path);
   Result<std::string> text = read_file(files, path, kConfigBytesMax);
   if (!text.ok()) return not_found(prefix + ": " + text.status().message());
   Result<Config> config =
-      parse_config(*text, {.file = path, .files = &files, .environment = environment_variable});
+      parse_config(*text, {.file = path,
+                           .files = &files,
+                           .environment = environment_variable,
+                           .prefers_protobuf = has_feature(flags, kStartZeroesFeature)});
   if (!config.ok()) return invalid(prefix + ": " + config.status().message());
+  return config;
+}
+
+}  // namespace
+
+Result<Config> load_config(const Flags& flags, FileSystem& files, const std::string& own_address) {
+  const bool adds_up = has_feature(flags, kAddUpDeltasFeature);
+  const bool stores = has_feature(flags, kStoreDeltasFeature);
+  if (adds_up && stores) {
+    return invalid(fmt::format("--enable-feature: {} and {} exclude each other",
+                               kAddUpDeltasFeature, kStoreDeltasFeature));
+  }
+  const std::string& path = flags.text("config.file");
+  const bool has_file = flags.is_set("config.file") || files.exists(path);
+  Config config =
+      has_file ? TRY(read_config_file(flags, files, path)) : default_config(own_address);
+  if (adds_up) config.otlp.delta = ingest::OtlpDelta::kAccumulate;
+  if (stores) config.otlp.delta = ingest::OtlpDelta::kStore;
   return config;
 }
 

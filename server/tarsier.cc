@@ -13,6 +13,7 @@
 #include "base/posix_file.h"
 #include "base/quote.h"
 #include "base/thread_pool.h"
+#include "ingest/push_gateway.h"
 #include "ingest/scrape_manager.h"
 #include "ingest/tenant_writes.h"
 #include "query/active_query_log.h"
@@ -30,6 +31,7 @@
 #include "server/directory_watcher.h"
 #include "server/dns_resolver.h"
 #include "server/early_reads.h"
+#include "server/exemplar_pins.h"
 #include "server/fair_pool.h"
 #include "server/feature_flags.h"
 #include "server/flags.h"
@@ -135,6 +137,7 @@ struct Tarsier::Impl {
   std::unique_ptr<MemoryGuard> memory;
   std::thread sync_thread;
   std::unique_ptr<ingest::TenantWrites> writes;
+  std::unique_ptr<ingest::PushGateway> push_gateway;
   std::unique_ptr<TcpHttpClient> network;
   std::unique_ptr<HttpClient> client;  // For everybody; sends through `network`.
   std::unique_ptr<NotifierWiring> notifier;
@@ -293,6 +296,7 @@ Status Tarsier::Impl::listen() {
             .external_path = external_path});
   add_routes(*router, *doors);
   add_push_routes(*router, flags, [this] { return writes.get(); });
+  add_push_gateway_routes(*router, flags, [this] { return push_gateway.get(); });
   add_notifier_routes(
       *router, [this] { return notifier.get(); }, [this] { return query_pool.get(); });
   add_slo_routes(*router, *doors, [this] { return slos.get(); });
@@ -376,12 +380,27 @@ void Tarsier::Impl::start_rooms() {
     while (db->sync_due()) {
     }
   });
+  const auto foreign_samples = [this] {
+    return pin_exemplars(db->appender(), sampling->buffer());
+  };
+  const ingest::WriteDoor door{
+      .appender = foreign_samples,
+      .when_synced = [this](tsdb::LogPosition position, std::function<void(Status)> done) {
+        db->when_synced(position, std::move(done));
+      }};
+  push_gateway = std::make_unique<ingest::PushGateway>(
+      door, *files,
+      ingest::PushGatewayOptions{
+          .name_validation = current->global.name_validation,
+          .path = flags.is_on("web.enable-pushgateway")
+                      ? join_path(data_path(flags), "tarsier/pushed_groups")
+                      : ""},
+      log);
+  if (const Status loaded = push_gateway->load(); !loaded.ok()) {
+    log.error("Pushed groups of the last run are lost", {{"err", loaded.message()}});
+  }
   writes = std::make_unique<ingest::TenantWrites>(
-      ingest::WriteDoor{.appender = [this] { return db->appender(); },
-                        .when_synced =
-                            [this](tsdb::LogPosition position, std::function<void(Status)> done) {
-                              db->when_synced(position, std::move(done));
-                            }},
+      door,
       ingest::TenantWritesOptions{
           .limits = current->write_limits,
           .dedup = current->ha_dedup,
@@ -426,11 +445,14 @@ void Tarsier::Impl::start_rooms() {
       .user_agent = ingest::ScrapeManagerOptions().user_agent});
   scrapes = std::make_unique<ingest::ScrapeManager>(
       ingest::ScrapeDoor{.client = *client,
-                         .make_appender = [this] { return db->appender(); },
+                         .make_appender = foreign_samples,
                          .monotonic_ns = monotonic_ns,
                          .log = log,
-                         .discovery = discovery.get()},
-      ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global)}, draw_hash_key());
+                         .discovery = discovery.get(),
+                         .files = files.get()},
+      ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global),
+                                   .injects_start_zeroes = has_feature(flags, kStartZeroesFeature)},
+      draw_hash_key());
   if (const std::uint64_t bytes = flags.bytes("query.result-cache-size"); bytes > 0) {
     result_cache = std::make_unique<query::ResultCache>(*engine, *db, bytes);
   }
@@ -495,6 +517,7 @@ void Tarsier::Impl::start_rooms() {
   router->set_state(Router::State::kReady);  // Publishes everything above to the network threads.
 
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
+  scheduler.add([this](Timestamp t) { return push_gateway->run_due(t); });
   maintenance.add([this](Timestamp t) { return db->run_due(t); });
   scheduler.add([this](Timestamp t) { return memory->run_due(t); });
   maintenance.add([this](Timestamp t) { return db->write_head_chunks_due(t); });
@@ -520,12 +543,6 @@ Status Tarsier::Impl::reload_now() {
       log.warn("Not acted upon by an agent", {{"err", fits.message()}});
     }
   }
-  {
-    const MutexLock lock(config_mutex);
-    if (config->write_limits != read->write_limits || config->ha_dedup != read->ha_dedup) {
-      log.warn("Changed write_limits and ha_dedup are in force after a restart only");
-    }
-  }
   tsdb::Options wanted = storage_options(flags, read->storage);
   if (is_agent(flags)) wanted = agent_storage_options(flags, wanted);
   if (wanted.retention != storage.retention || wanted.retention_bytes != storage.retention_bytes) {
@@ -544,6 +561,7 @@ Status Tarsier::Impl::reload_now() {
     scrapes->apply(next->scrape_configs, t);
     db->set_exemplars_max(wanted.exemplars_max);
   }
+  if (writes) writes->apply(next->write_limits, next->ha_dedup);
   if (notifier) notifier->apply(next->notifier, t);
   if (alerting_room) alerting_room->apply(*next, std::move(*rules));
   if (forwarder) forwarder->apply(*next);
@@ -571,6 +589,7 @@ std::string Tarsier::Impl::metrics() const {
     if (result_cache) result_cache->collect(out);
     scrapes->collect(out);
     writes->collect(out);
+    push_gateway->collect(out);
     alerting_room->collect(out);
     forwarder->collect(out);
     tracing_room->collect(out);
@@ -609,6 +628,7 @@ void Tarsier::Impl::stop() {
   queries.reset();
   query_pool.reset();
   if (scrapes) scrapes->stop();
+  if (push_gateway) push_gateway->stop();
   if (slos) slos->stop();
   if (alerting_room) alerting_room->stop();
   if (forwarder) forwarder->stop();
@@ -639,6 +659,7 @@ void Tarsier::Impl::stop() {
   engine.reset();
   monitor.reset();
   writes.reset();
+  push_gateway.reset();
   if (!db) return;
   const Status closed = db->close();
   db.reset();

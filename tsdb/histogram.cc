@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "tsdb/histogram_resolution.h"
 
 namespace tarsier::tsdb {
 
@@ -293,25 +294,33 @@ Status validate_any(const Histogram& histogram) {
 Status validate_for_storage(const IntegerHistogram& histogram) { return validate_any(histogram); }
 Status validate_for_storage(const FloatHistogram& histogram) { return validate_any(histogram); }
 
-Status prepare_for_storage(IntegerHistogram& histogram) {
-  TRY(validate_for_storage(histogram));
+void reduce_to_schema(IntegerHistogram& histogram, std::int32_t schema) {
   BucketLayout& layout = histogram.layout;
-  if (histogram.is_stale() || layout.schema <= kExponentialSchemaMax) return {};
-  const std::int32_t steps = layout.schema - kExponentialSchemaMax;
+  if (layout.is_custom() || layout.schema <= schema) return;
+  const std::int32_t steps = layout.schema - schema;
   reduce_side(steps, layout.positive_spans, histogram.positive_deltas);
   reduce_side(steps, layout.negative_spans, histogram.negative_deltas);
-  layout.schema = kExponentialSchemaMax;
+  layout.schema = schema;
+}
+
+void reduce_to_schema(FloatHistogram& histogram, std::int32_t schema) {
+  BucketLayout& layout = histogram.layout;
+  if (layout.is_custom() || layout.schema <= schema) return;
+  const std::int32_t steps = layout.schema - schema;
+  reduce_side(steps, layout.positive_spans, histogram.positive_counts);
+  reduce_side(steps, layout.negative_spans, histogram.negative_counts);
+  layout.schema = schema;
+}
+
+Status prepare_for_storage(IntegerHistogram& histogram) {
+  TRY(validate_for_storage(histogram));
+  if (!histogram.is_stale()) reduce_to_schema(histogram, kExponentialSchemaMax);
   return {};
 }
 
 Status prepare_for_storage(FloatHistogram& histogram) {
   TRY(validate_for_storage(histogram));
-  BucketLayout& layout = histogram.layout;
-  if (histogram.is_stale() || layout.schema <= kExponentialSchemaMax) return {};
-  const std::int32_t steps = layout.schema - kExponentialSchemaMax;
-  reduce_side(steps, layout.positive_spans, histogram.positive_counts);
-  reduce_side(steps, layout.negative_spans, histogram.negative_counts);
-  layout.schema = kExponentialSchemaMax;
+  if (!histogram.is_stale()) reduce_to_schema(histogram, kExponentialSchemaMax);
   return {};
 }
 

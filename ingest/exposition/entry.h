@@ -10,6 +10,7 @@ namespace tarsier::ingest {
 /// What one line of an exposition holds.
 enum class EntryKind : unsigned char {
   kSeries,
+  kHistogram,  ///< A native histogram; of the sample only what says which series and when.
   kType,
   kHelp,
   kUnit,
@@ -27,6 +28,10 @@ struct ExposedSample {
   std::int64_t time_ms = 0;  ///< Meaningful if `has_time`.
   bool has_time = false;
   bool has_exemplar = false;
+  /// A classic histogram's part that is exposed beside a native one of the same name.
+  bool is_beside_native = false;
+  bool has_start = false;
+  std::int64_t start_ms = 0;  ///< When it began to count; meaningful if `has_start`.
   /// The TYPE in force on this line, which decides how `le` and `quantile` are read.
   tsdb::MetricType type = tsdb::MetricType::kUnknown;
 };

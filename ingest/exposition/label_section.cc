@@ -7,6 +7,7 @@
 #include "base/quote.h"
 #include "base/utf8.h"
 #include "ingest/exposition/number.h"
+#include "ingest/exposition/packed_section.h"
 #include "ingest/exposition/scan.h"
 
 namespace tarsier::ingest {
@@ -158,6 +159,10 @@ Status ExposedLabels::parse_series(std::string_view section, Dialect dialect,
   TRY(SectionReader(section, dialect).read_series(views_));
   unescape_all(type);
   return {};
+}
+
+Status ExposedLabels::parse_packed(std::string_view section) {
+  return read_packed(section, views_);
 }
 
 Status ExposedLabels::parse_exemplar(std::string_view braces) {

@@ -25,6 +25,8 @@ class ExposedLabels final {
   /// `le` and `quantile` are written canonically, so that all spellings are one series. kInvalid
   /// says what was expected and what stands there instead.
   Status parse_series(std::string_view section, Dialect dialect, tsdb::MetricType type);
+  /// Reads a section that is none of text (packed_section.h).
+  Status parse_packed(std::string_view section);
   /// Parses the braces of an exemplar, which has no name.
   Status parse_exemplar(std::string_view braces);
 

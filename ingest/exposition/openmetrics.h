@@ -21,6 +21,7 @@ class OpenMetricsParser final {
 
   const ExposedSample& sample() const { return sample_; }        ///< After kSeries.
   const ExposedExemplar& exemplar() const { return exemplar_; }  ///< If sample().has_exemplar.
+  const ExposedLabels& exemplar_labels() const { return exemplar_labels_; }
   const ExposedMetadata& metadata() const { return metadata_; }  ///< After kType, kHelp, kUnit.
   /// After kError: kInvalid with line number, what was expected and what stands there.
   const Status& status() const { return status_; }

@@ -89,10 +89,11 @@ bool add_buckets(const OtlpBuckets& wire, int shift, std::vector<tsdb::BucketSpa
 
 class Translator final {
  public:
-  Translator(const OtlpOptions& options, Duration lookback, tsdb::Appender& appender,
-             OtlpOutcome& out)
+  Translator(const OtlpOptions& options, Duration lookback, OtlpDeltaDoor deltas,
+             tsdb::Appender& appender, OtlpOutcome& out)
       : options_(options),
         lookback_(lookback),
+        deltas_(deltas),
         translation_(translation_of(options)),
         label_rules_{
             .keeps_utf8 = translation_ == OtlpTranslation::kNoTranslation ||
@@ -102,7 +103,7 @@ class Translator final {
         appender_(appender),
         out_(out) {}
 
-  Status resource(const OtlpResource& resource) {
+  Status resource(OtlpResource& resource) {
     shared_.clear();
     const std::string name = attribute_of(resource.attributes, "service.name");
     const std::string space = attribute_of(resource.attributes, "service.namespace");
@@ -114,10 +115,10 @@ class Translator final {
     oldest_ = kMaxTimestamp;
     newest_ = kMinTimestamp;
     const LabelMap of_resource = shared_;
-    for (const OtlpScope& scope : resource.scopes) {
+    for (OtlpScope& scope : resource.scopes) {
       shared_ = of_resource;
       if (options_.promote_scope_metadata) add_scope(scope);
-      for (const OtlpMetric& metric : scope.metrics) TRY(this->metric(metric));
+      for (OtlpMetric& metric : scope.metrics) TRY(this->metric(metric));
     }
     return target_info(resource, identity);
   }
@@ -160,13 +161,18 @@ class Translator final {
     for (auto& [label, text] : added) labels.try_emplace(label, std::move(text));
   }
 
-  Status metric(const OtlpMetric& metric) {
+  Status metric(OtlpMetric& metric) {
+    is_delta_ =
+        metric.temporality == OtlpTemporality::kDelta && options_.delta != OtlpDelta::kRefuse;
+    // A delta as it is counts nothing: no type, and no name of a counter.
+    const bool is_stored_delta = is_delta_ && options_.delta == OtlpDelta::kStore;
+    if (is_stored_delta) metric.is_monotonic = false;
     name_ = otlp_metric_name(metric, translation_);
     if (name_.empty()) return reject_all(metric, "empty normalized name");
     const bool needs_temporality = metric.kind == OtlpKind::kSum ||
                                    metric.kind == OtlpKind::kHistogram ||
                                    metric.kind == OtlpKind::kExponentialHistogram;
-    if (needs_temporality && metric.temporality != OtlpTemporality::kCumulative) {
+    if (needs_temporality && metric.temporality != OtlpTemporality::kCumulative && !is_delta_) {
       return reject_all(metric, "invalid temporality and type combination");
     }
     metadata_ = {};
@@ -183,7 +189,9 @@ class Translator final {
       case OtlpKind::kExponentialHistogram: metadata_.type = tsdb::MetricType::kHistogram; break;
       case OtlpKind::kNone: return {};
     }
-    for (const OtlpPoint& point : metric.points) {
+    is_delta_ = is_delta_ && needs_temporality;
+    if (is_delta_ && is_stored_delta) metadata_.type = tsdb::MetricType::kUnknown;
+    for (OtlpPoint& point : metric.points) {
       problem_.clear();
       oldest_ = std::min(oldest_, point.t);
       newest_ = std::max(newest_, point.t);
@@ -192,10 +200,34 @@ class Translator final {
       LabelMap own;
       add_attributes(point.attributes, own);
       for (auto& [label, text] : own) labels_[label] = std::move(text);
+      if (is_delta_ && !is_stored_delta && !add_up(metric, point)) {
+        reject(metric, problem_, 1);
+        continue;
+      }
       TRY(this->point(metric, point));
       if (!problem_.empty()) reject(metric, problem_, 1);
     }
     return {};
+  }
+
+  /// Makes a delta point the sum of its stream. False: `problem_` says why not.
+  bool add_up(const OtlpMetric& metric, OtlpPoint& point) {
+    if (point.has_no_value) return true;
+    std::string stream = name_;
+    for (const auto& [label, text] : labels_) {
+      for (const std::string_view part : {std::string_view(label), std::string_view(text)}) {
+        stream += '\0';
+        stream += part;
+      }
+    }
+    using Outcome = DeltaAccumulator::Outcome;
+    switch (deltas_.sums.add(stream, metric.kind, point, deltas_.now)) {
+      case Outcome::kAdded:
+      case Outcome::kRepeated: return true;
+      case Outcome::kLate: problem_ = "delta point is older than the last one"; return false;
+      case Outcome::kFull: problem_ = "too many streams of delta temporality"; return false;
+    }
+    return false;
   }
 
   Status point(const OtlpMetric& metric, const OtlpPoint& point) {
@@ -286,6 +318,7 @@ class Translator final {
   }
 
   Status add_native(const OtlpPoint& point, tsdb::IntegerHistogram h) {
+    if (is_delta_ && options_.delta == OtlpDelta::kStore) h.hint = tsdb::CounterResetHint::kGauge;
     if (point.has_no_value) {
       h = {};
       h.sum = tsdb::stale_marker();
@@ -402,6 +435,7 @@ class Translator final {
 
   const OtlpOptions& options_;
   const Duration lookback_;
+  const OtlpDeltaDoor deltas_;
   const OtlpTranslation translation_;
   const OtlpLabelRules label_rules_;
   tsdb::Appender& appender_;
@@ -409,6 +443,7 @@ class Translator final {
   LabelMap shared_;  // Of the resource and scope.
   LabelMap labels_;  // Of the point.
   std::string name_;
+  bool is_delta_ = false;  // The metric, and it is not refused.
   tsdb::Metadata metadata_;
   std::string problem_;  // Of the point; empty: none.
   Timestamp oldest_ = kMaxTimestamp;
@@ -417,10 +452,10 @@ class Translator final {
 
 }  // namespace
 
-Status append_otlp(const OtlpRequest& request, const OtlpOptions& options, Duration lookback,
-                   tsdb::Appender& appender, OtlpOutcome& out) {
-  Translator translator(options, lookback, appender, out);
-  for (const OtlpResource& resource : request.resources) TRY(translator.resource(resource));
+Status append_otlp(OtlpRequest& request, const OtlpOptions& options, Duration lookback,
+                   OtlpDeltaDoor deltas, tsdb::Appender& appender, OtlpOutcome& out) {
+  Translator translator(options, lookback, deltas, appender, out);
+  for (OtlpResource& resource : request.resources) TRY(translator.resource(resource));
   return {};
 }
 

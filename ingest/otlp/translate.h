@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "ingest/otlp/delta_accumulator.h"
 #include "ingest/otlp/model.h"
 #include "ingest/otlp_metrics.h"
 #include "tsdb/appender.h"
@@ -18,9 +19,15 @@ struct OtlpOutcome {
   std::size_t samples = 0;      ///< Queued, histograms included.
 };
 
-/// Queues everything `request` says. An error is storage
-/// that can take nothing.
-Status append_otlp(const OtlpRequest& request, const OtlpOptions& options, Duration lookback,
-                   tsdb::Appender& appender, OtlpOutcome& out);
+/// Where points of delta temporality are added up, if they are, and when that is.
+struct OtlpDeltaDoor {
+  DeltaAccumulator& sums;
+  Timestamp now;
+};
+
+/// Queues everything `request` says; points of delta temporality come to hold their sums. An error
+/// is storage that can take nothing.
+Status append_otlp(OtlpRequest& request, const OtlpOptions& options, Duration lookback,
+                   OtlpDeltaDoor deltas, tsdb::Appender& appender, OtlpOutcome& out);
 
 }  // namespace tarsier::ingest

@@ -5,6 +5,8 @@ import os
 import subprocess
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 from processes import EndToEndTest, Server, free_port, http, wait_until
 
@@ -75,6 +77,38 @@ class PushingTest(EndToEndTest):
             '{"__name__": "disk_free"}': "1",
             '{"__name__": "done", "instance": "i", "job": "batch"}': "3",
             '{"__name__": "mem_free", "host": "a"}': "7"})
+
+    def request(self, method, url, body=None):
+        request = urllib.request.Request(url, data=body, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    def test_groups_stay_until_they_are_deleted_also_over_a_kill(self):
+        tarsier = self.tarsier().start()
+        group = tarsier.url + "/metrics/job/nightly/instance@base64/YS9i"
+        self.assertEqual(self.request("PUT", group, b"# TYPE rows counter\nrows 5\n"), 200)
+        self.assertEqual(self.request("POST", group, b"took_seconds 1.5\n"), 200)
+        self.assertEqual(self.request("POST", group, b"late 1 1600000000000\n"), 400)
+        values = lambda: {r["metric"]["__name__"]: r["value"][1] for r in tarsier.query(
+            '{job="nightly",instance="a/b",__name__=~"rows|took_seconds"}', time=time.time() + 0.5)}
+        self.assertEqual(values(), {"rows": "5", "took_seconds": "1.5"})
+        wait_until(lambda: os.path.exists(self.path("data/tarsier/pushed_groups")), "groups are on disk", 20)
+        tarsier.kill()
+        before = time.time()
+        tarsier.start()
+        wait_until(lambda: tarsier.query(f'timestamp(rows) > {before}', time=time.time() + 0.5), "stored again", 30)
+        self.assertEqual(values(), {"rows": "5", "took_seconds": "1.5"})
+        self.assertEqual(self.request("DELETE", group), 202)
+        self.assertEqual(values(), {})
+
+    def test_influx_clients_ask_at_the_address_of_the_page(self):
+        tarsier = self.tarsier().start()
+        self.assertEqual(json.loads(http(tarsier.url + "/query?q=SHOW+DATABASES")[1])["results"][0]["statement_id"], 0)
+        self.assertIn("<html", http(tarsier.url + "/query")[1])
 
     def test_an_export_of_victoria_metrics_loads(self):
         port = free_port()

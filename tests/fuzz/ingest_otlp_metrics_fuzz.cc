@@ -6,8 +6,9 @@
 
 namespace tarsier {
 
-/// Both forms, and what either of them means to storage.
+/// Both forms, deltas added up or not, and what either of them means to storage.
 void fuzz_one(Bytes input) {
+  ingest::DeltaAccumulator sums({.streams_max = 10});
   for (const auto& decoded : {ingest::decode_otlp_protobuf(as_text(input), 1000),
                               ingest::decode_otlp_json(as_text(input), 1000)}) {
     if (!decoded.ok()) continue;
@@ -15,8 +16,12 @@ void fuzz_one(Bytes input) {
       testing::TableHead head;
       const auto appender = head.appender();
       ingest::OtlpOutcome outcome;
-      const ingest::OtlpOptions options{.convert_histograms_to_nhcb = has_custom_buckets};
-      const Status status = ingest::append_otlp(*decoded, options, minutes(5), *appender, outcome);
+      const ingest::OtlpOptions options{
+          .delta = has_custom_buckets ? ingest::OtlpDelta::kAccumulate : ingest::OtlpDelta::kStore,
+          .convert_histograms_to_nhcb = has_custom_buckets};
+      ingest::OtlpRequest request = *decoded;
+      const Status status = ingest::append_otlp(request, options, minutes(5), {sums, Timestamp{0}},
+                                                *appender, outcome);
       CHECK(status.ok(), status.message());
       CHECK(outcome.rejected <= decoded->point_count);
     }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/compression.h"
+#include "ingest/otlp/delta_accumulator.h"
 #include "ingest/otlp/naming.h"
 #include "tests/support/capturing_logger.h"
 #include "tests/support/table_appender.h"
@@ -103,6 +104,7 @@ class OtlpMetricsTest : public ::testing::Test {
     request.method = "POST";
     request.headers = {{"Content-Type", type}, {"Content-Encoding", encoding}};
     request.body = body;
+    request.received = now_;
     answer_.reset();
     receiver_.handle(std::move(request),
                      [this](HttpResponse response) { answer_ = std::move(response); });
@@ -125,13 +127,15 @@ class OtlpMetricsTest : public ::testing::Test {
   testing::TableHead head_;
   testing::CapturingLogger log_;
   OtlpOptions options_;
+  DeltaAccumulator deltas_{{.streams_max = 3, .idle_max = minutes(5)}};
   OtlpMetricsReceiver receiver_{
       WriteDoor{[this] { return head_.appender(); },
                 [this](tsdb::LogPosition position, std::function<void(Status)> done) {
                   head_.when_synced(position, std::move(done));
                 }},
-      [this] { return std::make_shared<const OtlpOptions>(options_); }, minutes(5), log_};
+      [this] { return std::make_shared<const OtlpOptions>(options_); }, minutes(5), deltas_, log_};
   std::optional<HttpResponse> answer_;
+  Timestamp now_{kMs};
 };
 
 const Labels kUp =
@@ -242,6 +246,85 @@ TEST_F(OtlpMetricsTest, StoresTheGoodPointsAndTellsOfTheOthers) {
   EXPECT_EQ(response.body, R"({"partialSuccess":{"rejectedDataPoints":"3","errorMessage":)"
                            R"("invalid temporality and type combination for metric \"delta\""}})");
   EXPECT_EQ(value({{"__name__", "g"}, {"instance", "i1"}, {"job", "shop"}}), 2);
+}
+
+std::string delta_sum(const std::string& name, int at_seconds, int value) {
+  return R"({"name":")" + name + R"(","sum":{"aggregationTemporality":1,"isMonotonic":true,
+      "dataPoints":[{"timeUnixNano":")" +
+         std::to_string(kNanos + static_cast<std::uint64_t>(at_seconds) * 1'000'000'000) +
+         R"(","asDouble":)" + std::to_string(value) + "}]}}";
+}
+
+TEST_F(OtlpMetricsTest, DeltasAreAddedUpIfAskedFor) {
+  options_.delta = OtlpDelta::kAccumulate;
+  const Labels a{{"__name__", "a_total"}, {"instance", "i1"}, {"job", "shop"}};
+  send_json(delta_sum("a", 0, 5));
+  send_json(delta_sum("a", 10, 3));
+  send_json(delta_sum("a", 10, 3));  // A retry.
+  EXPECT_EQ(value(a), 8);
+  EXPECT_NE(send_json(delta_sum("a", 5, 1)).body.find("older than the last one"),
+            std::string::npos);
+  send_json(delta_sum("a", 20, 1));
+  EXPECT_EQ(head_.find(a)->samples.size(), 3U);
+  EXPECT_EQ(value(a), 9);
+  EXPECT_EQ(head_.find(a)->metadata.type, tsdb::MetricType::kCounter);
+
+  send_json(delta_sum("b", 0, 1));
+  send_json(delta_sum("c", 0, 1));
+  EXPECT_NE(send_json(delta_sum("d", 0, 1)).body.find("too many streams"), std::string::npos);
+  now_ = now_ + minutes(10);  // All are silent for long.
+  send_json(delta_sum("d", 600, 1));
+  send_json(delta_sum("a", 600, 2));
+  EXPECT_EQ(value({{"__name__", "d_total"}, {"instance", "i1"}, {"job", "shop"}}), 1);
+  EXPECT_EQ(value(a), 2) << "began anew";
+}
+
+TEST_F(OtlpMetricsTest, DeltaHistogramsAreAddedUpBucketByBucket) {
+  options_.delta = OtlpDelta::kAccumulate;
+  const auto classic = [&](int at, const char* bounds, const char* counts, int count) {
+    return send_json(R"({"name":"t","histogram":{"aggregationTemporality":1,"dataPoints":[
+        {"timeUnixNano":")" +
+                     std::to_string(kNanos + static_cast<std::uint64_t>(at)) + R"(","count":)" +
+                     std::to_string(count) + R"(,"sum":1.5,"explicitBounds":)" + bounds +
+                     R"(,"bucketCounts":)" + counts + "}]}}");
+  };
+  const Labels below{{"__name__", "t_bucket"}, {"instance", "i1"}, {"job", "shop"}, {"le", "1"}};
+  const Labels sum{{"__name__", "t_sum"}, {"instance", "i1"}, {"job", "shop"}};
+  EXPECT_EQ(classic(0, "[1]", "[1,2]", 3).body, "{}");
+  EXPECT_EQ(classic(1'000'000, "[1]", "[4,0]", 4).body, "{}");
+  EXPECT_EQ(value(below), 5);
+  EXPECT_EQ(value(sum), 3);
+  classic(2'000'000, "[1,2]", "[1,1,1]", 3);
+  EXPECT_EQ(value(below), 1) << "other buckets are another histogram";
+
+  const auto exponential = [&](int at, int scale, int offset, const char* counts, int count) {
+    return send_json(
+        R"({"name":"e","exponentialHistogram":{"aggregationTemporality":1,"dataPoints":[
+        {"timeUnixNano":")" +
+        std::to_string(kNanos + static_cast<std::uint64_t>(at)) + R"(","count":)" +
+        std::to_string(count) + R"(,"sum":1,"scale":)" + std::to_string(scale) +
+        R"(,"positive":{"offset":)" + std::to_string(offset) + R"(,"bucketCounts":)" + counts +
+        "}}]}}");
+  };
+  EXPECT_EQ(exponential(0, 1, 0, "[1,1]", 2).body, "{}");
+  EXPECT_EQ(exponential(1'000'000, 0, 2, "[7]", 7).body, "{}");
+  const auto* e = head_.find({{"__name__", "e"}, {"instance", "i1"}, {"job", "shop"}});
+  ASSERT_NE(e, nullptr);
+  const auto& h = std::get<tsdb::IntegerHistogram>(e->histograms.back().second);
+  EXPECT_EQ(h.layout.schema, 0);
+  EXPECT_EQ(h.count, 9U);
+  EXPECT_EQ(h.sum, 2);
+  EXPECT_EQ(h.positive_deltas, (std::vector<std::int64_t>{2, -2, 7}));
+}
+
+TEST_F(OtlpMetricsTest, DeltasAreStoredAsTheyAreIfAskedFor) {
+  options_.delta = OtlpDelta::kStore;
+  send_json(delta_sum("a", 0, 5));
+  send_json(delta_sum("a", 10, 3));
+  const auto* a = head_.find({{"__name__", "a"}, {"instance", "i1"}, {"job", "shop"}});
+  ASSERT_NE(a, nullptr) << "nothing is a total";
+  EXPECT_EQ(a->samples.back().v, 3);
+  EXPECT_EQ(a->metadata.type, tsdb::MetricType::kUnknown);
 }
 
 TEST_F(OtlpMetricsTest, NoRecordedValueEndsTheSeries) {

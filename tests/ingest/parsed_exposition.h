@@ -33,6 +33,7 @@ std::string parsed(std::string_view body) {
       case EntryKind::kUnit:
         out += fmt::format("unit {} [{}]\n", parser.metadata().family, parser.metadata().text);
         break;
+      case EntryKind::kHistogram: break;  // No text has them.
       case EntryKind::kSeries: {
         const ExposedSample& sample = parser.sample();
         if (const Status status = parser.labels(sample, labels); !status.ok()) {

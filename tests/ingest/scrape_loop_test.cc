@@ -99,7 +99,8 @@ TEST_F(ScrapeLoopTest, ReadsOpenMetrics) {
   response.body = "# TYPE a counter\n# UNIT a \na_total 1 12.5 # {x=\"y\"} 1\n# EOF\n";
   scrape_answer(15, response);
   EXPECT_EQ(samples("a_total"), "1@12.5");
-  EXPECT_EQ(context.metrics.exemplars_ignored.value(), 1u);
+  const Labels stored_labels{{"__name__", "a_total"}, {"instance", "i"}, {"job", "j"}};
+  EXPECT_EQ(head.find(stored_labels)->exemplars.size(), 1u);
 }
 
 // Staleness.

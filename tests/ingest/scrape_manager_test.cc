@@ -353,8 +353,10 @@ TEST_F(ScrapeManagerTest, TheApiShowsActiveAndDroppedTargets) {
     return json;
   };
   const std::string discovered =
+      R"("__always_scrape_classic_histograms__":"false",)"
+      R"("__convert_classic_histograms_to_nhcb__":"false",)"
       R"("__metrics_path__":"/metrics","__scheme__":"http","__scrape_interval__":"10s",)"
-      R"("__scrape_timeout__":"10s","job":"x"})";
+      R"("__scrape_native_histograms__":"false","__scrape_timeout__":"10s","job":"x"})";
   const std::string active_start =
       R"({"activeTargets":[{"discoveredLabels":{"__address__":"localhost:9100",)" + discovered +
       R"(,"labels":{"instance":"localhost:9100","job":"x"},"scrapePool":"x",)"

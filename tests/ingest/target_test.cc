@@ -28,13 +28,17 @@ RelabelRule set_label(std::string name, std::string value) {
 TEST(Target, GetsDefaultsAndAnInstance) {
   const TargetOutcome outcome = make_target(job(), {.labels = {{"env", "prod"}}}, "h:9100");
   ASSERT_EQ(outcome.kind, Kind::kActive) << outcome.error.message();
-  EXPECT_EQ(outcome.target.discovered_labels, (Labels{{"__address__", "h:9100"},
-                                                      {"__metrics_path__", "/metrics"},
-                                                      {"__scheme__", "http"},
-                                                      {"__scrape_interval__", "15s"},
-                                                      {"__scrape_timeout__", "10s"},
-                                                      {"env", "prod"},
-                                                      {"job", "node"}}));
+  EXPECT_EQ(outcome.target.discovered_labels,
+            (Labels{{"__address__", "h:9100"},
+                    {"__always_scrape_classic_histograms__", "false"},
+                    {"__convert_classic_histograms_to_nhcb__", "false"},
+                    {"__metrics_path__", "/metrics"},
+                    {"__scheme__", "http"},
+                    {"__scrape_interval__", "15s"},
+                    {"__scrape_native_histograms__", "false"},
+                    {"__scrape_timeout__", "10s"},
+                    {"env", "prod"},
+                    {"job", "node"}}));
   EXPECT_EQ(outcome.target.labels,
             (Labels{{"env", "prod"}, {"instance", "h:9100"}, {"job", "node"}}));
   EXPECT_EQ(outcome.target.url, "http://h:9100/metrics");

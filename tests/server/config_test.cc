@@ -380,6 +380,43 @@ TEST(Config, SaysWhatIsWrongAndWhere) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(error_of(text), expected) << text;
 }
 
+TEST(Config, ReadsWhatBecomesOfHistogramsAndFailures) {
+  const Result<Config> config = parse_config(
+      "global: {scrape_native_histograms: true, scrape_failure_log_file: /all.log}\n"
+      "scrape_configs:\n"
+      "- job_name: a\n"
+      "- job_name: b\n"
+      "  scrape_native_histograms: false\n"
+      "  always_scrape_classic_histograms: true\n"
+      "  convert_classic_histograms_to_nhcb: true\n"
+      "  native_histogram_bucket_limit: 160\n"
+      "  native_histogram_min_bucket_factor: 1.1\n"
+      "  scrape_failure_log_file: own.log\n"
+      "- job_name: c\n"
+      "  scrape_protocols: [PrometheusText0.0.4, PrometheusProto]\n",
+      {.file = "/etc/p.yml"});
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_TRUE(config->warnings.empty());
+  const ingest::ScrapeConfig& a = config->scrape_configs[0];
+  EXPECT_TRUE(a.histograms.scrape_native);
+  EXPECT_EQ(a.scrape_protocols, ingest::default_scrape_protocols(true));
+  EXPECT_EQ(a.scrape_failure_log_file, "/all.log");
+  const ingest::ScrapeConfig& b = config->scrape_configs[1];
+  EXPECT_EQ(b.histograms,
+            (ingest::HistogramPolicy{.always_classic = true, .convert_classic = true}));
+  EXPECT_EQ(b.scrape_protocols, ingest::default_scrape_protocols(false));
+  EXPECT_EQ(b.native_histogram_bucket_limit, 160u);
+  EXPECT_EQ(b.native_histogram_min_bucket_factor, 1.1);
+  EXPECT_EQ(b.scrape_failure_log_file, "/etc/own.log");
+  EXPECT_EQ(config->scrape_configs[2].scrape_protocols,
+            (std::vector{ingest::ScrapeProtocol::kPrometheusText0_0_4,
+                         ingest::ScrapeProtocol::kPrometheusProto}));
+  const Result<Config> again = parse_config(render_config(*config), {.file = "/etc/p.yml"});
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->scrape_configs, config->scrape_configs);
+  EXPECT_EQ(again->global.histograms, config->global.histograms);
+}
+
 TEST(Config, ReadsBackWhatItRenders) {
   const Result<Config> config = parse_config(R"(
 global:
