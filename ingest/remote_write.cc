@@ -17,6 +17,7 @@
 #include "ingest/remote/wire_labels.h"
 #include "ingest/remote/write_metrics.h"
 #include "ingest/remote/write_request.h"
+#include "ingest/start_zeroes.h"
 
 // A request passes five steps, each a loop over all of it, so that the memory look-ups of many
 // series overlap: decompress and walk; hash the label runs; look the hashes up; parse and resolve
@@ -33,6 +34,7 @@ constexpr std::size_t kIdleBuffersMax = 8;
 /// A buffer grown beyond this is not kept: one huge request must not pin its memory for ever.
 constexpr std::size_t kIdleBufferBytesMax = std::size_t{4} << 20;
 constexpr std::int64_t kLogPauseMs = 1000;
+constexpr std::size_t kKnownStartsMax = 1'000'000;
 
 HttpResponse plain_response(int status, std::string text) {
   HttpResponse response;
@@ -138,6 +140,7 @@ struct RemoteWriteReceiver::Impl {
   Logger& log;
   SeriesCache cache;
   MetricMetadata metadata;
+  KnownStarts starts{kKnownStartsMax};
   WriteMetrics metrics;
   // Single values: when the last line about a bad request was written, and how many were not.
   std::atomic<std::int64_t> last_report_ms{kMinTimestamp.ms};
@@ -225,18 +228,26 @@ Status RemoteWriteReceiver::Impl::store(Buffers& b, tsdb::Appender& appender, Ti
                                         std::string& exemplar_error) {
   TRY(find_series(b, appender, now, refusals));
   TRY(append(b, appender, now, refusals));
+  StartZeroes zeroes(door.appender, starts);
+  if (options.injects_start_zeroes) {
+    for (const WireStart& one : b.request.starts) {
+      const SeriesRef series = b.sample_series[one.sample];
+      if (series.value != 0) zeroes.add(series, one.start, b.request.samples[one.sample].t);
+    }
+  }
   if (!b.request.histograms.empty() || !b.request.exemplars.empty()) {
     const AttachmentDoor attachments{
         .appender = appender,
         .series = b.series,
         .newest_allowed = now + options.future_max,
+        .zeroes = options.injects_start_zeroes ? &zeroes : nullptr,
         .resolve = [&](std::size_t i) { return resolve(b, i, appender, now, refusals); },
         .describe = [&](std::size_t i) { return describe(b, i); }};
     TRY(append_histograms(b.request, attachments, refusals, attached));
     append_exemplars(b.request, attachments, attached, exemplar_error);
   }
   for (const WireMetadata& entry : b.request.metadata) metadata.add_metadata(entry, appender);
-  return {};
+  return zeroes.commit();
 }
 
 Status RemoteWriteReceiver::Impl::decode(const HttpRequest& request,

@@ -29,6 +29,8 @@ struct RemoteWriteOptions {
   std::size_t metadata_per_request_max = 100'000;
   /// What senders are asked to wait when storage cannot take anything.
   Duration retry_after = seconds(5);
+  /// A zero where a sample of 2.0 says its series began (created-timestamp-zero-ingestion).
+  bool injects_start_zeroes = false;
 
   // What changes cost only.
 

@@ -61,11 +61,6 @@ bool ScrapeCache::note_untimed_exemplar(tsdb::SeriesRef series, const tsdb::Exem
   return is_new || std::exchange(known->second, hash) != hash;
 }
 
-bool ScrapeCache::note_start(tsdb::SeriesRef series, Timestamp start) {
-  const auto [known, is_new] = starts_.try_emplace(series.value, start.ms);
-  return is_new || std::exchange(known->second, start.ms) != start.ms;
-}
-
 void ScrapeCache::succeed() {
   if (seen_count_ != entries_.size()) {
     std::erase_if(entries_, [&](const Entry& entry) { return entry.seen != scrape_; });

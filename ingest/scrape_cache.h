@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
+#include "ingest/start_zeroes.h"
 #include "tsdb/appender.h"
 #include "tsdb/exemplar.h"
 
@@ -44,8 +45,8 @@ class ScrapeCache final {
   /// Notes an exemplar without a time of its own; false if the series had the same one last.
   bool note_untimed_exemplar(tsdb::SeriesRef series, const tsdb::Exemplar& exemplar);
 
-  /// Notes when a series began to count; false if that is known.
-  bool note_start(tsdb::SeriesRef series, Timestamp start);
+  /// When series began to count, as far as zeroes were written for that.
+  KnownStarts& starts() { return starts_; }
 
   /// Calls `end(series)` for every series of the last scrape that was not stored in this one.
   /// To be called after everything of this scrape is stored, before succeed().
@@ -82,7 +83,7 @@ class ScrapeCache final {
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> table_;  // Open addressing, a power of two; kNone is free.
   std::unordered_map<std::uint64_t, std::uint64_t> untimed_exemplars_;  // Series to a hash.
-  std::unordered_map<std::uint64_t, std::int64_t> starts_;
+  KnownStarts starts_{kNone};
   std::uint32_t scrape_ = 0;
   std::uint32_t expected_ = 0;  // The entry that probably comes next.
   std::size_t seen_count_ = 0;  // Entries the running scrape has.

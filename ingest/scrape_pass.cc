@@ -19,9 +19,6 @@ namespace {
 constexpr std::size_t kBatchLines = 128;
 /// A batch that waits for start times may grow to this.
 constexpr std::size_t kBatchLinesMax = 4096;
-/// Zeroes that are older would not fit into a head with the usual block range, and must not go in
-/// out of order.
-constexpr Duration kStartAgeMax = minutes(60);
 
 template <typename Parser>
 std::string_view help_text(const Parser& parser, std::string& buffer) {
@@ -71,27 +68,6 @@ bool counts_up(tsdb::MetricType type, std::string_view name, std::string_view fa
   return type == tsdb::MetricType::kCounter || type == tsdb::MetricType::kHistogram;
 }
 
-/// What a native histogram was when it began: nothing in the same buckets.
-tsdb::AppendOutcome append_zero(tsdb::Appender& appender, tsdb::SeriesRef series, Timestamp t,
-                                const tsdb::AnyHistogram& histogram) {
-  const tsdb::BucketLayout& layout = layout_of(histogram);
-  tsdb::BucketLayout empty{.schema = layout.schema,
-                           .zero_threshold = layout.zero_threshold,
-                           .positive_spans = {},
-                           .negative_spans = {},
-                           .custom_bounds = layout.custom_bounds};
-  if (std::holds_alternative<tsdb::IntegerHistogram>(histogram)) {
-    tsdb::IntegerHistogram zero;
-    zero.layout = std::move(empty);
-    zero.hint = tsdb::CounterResetHint::kReset;
-    return appender.append_histogram(series, t, std::move(zero));
-  }
-  tsdb::FloatHistogram zero;
-  zero.layout = std::move(empty);
-  zero.hint = tsdb::CounterResetHint::kReset;
-  return appender.append_float_histogram(series, t, std::move(zero));
-}
-
 tsdb::AppendOutcome append_any(tsdb::Appender& appender, tsdb::SeriesRef series, Timestamp t,
                                const tsdb::AnyHistogram& histogram) {
   if (const auto* integers = std::get_if<tsdb::IntegerHistogram>(&histogram)) {
@@ -112,7 +88,8 @@ ScrapePass::ScrapePass(const ScrapeContext& context, const ScrapeConfig& config,
       families_(families),
       appender_(appender),
       time_(time),
-      histogram_policy_(histograms) {
+      histogram_policy_(histograms),
+      zeroes_(context.make_appender, cache.starts()) {
   lines_.reserve(kBatchLines);
   sections_.reserve(kBatchLines);
   pending_.reserve(kBatchLines);
@@ -137,15 +114,11 @@ Status ScrapePass::run(ExpositionFormat format, std::string_view body) {
     status = read(parser);
   }
   totals_.is_over_label_limit = status.code() == Code::kLimit;
-  if (zeroes_ != nullptr && status.ok() && !totals_.is_over_sample_limit &&
-      !totals_.is_over_bucket_limit) {
-    TRY(zeroes_->commit());
-  }
   if (status.ok() && totals_.is_over_bucket_limit) {
     return limit_exceeded("histogram bucket limit exceeded");
   }
   if (status.ok() && totals_.is_over_sample_limit) return limit_exceeded("sample limit exceeded");
-  return status;
+  return status.ok() ? zeroes_.commit() : status;
 }
 
 // From entries to lines.
@@ -357,7 +330,12 @@ Status ScrapePass::queue_line(const Parser& parser, std::size_t line) {
   const bool is_histogram = lines_[line].histogram != kNoHistogram;
   if (is_histogram && !TRY(fits_limits(lines_[line]))) return {};
   if (sample.has_start && context_.injects_start_zeroes) {
-    inject_zero(lines_[line], cache_[entry].series, t);
+    const Timestamp start{sample.start_ms};
+    if (is_histogram) {
+      zeroes_.add(cache_[entry].series, start, t, histograms_[lines_[line].histogram]);
+    } else {
+      zeroes_.add(cache_[entry].series, start, t);
+    }
   }
   if (is_histogram) {
     pending_histograms_.push_back({pending, t});
@@ -380,23 +358,6 @@ Result<bool> ScrapePass::fits_limits(const Line& line) {
   if (status.code() != Code::kLimit) return status;
   totals_.is_over_bucket_limit = true;
   return false;
-}
-
-/// Says where a counter was zero, unless the series knows something newer already. In a batch of
-/// its own, committed before the scrape: these must only go in in order.
-void ScrapePass::inject_zero(const Line& line, tsdb::SeriesRef series, Timestamp t) {
-  const Timestamp start{line.sample.start_ms};
-  if (start >= t || start < t - kStartAgeMax) return;
-  if (!cache_.note_start(series, start)) return;
-  if (zeroes_ == nullptr) {
-    zeroes_ = context_.make_appender();
-    zeroes_->refuse_out_of_order();
-  }
-  if (line.histogram != kNoHistogram) {
-    (void)append_zero(*zeroes_, series, start, histograms_[line.histogram]);
-  } else {
-    (void)zeroes_->append(series, {start, 0});
-  }
 }
 
 template <typename Parser>

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "ingest/scrape_cache.h"
 #include "ingest/scrape_context.h"
 #include "ingest/scrape_request.h"
+#include "ingest/start_zeroes.h"
 
 namespace tarsier::ingest {
 
@@ -99,7 +99,6 @@ class ScrapePass final {
   Status append_histogram(const Parser& parser, const PendingHistogram& pending);
   void append_exemplars(const Line& line, tsdb::SeriesRef series, Timestamp t);
   Result<bool> fits_limits(const Line& line);
-  void inject_zero(const Line& line, tsdb::SeriesRef series, Timestamp t);
   template <typename Parser>
   Result<NewSeries> add_series(const Parser& parser, const Line& line, const Hash128& hash,
                                std::uint32_t& entry);
@@ -120,6 +119,7 @@ class ScrapePass final {
   tsdb::Appender& appender_;
   const Timestamp time_;
   const HistogramPolicy histogram_policy_;
+  StartZeroes zeroes_;
   bool waits_for_starts_ = false;  // The format tells them after the samples.
   bool is_metric_open_ = false;    // Such a time may yet come.
 
@@ -140,7 +140,6 @@ class ScrapePass final {
   std::vector<tsdb::Exemplar> exemplars_;  // kMinTimestamp: without a time of their own.
   SectionArena arena_;
 
-  std::unique_ptr<tsdb::Appender> zeroes_;  // Null until the first start time.
   CustomBuckets classic_;  // The classic histogram that is being read, if they are converted.
   const FamilyCache::Family* classic_family_ = nullptr;
   // Reused from series to series.

@@ -36,10 +36,16 @@ void render_protocols(Emitter& out, const std::vector<ingest::ScrapeProtocol>& p
   }
 }
 
-void render_histogram_policy(Emitter& out, const ingest::HistogramPolicy& histograms) {
-  if (histograms.scrape_native) out.field(1, "scrape_native_histograms", true);
-  if (histograms.always_classic) out.field(1, "always_scrape_classic_histograms", true);
-  if (histograms.convert_classic) out.field(1, "convert_classic_histograms_to_nhcb", true);
+/// What is on, or off although `inherited` has it on.
+void render_histogram_policy(Emitter& out, const ingest::HistogramPolicy& histograms,
+                             const ingest::HistogramPolicy& inherited) {
+  const auto field = [&](std::string_view name, bool is_on, bool was_on) {
+    if (is_on || was_on) out.field(1, name, is_on);
+  };
+  field("scrape_native_histograms", histograms.scrape_native, inherited.scrape_native);
+  field("always_scrape_classic_histograms", histograms.always_classic, inherited.always_classic);
+  field("convert_classic_histograms_to_nhcb", histograms.convert_classic,
+        inherited.convert_classic);
 }
 
 void render_global(Emitter& out, const GlobalConfig& global) {
@@ -63,7 +69,7 @@ void render_global(Emitter& out, const GlobalConfig& global) {
   out.limit(1, "target_limit", global.target_limit);
   out.limit(1, "keep_dropped_targets", global.keep_dropped_targets);
   if (global.extra_scrape_metrics) out.field(1, "extra_scrape_metrics", true);
-  render_histogram_policy(out, global.histograms);
+  render_histogram_policy(out, global.histograms, {});
   out.field(1, "metric_name_validation_scheme", name_validation_name(global.name_validation));
   if (global.name_escaping) {
     out.field(1, "metric_name_escaping_scheme", name_escaping_name(*global.name_escaping));
@@ -90,7 +96,7 @@ void render_targets(Emitter& out, const std::vector<ingest::TargetGroup>& groups
   }
 }
 
-void render_job(Emitter& out, const ingest::ScrapeConfig& job) {
+void render_job(Emitter& out, const ingest::ScrapeConfig& job, const GlobalConfig& global) {
   out.line(0, "- job_name: " + yaml_scalar(job.job_name));
   if (job.honor_labels) out.field(1, "honor_labels", true);
   out.field(1, "honor_timestamps", job.honor_timestamps);
@@ -108,7 +114,7 @@ void render_job(Emitter& out, const ingest::ScrapeConfig& job) {
   out.field(1, "enable_compression", job.enable_compression);
   render_limits(out, job);
   if (job.extra_scrape_metrics) out.field(1, "extra_scrape_metrics", true);
-  render_histogram_policy(out, job.histograms);
+  render_histogram_policy(out, job.histograms, global.histograms);
   out.limit(1, "native_histogram_bucket_limit", job.native_histogram_bucket_limit);
   if (job.native_histogram_min_bucket_factor > 0) {
     out.field(1, "native_histogram_min_bucket_factor",
@@ -217,7 +223,7 @@ std::string render_config(const Config& config) {
   if (!config.slo_files.empty()) out.list(0, "slo_files", config.slo_files);
   render_alerting(out, config.alerting);
   if (!config.scrape_configs.empty()) out.line(0, "scrape_configs:");
-  for (const ingest::ScrapeConfig& job : config.scrape_configs) render_job(out, job);
+  for (const ingest::ScrapeConfig& job : config.scrape_configs) render_job(out, job, config.global);
   render_remote_write(out, config.remote_write);
   render_write_limits(out, config.write_limits, config.ha_dedup);
   render_storage(out, config.storage);

@@ -404,7 +404,8 @@ void Tarsier::Impl::start_rooms() {
       ingest::TenantWritesOptions{
           .limits = current->write_limits,
           .dedup = current->ha_dedup,
-          .remote_write = {.name_validation = current->global.name_validation},
+          .remote_write = {.name_validation = current->global.name_validation,
+                           .injects_start_zeroes = has_feature(flags, kStartZeroesFeature)},
           .push = {.name_validation = current->global.name_validation},
           .otlp =
               [this] {

@@ -54,6 +54,9 @@ Status append_histograms(const WriteRequest& request, const AttachmentDoor& door
       refuse(refusal_text(AppendOutcome::kOutOfBounds, sample));
       continue;
     }
+    if (door.zeroes != nullptr && wire->start.ms != 0) {
+      door.zeroes->add(door.series[i], wire->start, wire->t, wire->histogram);
+    }
     AppendOutcome outcome = append(door.appender, door.series[i], *wire);
     if (outcome == AppendOutcome::kUnknownSeries) {
       TRY(door.resolve(i));

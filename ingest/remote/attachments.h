@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "ingest/remote/refusals.h"
 #include "ingest/remote/write_request.h"
+#include "ingest/start_zeroes.h"
 #include "tsdb/appender.h"
 
 namespace tarsier::ingest {
@@ -29,6 +30,7 @@ struct AttachmentDoor {
   /// By series of the request; zero: refused already.
   std::vector<tsdb::SeriesRef>& series;
   Timestamp newest_allowed;
+  StartZeroes* zeroes = nullptr;  ///< Null: start times mean nothing.
   /// Finds a series again that storage dropped; its entry in `series` becomes zero if it is
   /// refused.
   std::function<Status(std::size_t i)> resolve;

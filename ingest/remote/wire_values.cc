@@ -22,6 +22,7 @@ struct Parts {
   double sum = 0;
   std::uint64_t hint = 0;
   std::int64_t t = 0;
+  std::int64_t start = 0;
   std::vector<std::int64_t> positive_deltas;
   std::vector<std::int64_t> negative_deltas;
   std::vector<double> positive_counts;
@@ -57,6 +58,7 @@ bool read_field(const ProtobufReader& field, Parts& out) {
     case 14: out.hint = field.number(); return is_varint;
     case 15: out.t = static_cast<std::int64_t>(field.number()); return is_varint;
     case 16: return read_bucket_reals(field, out.layout.custom_bounds);
+    case 17: out.start = static_cast<std::int64_t>(field.number()); return is_varint;
     default: return true;
   }
 }
@@ -76,6 +78,7 @@ Result<WireHistogram> read_wire_histogram(std::string_view message) {
   if (!fields.ok()) return corruption("protobuf: damaged Histogram");
   WireHistogram out;
   out.t = Timestamp{parts.t};
+  out.start = Timestamp{parts.start};
   if (parts.is_float) {
     tsdb::FloatHistogram h;
     h.layout = std::move(parts.layout);

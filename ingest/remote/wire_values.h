@@ -54,6 +54,25 @@ inline bool decode_sample(std::string_view message, tsdb::Sample& out) {
   return decode_sample_slowly(message, out);
 }
 
+/// The start time of a Sample of 2.0 that decode_sample() read, in ms; 0: unknown.
+inline std::int64_t decode_sample_start(std::string_view message) {
+  if (message.size() >= kUsualSampleBytesMin && message[0] == kSampleValueTag &&
+      message[9] == kSampleTimestampTag) [[likely]] {
+    const char* p = message.data() + 10;
+    std::uint64_t t = 0;
+    if (!ProtobufReader::read_varint(p, message.data() + message.size(), t)) return 0;
+    if (p == message.data() + message.size()) return 0;
+  }
+  std::int64_t start = 0;
+  ProtobufReader fields(message);
+  while (fields.next()) {
+    if (fields.field() == 3 && fields.type() == ProtobufReader::kVarint) {
+      start = static_cast<std::int64_t>(fields.number());
+    }
+  }
+  return start;
+}
+
 /// A number from a later version is a type we do not know.
 inline tsdb::MetricType metric_type_of_wire(std::uint64_t wire) {
   // The wire's numbers are ours.
@@ -65,9 +84,10 @@ inline tsdb::MetricType metric_type_of_wire(std::uint64_t wire) {
 /// A histogram as it came, with its time.
 struct WireHistogram {
   Timestamp t;
+  Timestamp start;  ///< Of its counting; 0: unknown.
   tsdb::AnyHistogram histogram;
 };
-/// Reads a Histogram message (both versions; a start timestamp is skipped) and checks that its
+/// Reads a Histogram message (both versions) and checks that its
 /// parts agree. kCorruption when it is damaged, kInvalid in Prometheus' words when it makes no
 /// sense.
 Result<WireHistogram> read_wire_histogram(std::string_view message);

@@ -160,6 +160,7 @@ void WriteRequest::clear() {
   series.clear();
   label_runs.clear();
   samples.clear();
+  starts.clear();
   histograms.clear();
   exemplars.clear();
   metadata.clear();

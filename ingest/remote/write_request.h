@@ -27,6 +27,12 @@ struct WireAttachment {
   std::uint32_t series = 0;
 };
 
+/// When the counter behind a sample began to count.
+struct WireStart {
+  std::uint32_t sample = 0;  ///< In WriteRequest::samples.
+  Timestamp start;
+};
+
 struct WireMetadata {
   std::string_view family;
   std::string_view help;
@@ -43,6 +49,8 @@ struct WriteRequest {
   /// run, as every sender writes them: the key of the series cache. Empty when they do not.
   std::vector<std::string_view> label_runs;
   std::vector<tsdb::Sample> samples;
+  /// 2.0 only: of the samples that have one.
+  std::vector<WireStart> starts;
   std::vector<WireAttachment> histograms;
   std::vector<WireAttachment> exemplars;
   /// 1.0 only: apart from the series, by metric family.

@@ -201,6 +201,10 @@ class Decoder final {
           if (!decode_sample(fields.bytes(), sample)) {
             return damaged(fields.offset(), "damaged Sample");
           }
+          if (const std::int64_t start = decode_sample_start(fields.bytes()); start != 0) {
+            out_.starts.push_back(
+                {static_cast<std::uint32_t>(out_.samples.size()), Timestamp{start}});
+          }
           out_.samples.push_back(sample);
           break;
         }

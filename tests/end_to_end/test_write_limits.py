@@ -13,6 +13,17 @@ class WriteLimitsTest(EndToEndTest):
         return http(server.url + "/api/v1/write", body, {
             "Content-Type": "application/x-protobuf", "Content-Encoding": "snappy", "X-Scope-OrgID": tenant})
 
+    def test_limits_change_with_a_reload(self):
+        server = self.tarsier("write_limits: [{tenant: small, max_labels: 2}]\n", arguments=["--web.enable-lifecycle"]).start()
+        now = int(time.time() * 1000)
+        wide = [({"__name__": "a", "x": "1", "y": "1"}, [(now, 1.0)])]
+        self.assertEqual(self.write_as(server, "small", wide)[0], 400)
+        with open(next(a for a in server.arguments if a.startswith("--config.file=")).split("=", 1)[1], "w",
+                  encoding="utf-8") as file:
+            file.write("write_limits: [{tenant: small, max_labels: 3}]\n")
+        self.assertEqual(http(server.url + "/-/reload", b"")[0], 200)
+        self.assertEqual(self.write_as(server, "small", wide)[0], 204)
+
     def test_a_tenant_is_held_to_its_limits_and_replicas_are_one(self):
         server = self.tarsier("""
 write_limits:

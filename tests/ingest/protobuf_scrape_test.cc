@@ -1,5 +1,4 @@
 #include <functional>
-#include <limits>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -17,8 +16,6 @@ namespace {
 
 using namespace message;
 using tsdb::Labels;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// One target of job "j", instance "i", scraped by hand; what it exposes is in protobuf.
 class ProtobufScrape : public ::testing::Test {

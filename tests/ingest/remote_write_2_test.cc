@@ -64,8 +64,8 @@ class RemoteWrite2 : public ::testing::Test {
     snappy_compress(as_bytes(message), http.body);
     http.received = Timestamp{kNow};
     answer_.reset();
-    receiver_.handle(std::move(http),
-                     [this](HttpResponse response) { answer_ = std::move(response); });
+    receiver_->handle(std::move(http),
+                      [this](HttpResponse response) { answer_ = std::move(response); });
     return answer_.value_or(HttpResponse{.status = 0});
   }
   HttpResponse send() {
@@ -89,14 +89,19 @@ class RemoteWrite2 : public ::testing::Test {
     return out;
   }
 
+  WriteDoor door() {
+    return {[this] { return head_.appender(); },
+            [this](tsdb::LogPosition position, std::function<void(Status)> done) {
+              head_.when_synced(position, std::move(done));
+            }};
+  }
+
   testing::TableHead head_;
   testing::CapturingLogger log_;
-  RemoteWriteReceiver receiver_{
-      WriteDoor{[this] { return head_.appender(); },
-                [this](tsdb::LogPosition position, std::function<void(Status)> done) {
-                  head_.when_synced(position, std::move(done));
-                }},
-      RemoteWriteOptions{}, HashKey{{1, 2, 3, 4}}, log_};
+  RemoteWriteReceiver plain_{door(), RemoteWriteOptions{}, HashKey{{1, 2, 3, 4}}, log_};
+  RemoteWriteReceiver with_zeroes_{door(), RemoteWriteOptions{.injects_start_zeroes = true},
+                                   HashKey{{1, 2, 3, 4}}, log_};
+  RemoteWriteReceiver* receiver_ = &plain_;
   v2::Request request_;
   std::optional<HttpResponse> answer_;
 };
@@ -187,6 +192,31 @@ TEST_F(RemoteWrite2, TakesExemplarsApartFromTheirSamples) {
   EXPECT_EQ(send().status, 204);
   EXPECT_EQ(written(), "1 0 1");
   EXPECT_EQ(head_.find(Labels{{"__name__", "a"}})->exemplars.size(), 1U);
+}
+
+TEST_F(RemoteWrite2, StartTimesBecomeZeroesWhereThatIsWanted) {
+  const auto send_both = [&](std::int64_t t) {
+    v2::TimeSeries& counter = add({{"__name__", "c_total"}});
+    add_sample(counter, kNow + t, 5);
+    counter.mutable_samples(0)->set_start_timestamp(kNow - 1000);
+    v2::TimeSeries& histogram = add({{"__name__", "h"}});
+    add_histogram(histogram, kNow + t);
+    histogram.mutable_histograms(0)->set_start_timestamp(kNow - 1000);
+    EXPECT_EQ(send().status, 204);
+    EXPECT_EQ(written(), "1 1 0");
+  };
+  receiver_ = &with_zeroes_;
+  send_both(0);
+  send_both(10);
+  const auto* counter = head_.find(Labels{{"__name__", "c_total"}});
+  ASSERT_EQ(counter->samples.size(), 3U);
+  EXPECT_EQ(counter->samples[0], (tsdb::Sample{Timestamp{kNow - 1000}, 0}));
+  EXPECT_EQ(head_.find(Labels{{"__name__", "h"}})->histograms.size(), 3U);
+  receiver_ = &plain_;
+  add_sample(add({{"__name__", "d_total"}}), kNow, 5);
+  request_.mutable_timeseries(0)->mutable_samples(0)->set_start_timestamp(kNow - 1000);
+  EXPECT_EQ(send().status, 204);
+  EXPECT_EQ(head_.find(Labels{{"__name__", "d_total"}})->samples.size(), 1U);
 }
 
 TEST_F(RemoteWrite2, RefusesReferencesThatMakeNoSense) {

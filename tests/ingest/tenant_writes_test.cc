@@ -175,5 +175,23 @@ TEST_F(TenantWritesTest, ListensToOneReplicaAndToTheOtherWhenThatIsSilent) {
   EXPECT_EQ(count({{"__name__", "up"}, {"__replica__", "r9"}}), 1u);
 }
 
+TEST_F(TenantWritesTest, LimitsChangeWhileItRuns) {
+  const WriteLimit one{.tenant = "one", .labels_max = 2};
+  make({one, {.tenant = "two", .series_max = 1}});
+  const Labels wide{{"__name__", "up"}, {"a", "1"}, {"b", "2"}};
+  EXPECT_EQ(write("one", {wide}).status, 400);
+  EXPECT_EQ(write("two", {series("1")}).status, 204);
+  EXPECT_EQ(write("two", {series("2")}).status, 400);
+  writes_->apply({{.tenant = "one", .labels_max = 3}, {.tenant = "two", .series_max = 1}}, {});
+  EXPECT_EQ(write("one", {wide}).status, 204);
+  EXPECT_EQ(write("two", {series("2")}).status, 400) << "what did not change is remembered";
+  EXPECT_NE(metrics().find("tarsier_write_limits_series_refused_total{tenant=\"two\"} 2"),
+            std::string::npos)
+      << metrics();
+  writes_->apply({}, {});
+  now_ = now_ + seconds(1);
+  EXPECT_EQ(write("two", {series("2"), wide}).status, 204);
+}
+
 }  // namespace
 }  // namespace tarsier::ingest
