@@ -4,6 +4,13 @@
 #include <utility>
 
 namespace tarsier::alerting {
+namespace {
+
+std::size_t bytes_of(const AlertEvent& event) {
+  return sizeof(event) + event.owner.size() + event.labels.encoded().size();
+}
+
+}  // namespace
 
 std::string_view alert_event_name(AlertEventKind kind) {
   switch (kind) {
@@ -34,9 +41,26 @@ std::optional<AlertEvent> event_between(const AlertRecord* before, const AlertRe
   return event;
 }
 
+void AlertHistory::set_limits(AlertHistoryLimits limits) {
+  limits_ = limits;
+  trim();
+}
+
 void AlertHistory::add(AlertEvent event) {
+  newest_ = std::max(newest_, event.at);
+  bytes_ += bytes_of(event);
   events_.push_back(std::move(event));
-  if (events_.size() > kEventCountMax) events_.pop_front();
+  trim();
+}
+
+void AlertHistory::trim() {
+  const auto is_forgotten = [&](const AlertEvent& event) {
+    return bytes_ > limits_.bytes_max || newest_.ms - event.at.ms > limits_.age_max.ms;
+  };
+  while (!events_.empty() && is_forgotten(events_.front())) {
+    bytes_ -= bytes_of(events_.front());
+    events_.pop_front();
+  }
 }
 
 std::vector<AlertEvent> AlertHistory::find(const AlertEventFilter& filter) const {

@@ -20,7 +20,7 @@ enum class AlertEventKind : unsigned char {
   kPending = 1,
   kFiring = 2,
   kResolved = 3,
-  kDropped = 4,  ///< Its wait ended before it fired, or its rule exceeded the limit.
+  kDropped = 4,   ///< Its wait ended before it fired, or its rule exceeded the limit.
   kStarted = 5,   ///< Of no alert: the process came up.
   kReloaded = 6,  ///< Of no alert: a configuration was put in force.
 };
@@ -48,23 +48,37 @@ struct AlertEventFilter {
   std::vector<tsdb::Matcher> matchers;  ///< All of them.
   Timestamp begin = kMinTimestamp;      ///< Inclusive, as the end.
   Timestamp end = kMaxTimestamp;
-  std::size_t limit = 0;  ///< The newest so many; 0: all.
+  std::size_t limit = 0;       ///< The newest so many; 0: all.
   bool is_of_process = false;  ///< Starts and reloads, instead of what happened to alerts.
 };
 
-/// The last changes of all alerts, oldest first; beyond `kEventCountMax` the oldest are forgotten.
-/// One thread at a time.
+/// How much is remembered. What is beyond either is forgotten, the oldest first.
+struct AlertHistoryLimits {
+  /// Before the newest event.
+  Duration age_max = days(90);
+  /// Of memory, and about as much of the journal, which is read and written anew at each start. An
+  /// alert that fires and ends takes some 500 bytes: 60 an hour for 90 days.
+  std::size_t bytes_max = std::size_t{64} << 20;
+};
+
+/// The last changes of all alerts, oldest first. One thread at a time.
 class AlertHistory final {
  public:
-  static constexpr std::size_t kEventCountMax = 10'000;
-
+  /// Forgets what is beyond them at once.
+  void set_limits(AlertHistoryLimits limits);
   void add(AlertEvent event);
   const std::deque<AlertEvent>& events() const { return events_; }
   /// Newest first.
   std::vector<AlertEvent> find(const AlertEventFilter& filter) const;
+  std::size_t size_bytes() const { return bytes_; }
 
  private:
+  void trim();
+
+  AlertHistoryLimits limits_;
   std::deque<AlertEvent> events_;
+  std::size_t bytes_ = 0;
+  Timestamp newest_ = kMinTimestamp;
 };
 
 }  // namespace tarsier::alerting

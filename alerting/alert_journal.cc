@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -40,6 +41,8 @@ std::string rule_owner(std::string_view group_key, std::string_view rule_identit
 
 JournalReading read_journal(Bytes file) {
   JournalReading out;
+  // What is too old is whoever opens the journal to say.
+  out.image.history.set_limits({.age_max = Duration{std::numeric_limits<std::int64_t>::max()}});
   if (file.empty()) return out;
   const std::string_view text = as_text(file);
   if (!text.starts_with(kJournalMagic) && !text.starts_with(kFormerJournalMagic)) {
@@ -86,7 +89,7 @@ AlertJournal::AlertJournal(FileSystem& files, std::string directory, Logger& log
 AlertJournal::~AlertJournal() { static_cast<void>(sync(position())); }
 
 Result<std::unique_ptr<AlertJournal>> AlertJournal::open(FileSystem& files, std::string directory,
-                                                         Logger& log) {
+                                                         Logger& log, AlertHistoryLimits history) {
   TRY(files.create_directories(directory));
   // The names of the directories must survive a power cut, too.
   TRY(files.sync_directory(parent_path(directory)));
@@ -109,6 +112,7 @@ Result<std::unique_ptr<AlertJournal>> AlertJournal::open(FileSystem& files, std:
     journal->image_ = std::move(reading.image);
     journal->file_number_ = newest;
   }
+  journal->image_.history.set_limits(history);
   // Always into a new file: no torn tail is ever appended to.
   TRY(journal->rewrite());
   for (const DirectoryEntry& entry : TRY(files.list(journal->directory_))) {
@@ -334,6 +338,7 @@ std::vector<AlertEvent> AlertJournal::history(const AlertEventFilter& filter) co
 
 void AlertJournal::collect(MetricWriter& out) const {
   double bytes = 0;
+  double history_bytes = 0;
   double alerts = 0;
   double is_failed = 0;
   {
@@ -341,9 +346,11 @@ void AlertJournal::collect(MetricWriter& out) const {
     bytes = static_cast<double>(file_bytes_);
     for (const auto& [owner, records] : image_.alerts)
       alerts += static_cast<double>(records.size());
+    history_bytes = static_cast<double>(image_.history.size_bytes());
     is_failed = failure_.ok() ? 0 : 1;
   }
   out.gauge("tarsier_alert_journal_bytes", "Size of the journal of alert states.", bytes);
+  out.gauge("tarsier_alert_history_bytes", "Memory of what happened to alerts.", history_bytes);
   out.gauge("tarsier_alert_journal_alerts", "Alerts whose state the journal keeps.", alerts);
   out.gauge("tarsier_alert_journal_failed",
             "1 after the disk refused a write: a restart will not remember alert states.",

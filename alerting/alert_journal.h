@@ -50,7 +50,8 @@ class AlertJournal final {
   /// Creates the directory. A damaged tail is reported, set aside and left behind; only the disk's
   /// refusal is an error.
   static Result<std::unique_ptr<AlertJournal>> open(FileSystem& files, std::string directory,
-                                                    Logger& log);
+                                                    Logger& log,
+                                                    AlertHistoryLimits history = {});
   ~AlertJournal();
 
   // What changes an alert says at which evaluation, for the history.

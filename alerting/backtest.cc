@@ -1,198 +1,32 @@
 #include "alerting/backtest.h"
 
 #include <algorithm>
-#include <cmath>
-#include <map>
-#include <set>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "alerting/alert_table.h"
-#include "alerting/rule_evaluation.h"
+#include "alerting/backtest_recorder.h"
 #include "alerting/slo_alerts.h"
 #include "alerting/slo_counter.h"
-#include "alerting/slo_ratios.h"
-#include "base/duration.h"
 
 namespace tarsier::alerting {
 namespace {
 
-/// Times of a query's points at once: engines hold all of them.
-constexpr std::int64_t kPointsMax = 10'000;
-
-std::string tier_name(const BurnTier& tier) {
-  return fmt::format("{}/{}", format_duration(tier.long_window),
-                     format_duration(tier.short_window));
+/// Nothing it measures has samples: live, that is told after a while.
+void note_absence(const Slo& slo, StepClock clock, BacktestResult& out) {
+  out.warnings.push_back(fmt::format("{} has no sample in this time", slo.measured_text()));
+  if (!slo.definition().alerts.alerts_on_no_data) return;
+  const Timestamp begin = clock.end_of(clock.step_of(out.start));
+  const Timestamp fired = clock.end_of(clock.step_of(begin + no_data_wait_of(slo)) + 1);
+  if (fired > out.end) return;
+  out.alerts.push_back({.severity = "no_data",
+                        .labels = SloAlertTexts(slo).no_data_labels(slo, {}),
+                        .fired_at = fired,
+                        .ended_at = std::nullopt,
+                        .tier = "",
+                        .cause = "there were no samples"});
 }
-
-/// Keeps the alerts of one group apart by severity, with their begins and ends.
-class Recorder final {
- public:
-  Recorder(const Slo& slo, tsdb::Labels group) : slo_(slo), texts_(slo), group_(std::move(group)) {}
-
-  void note(const BurnReading& reading, std::span<const TierValue> tiers,
-            const Verdicts& verdicts) {
-    const bool is_paged = verdicts.of(Severity::kPage).is_active;
-    for (const Severity severity : {Severity::kPage, Severity::kTicket}) {
-      const Verdict& verdict = verdicts.of(severity);
-      std::optional<std::size_t>& open = open_[static_cast<std::size_t>(severity)];
-      if (verdict.is_active && !open) {
-        open = alerts_.size();
-        alerts_.push_back({.severity = std::string(severity_name(severity)),
-                           .labels = texts_.labels(slo_, severity, group_),
-                           .fired_at = reading.t,
-                           .ended_at = std::nullopt,
-                           .tier = tier_name(slo_.tiers()[verdict.tier]),
-                           .cause = cause_text(slo_, severity, reading, tiers, verdict),
-                           .budget_consumed = 1 - budget_remaining(slo_, reading.period),
-                           .is_inhibited = severity == Severity::kTicket && is_paged});
-      } else if (!verdict.is_active && open) {
-        alerts_[*open].ended_at = reading.t;
-        alerts_[*open].reason =
-            verdict.lost_its_data ? ResolveReason::kDataStopped : ResolveReason::kConditionOver;
-        open.reset();
-      }
-    }
-    if (verdicts.no_data && !open_no_data_) {
-      open_no_data_ = alerts_.size();
-      alerts_.push_back({.severity = "no_data",
-                         .labels = texts_.no_data_labels(slo_, group_),
-                         .fired_at = reading.t,
-                         .ended_at = std::nullopt,
-                         .tier = "",
-                         .cause = "samples stopped",
-                         .budget_consumed = 1 - budget_remaining(slo_, reading.period)});
-    } else if (!verdicts.no_data && open_no_data_) {
-      alerts_[*open_no_data_].ended_at = reading.t;
-      alerts_[*open_no_data_].reason = ResolveReason::kConditionOver;
-      open_no_data_.reset();
-    }
-  }
-
-  std::vector<BacktestAlert> take() { return std::move(alerts_); }
-
- private:
-  const Slo& slo_;
-  const SloAlertTexts texts_;
-  const tsdb::Labels group_;
-  std::vector<BacktestAlert> alerts_;
-  std::array<std::optional<std::size_t>, 2> open_;
-  std::optional<std::size_t> open_no_data_;
-};
-
-void sort_by_time(std::vector<BacktestAlert>& alerts) {
-  std::stable_sort(alerts.begin(), alerts.end(),
-                   [](const auto& a, const auto& b) { return a.fired_at < b.fired_at; });
-}
-
-void note(BacktestTrace* trace, const Slo& slo, const tsdb::Labels& group,
-          const BurnReading& reading, const std::vector<TierValue>& tiers, const Verdicts& verdicts,
-          bool is_last) {
-  if (trace == nullptr || trace->group != group) return;
-  if (trace->moments.size() >= BacktestTrace::kMomentsMax) {
-    if (!is_last) return;
-    trace->moments.pop_back();
-  }
-  const Verdict& verdict = verdicts.of(trace->severity);
-  trace->moments.push_back(
-      {.at = reading.t, .tiers = tiers, .is_active = verdict.is_active, .cause = ""});
-  if (is_last) {
-    trace->moments.back().cause = cause_text(slo, trace->severity, reading, tiers, verdict);
-  }
-}
-
-/// An objective that only queries can compute: each window as one range query after the other.
-class RatioReplay final {
- public:
-  RatioReplay(tsdb::Queryable& storage, const query::Engine& engine, const Slo& slo,
-              StepClock clock, const CancelToken* cancel, BacktestTrace* trace)
-      : storage_(storage),
-        engine_(engine),
-        slo_(slo),
-        clock_(clock),
-        cancel_(cancel),
-        trace_(trace) {}
-
-  Status run(Timestamp start, Timestamp end, BacktestResult& out) {
-    const Duration span = Duration{clock_.length.ms * kPointsMax};
-    for (Timestamp at = start; at <= end; at = at + span) {
-      TRY(run_part(at, std::min(end, at + span - clock_.length)));
-    }
-    for (auto& [labels, group] : groups_) {
-      std::vector<BacktestAlert> alerts = group.recorder->take();
-      std::move(alerts.begin(), alerts.end(), std::back_inserter(out.alerts));
-      out.budgets.push_back({.group = labels,
-                             .period = group.reading.period.events,
-                             .consumed = 1 - budget_remaining(slo_, group.reading.period),
-                             .coverage = group.reading.period.coverage});
-    }
-    return {};
-  }
-
- private:
-  struct Group {
-    BurnReading reading;
-    BurnAlarm alarm;
-    std::vector<TierValue> tiers;
-    std::unique_ptr<Recorder> recorder;
-  };
-  using Column = std::vector<double>;
-
-  Status run_part(Timestamp start, Timestamp end) {
-    const std::size_t count = slo_.windows().size();
-    const auto steps = static_cast<std::size_t>((end - start).ms / clock_.length.ms + 1);
-    std::map<tsdb::Labels, std::vector<Column>> columns;
-    for (std::size_t i = 0; i <= count; ++i) {
-      const Duration window =
-          i == count ? nominal_period(slo_.definition().period) : slo_.windows()[i];
-      const query::PreparedQuery prepared = TRY(engine_.prepare(
-          {.text = slo_.ratio_query(window), .start = start, .end = end, .step = clock_.length}));
-      const query::QueryResult answer = TRY(engine_.run(storage_, prepared, cancel_));
-      for (const query::MatrixSeries& series : answer.matrix) {
-        const tsdb::Labels group = slo_.group_by().empty() ? series.labels.drop_metric_name()
-                                                           : series.labels.keep(slo_.group_by());
-        std::vector<Column>& all = columns[group];
-        all.resize(count + 1, Column(steps, std::nan("")));
-        for (std::size_t n = 0; n < series.points.size(); ++n) {
-          const std::int64_t offset = series.points.times_ms[n] - start.ms;
-          all[i][static_cast<std::size_t>(offset / clock_.length.ms)] = series.points.values[n];
-        }
-      }
-    }
-    for (auto& [labels, all] : columns) {
-      Group& group = groups_[labels];
-      if (!group.recorder) group.recorder = std::make_unique<Recorder>(slo_, labels);
-      BurnReading& reading = group.reading;
-      reading.windows.resize(count);
-      reading.has_counts = false;
-      for (std::size_t n = 0; n < steps; ++n) {
-        reading.t = start + Duration{static_cast<std::int64_t>(n) * clock_.length.ms};
-        for (std::size_t i = 0; i <= count; ++i) {
-          WindowValue& value = i == count ? reading.period : reading.windows[i];
-          value.ratio = all[i][n];
-          value.coverage = 1;
-        }
-        if (!std::isnan(reading.windows.front().ratio)) {
-          reading.last_sample = reading.last_event = reading.t;
-        }
-        judge_tiers(slo_, reading, group.tiers);
-        const Verdicts verdicts = group.alarm.step(slo_, reading, group.tiers);
-        group.recorder->note(reading, group.tiers, verdicts);
-        note(trace_, slo_, labels, reading, group.tiers, verdicts, n + 1 == steps);
-      }
-    }
-    return {};
-  }
-
-  tsdb::Queryable& storage_;
-  const query::Engine& engine_;
-  const Slo& slo_;
-  const StepClock clock_;
-  const CancelToken* const cancel_;
-  BacktestTrace* const trace_;
-  std::map<tsdb::Labels, Group> groups_;
-};
 
 }  // namespace
 
@@ -231,7 +65,7 @@ std::vector<BacktestAlert> replay_counts(const Slo& slo, StepClock clock, const 
                                                     static_cast<std::int64_t>(events.size()));
     return cumulative[static_cast<std::size_t>(i)];
   };
-  Recorder recorder(slo, group);
+  BacktestRecorder recorder(slo, group);
   BurnReading reading;
   BurnAlarm alarm;
   std::vector<TierValue> tiers;
@@ -250,7 +84,7 @@ std::vector<BacktestAlert> replay_counts(const Slo& slo, StepClock clock, const 
     judge_tiers(slo, reading, tiers);
     const Verdicts verdicts = alarm.step(slo, reading, tiers);
     recorder.note(reading, tiers, verdicts);
-    note(trace, slo, group, reading, tiers, verdicts, step == last_step);
+    note_moment(trace, slo, group, reading, tiers, verdicts, step == last_step);
   }
   budget = {.group = group,
             .period = reading.period.events,
@@ -268,8 +102,8 @@ Result<BacktestResult> backtest_slo(tsdb::Queryable& storage, const query::Engin
   const std::int64_t last_step = clock.ended_by(end);
   out.steps = static_cast<std::uint64_t>(std::max<std::int64_t>(last_step - start_step + 1, 0));
   if (slo.counting() == SloCounting::kPromql) {
-    RatioReplay replay(storage, engine, slo, clock, cancel, trace);
-    TRY(replay.run(clock.end_of(start_step), clock.end_of(last_step), out));
+    TRY(replay_ratios(storage, engine, slo, clock, cancel, trace, out));
+    if (out.budgets.empty()) note_absence(slo, clock, out);
     sort_by_time(out.alerts);
     return out;
   }
@@ -295,60 +129,7 @@ Result<BacktestResult> backtest_slo(tsdb::Queryable& storage, const query::Engin
     }
     out.budgets.push_back(std::move(budget));
   }
-  sort_by_time(out.alerts);
-  return out;
-}
-
-Result<BacktestResult> backtest_rule(tsdb::Queryable& storage, const query::Engine& engine,
-                                     const Rule& rule, Duration interval, Timestamp start,
-                                     Timestamp end, const CancelToken* cancel) {
-  BacktestResult out{.start = start, .end = end};
-  if (!rule.is_alerting()) return invalid("only alerting rules have alerts");
-  AlertTable table;
-  std::map<tsdb::Labels, std::size_t> open;
-  const Duration span{interval.ms * kPointsMax};
-  for (Timestamp part = start; part <= end; part = part + span) {
-    const Timestamp part_end = std::min(end, part + span - interval);
-    const query::PreparedQuery prepared = TRY(
-        engine.prepare({.text = rule.query(), .start = part, .end = part_end, .step = interval}));
-    const query::QueryResult answer = TRY(engine.run(storage, prepared, cancel));
-    std::vector<std::size_t> next(answer.matrix.size());
-    for (Timestamp t = part; t <= part_end; t = t + interval) {
-      ++out.steps;
-      query::QueryResult moment{.type = query::ResultType::kVector, .time = t};
-      for (std::size_t i = 0; i < answer.matrix.size(); ++i) {
-        const query::MatrixSeries& series = answer.matrix[i];
-        if (next[i] >= series.points.size() || series.points.times_ms[next[i]] != t.ms) continue;
-        moment.vector.push_back(
-            {.labels = series.labels, .value = series.points.values[next[i]++]});
-      }
-      TemplateCounts counts;
-      std::vector<ActiveAlert> active =
-          TRY(active_alerts(rule, moment, {.now = t, .query = {}}, counts));
-      AlertChanges changes = table.advance(
-          std::move(active), t,
-          {.hold = rule.definition().hold, .keep_firing_for = rule.definition().keep_firing_for},
-          0);
-      TRY(Status(changes.status));
-      for (const AlertRecord& record : changes.written) {
-        if (record.state == AlertState::kFiring && !open.contains(record.labels)) {
-          open[record.labels] = out.alerts.size();
-          out.alerts.push_back(
-              {.severity = std::string(record.labels.get("severity")),
-               .labels = record.labels,
-               .fired_at = t,
-               .ended_at = std::nullopt,
-               .tier = "",
-               .cause = fmt::format("the value was {} when it fired", record.value)});
-        } else if (record.state == AlertState::kInactive && open.contains(record.labels)) {
-          BacktestAlert& alert = out.alerts[open[record.labels]];
-          alert.ended_at = t;
-          alert.reason = record.resolve_reason;
-          open.erase(record.labels);
-        }
-      }
-    }
-  }
+  if (out.budgets.empty()) note_absence(slo, clock, out);
   sort_by_time(out.alerts);
   return out;
 }

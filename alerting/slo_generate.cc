@@ -99,6 +99,13 @@ class SlothRules final {
                     ratio_name(period), id, id));
     add("slo:period_error_budget_remaining:ratio",
         fmt::format("1 - slo:period_burn_rate:ratio{}", id));
+    group.rules.push_back(
+        {.record = "sloth_slo_info",
+         .expression = "vector(1)",
+         .labels = with(labels, {{"sloth_mode", "tarsier"},
+                                 {"sloth_objective", plain_number(definition_.objective_percent)},
+                                 {"sloth_spec", "prometheus/v1"},
+                                 {"sloth_version", "tarsier"}})});
     return group;
   }
 

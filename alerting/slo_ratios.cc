@@ -20,6 +20,27 @@ Duration pause_of(Duration window) {
 
 }  // namespace
 
+Result<std::optional<Timestamp>> first_sample_of(tsdb::Queryable& storage, const Slo& slo,
+                                                 TimeRange range, const CancelToken* cancel) {
+  std::optional<Timestamp> first;
+  const query::ExprPtr parsed = TRY(query::parse_expression(slo.ratio_query(minutes(5))));
+  const std::unique_ptr<tsdb::Querier> querier = TRY(storage.querier(range));
+  for (const std::vector<tsdb::Matcher>& selector : query::selectors_of(*parsed)) {
+    const std::unique_ptr<tsdb::SeriesSet> set =
+        TRY(querier->select(selector, {.range = range}, cancel));
+    for (std::size_t i = 0; i < set->size(); ++i) {
+      tsdb::SampleColumns columns;
+      tsdb::HistogramColumns histograms;
+      TRY(set->read_mixed(i, range, columns, histograms));
+      for (const auto& times : {columns.times_ms, histograms.times_ms}) {
+        if (!times.empty() && (!first || times.front() < first->ms))
+          first = Timestamp{times.front()};
+      }
+    }
+  }
+  return first;
+}
+
 SloRatios::SloRatios(std::shared_ptr<const Slo> slo) : slo_(std::move(slo)) { compile_programs(); }
 
 void SloRatios::set_slo(std::shared_ptr<const Slo> slo) {
@@ -96,32 +117,12 @@ Result<SloRatios::Values> SloRatios::ask(const query::Engine& engine, tsdb::Quer
   return out;
 }
 
-Status SloRatios::find_first_sample(tsdb::Queryable& storage, Timestamp t,
-                                    const CancelToken* cancel) {
-  if (first_sample_) return {};
-  const query::ExprPtr parsed = TRY(query::parse_expression(slo_->ratio_query(minutes(5))));
-  const TimeRange range{.min = t - slo_->period_at_most(), .max = t};
-  const std::unique_ptr<tsdb::Querier> querier = TRY(storage.querier(range));
-  for (const std::vector<tsdb::Matcher>& selector : query::selectors_of(*parsed)) {
-    const std::unique_ptr<tsdb::SeriesSet> set =
-        TRY(querier->select(selector, {.range = range}, cancel));
-    for (std::size_t i = 0; i < set->size(); ++i) {
-      tsdb::SampleColumns columns;
-      tsdb::HistogramColumns histograms;
-      TRY(set->read_mixed(i, range, columns, histograms));
-      for (const auto& times : {columns.times_ms, histograms.times_ms}) {
-        if (times.empty()) continue;
-        const Timestamp first{times.front()};
-        first_sample_ = first_sample_ ? std::min(*first_sample_, first) : first;
-      }
-    }
-  }
-  return {};
-}
-
 Status SloRatios::read(const query::Engine& engine, tsdb::Queryable& storage, Timestamp t,
                        const CancelToken* cancel) {
-  TRY(find_first_sample(storage, t, cancel));
+  if (!first_sample_) {
+    const TimeRange range{.min = t - slo_->period_at_most(), .max = t};
+    first_sample_ = TRY(first_sample_of(storage, *slo_, range, cancel));
+  }
   if (programs_.ratio) TRY(advance_programs(storage, t, cancel));
   const std::vector<Duration>& windows = slo_->windows();
   asked_at_.resize(windows.size() + 1, kMinTimestamp);

@@ -16,6 +16,10 @@
 
 namespace tarsier::alerting {
 
+/// The first sample in `range` of anything the objective's queries select.
+Result<std::optional<Timestamp>> first_sample_of(tsdb::Queryable& storage, const Slo& slo,
+                                                 TimeRange range, const CancelToken* cancel);
+
 /// An objective whose windows are what PromQL says, to the bit. Queries that are arithmetic over
 /// sums of increases are computed step by step; samples that come late reach them after an hour at
 /// most. Others are asked: short windows at every step, windows of two hours and more once a
@@ -48,7 +52,6 @@ class SloRatios final {
   Status advance_programs(tsdb::Queryable& storage, Timestamp t, const CancelToken* cancel);
   void set_window(std::size_t i, Timestamp t, Duration window, const Values& ratios,
                   const Values& bad, const Values& total);
-  Status find_first_sample(tsdb::Queryable& storage, Timestamp t, const CancelToken* cancel);
 
   std::shared_ptr<const Slo> slo_;
   struct Programs {

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "alerting/slo_alerts.h"
 #include "base/duration.h"
+#include "base/number_text.h"
+#include "query/parse.h"
 #include "tsdb/sample.h"
 
 namespace tarsier::alerting {
@@ -26,6 +29,12 @@ class Outputs final {
     tsdb::LabelsBuilder labels = base_;
     labels.set(tsdb::kMetricName, name);
     labels.set(label, text);
+    out.push_back({.labels = labels.build(), .value = value});
+  }
+  void add_labelled(std::string_view name, double value, const LabelMap& more) {
+    tsdb::LabelsBuilder labels = base_;
+    labels.set(tsdb::kMetricName, name);
+    for (const auto& [label, text] : more) labels.set(label, text);
     out.push_back({.labels = labels.build(), .value = value});
   }
   std::vector<SloOutput> out;
@@ -84,13 +93,16 @@ void add_sloth(const Slo& slo, const BurnReading& reading, Outputs& out) {
   out.add("slo:current_burn_rate:ratio", reading.windows.front().ratio / budget);
   out.add("slo:period_burn_rate:ratio", reading.period.ratio / budget);
   out.add("slo:period_error_budget_remaining:ratio", 1 - reading.period.ratio / budget);
+  out.add_labelled("sloth_slo_info", 1,
+                   {{"sloth_mode", "tarsier"},
+                    {"sloth_objective", plain_number(slo.definition().objective_percent)},
+                    {"sloth_spec", "prometheus/v1"},
+                    {"sloth_version", "tarsier"}});
 }
 
 /// `http_requests_total` and `x_count` without their ends.
-std::string pyrra_base(const Slo& slo) {
-  const std::string& text =
-      slo.definition().sli.total.empty() ? slo.definition().sli.gauge : slo.definition().sli.total;
-  std::string name = text.substr(0, text.find('{'));
+std::string pyrra_base(const std::string& selector) {
+  std::string name = selector.substr(0, selector.find('{'));
   for (const std::string_view end : {"_total", "_count", "_bucket"}) {
     if (name.ends_with(end)) {
       name.resize(name.size() - end.size());
@@ -100,8 +112,55 @@ std::string pyrra_base(const Slo& slo) {
   return name;
 }
 
+/// Labels that the matchers of `selector` pick among the series of one name, by which Pyrra groups
+/// its increases: their values here are the matchers' own texts, which is what the same matchers
+/// find. Nothing where they would not.
+std::optional<LabelMap> picking_labels(const std::string& selector, const std::string& all) {
+  const Result<std::vector<tsdb::Matcher>> own = query::parse_metric_selector(selector);
+  const Result<std::vector<tsdb::Matcher>> others = query::parse_metric_selector(all);
+  if (!own.ok() || !others.ok()) return std::nullopt;
+  LabelMap out;
+  for (const tsdb::Matcher& matcher : *own) {
+    if (matcher.name() == tsdb::kMetricName) continue;
+    if (std::find(others->begin(), others->end(), matcher) != others->end()) continue;
+    if (matcher.matches("") || !matcher.matches(matcher.value())) return std::nullopt;
+    out.emplace_back(matcher.name(), matcher.value());
+  }
+  return out;
+}
+
+/// Events of the period: `x:increase30d` of all and of those that its file calls errors or success.
+void add_pyrra_increases(const Slo& slo, const BurnReading& reading, Outputs& out) {
+  using Kind = SliDefinition::Kind;
+  const SliDefinition& sli = slo.definition().sli;
+  const std::string period = period_text(slo.definition().period);
+  const EventCounts events = reading.period.events;
+  const auto named = [&](const std::string& selector, std::string_view what) {
+    return fmt::format("{}:{}{}", pyrra_base(selector), what, period);
+  };
+  if (sli.kind == Kind::kGauge) {
+    out.add(named(sli.gauge, "count"), events.total);
+    out.add(named(sli.gauge, "sum"), events.total - events.bad);
+    return;
+  }
+  if (sli.kind == Kind::kLatency) return out.add(named(sli.histogram, "increase"), events.total);
+  const bool is_errors = sli.kind == Kind::kErrors;
+  const std::string& part = is_errors ? sli.errors : sli.good;
+  const double count = is_errors ? events.bad : events.total - events.bad;
+  const std::optional<LabelMap> labels = picking_labels(part, sli.total);
+  const bool is_same = pyrra_base(part) == pyrra_base(sli.total);
+  const bool is_apart = !is_same || (labels && !labels->empty());
+  // Classic histograms: Pyrra tells `le=""` from the bucket. Otherwise all is the sum of its parts.
+  const bool adds_up = is_errors && is_same && is_apart;
+  out.add(named(sli.total, "increase"), adds_up ? events.total - events.bad : events.total);
+  if (is_apart) out.add_labelled(named(part, "increase"), count, labels.value_or(LabelMap()));
+}
+
 void add_pyrra(const Slo& slo, const BurnReading& reading, Outputs& out) {
-  const std::string base = pyrra_base(slo);
+  const SliDefinition& sli = slo.definition().sli;
+  const std::string base = pyrra_base(!sli.total.empty()       ? sli.total
+                                      : !sli.histogram.empty() ? sli.histogram
+                                                               : sli.gauge);
   for (std::size_t i = 0; i < slo.windows().size(); ++i) {
     // A ratio despite its name.
     out.add(fmt::format("{}:burnrate{}", base, format_duration(slo.windows()[i])),
@@ -114,6 +173,7 @@ void add_pyrra(const Slo& slo, const BurnReading& reading, Outputs& out) {
   out.add("pyrra_availability", 1 - reading.period.ratio);
   out.add("pyrra_requests:rate5m", recent.events.total / window_s);
   out.add("pyrra_errors:rate5m", recent.events.bad / window_s);
+  if (reading.has_counts) add_pyrra_increases(slo, reading, out);
 }
 
 }  // namespace

@@ -130,8 +130,9 @@ Result<std::string> external_url_text(const Flags& flags, const std::string& por
 
 AlertingWiring::AlertingWiring(Doors doors) : doors_(std::move(doors)) {
   const std::string own = join_path(data_path(doors_.flags), "tarsier");
-  Result<std::unique_ptr<alerting::AlertJournal>> journal =
-      alerting::AlertJournal::open(doors_.files, join_path(own, "alerts"), doors_.log);
+  Result<std::unique_ptr<alerting::AlertJournal>> journal = alerting::AlertJournal::open(
+      doors_.files, join_path(own, "alerts"), doors_.log,
+      {.age_max = doors_.flags.duration("rules.alert.history-retention")});
   if (journal.ok()) {
     journal_ = std::move(*journal);
   } else {

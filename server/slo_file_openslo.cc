@@ -8,6 +8,7 @@
 
 #include "alerting/sli_terms.h"
 #include "base/duration.h"
+#include "base/number_text.h"
 #include "base/quote.h"
 #include "server/slo_document.h"
 
@@ -103,10 +104,11 @@ class Reader final {
     read_window(spec, slo);
     std::string method = "Occurrences";
     spec.read("budgetingMethod", method);
-    if (method != "Occurrences") {
+    method_ = method;
+    if (method != "Occurrences" && method != "Timeslices" && method != "RatioTimeslices") {
       out_.error(*spec.find("budgetingMethod"),
-                 fmt::format("the budgeting method {} is not supported: only Occurrences count "
-                             "events",
+                 fmt::format("a budgetingMethod is Occurrences, Timeslices or RatioTimeslices, not "
+                             "{}",
                              quote(method)));
     }
     const YamlNode* indicator = nullptr;
@@ -310,10 +312,37 @@ class Reader final {
     } else if (is_compared) {
       slo.sli.comparison = found->second;
     }
-    for (const char* slices : {"timeSliceTarget", "timeSliceWindow", "compositeWeight"}) {
-      map.find(slices);
-    }
+    map.find("compositeWeight");
+    read_slices(map, node, slo);
     map.finish();
+  }
+
+  /// A slice of time is good when its own share of good events reaches the target; the budget is
+  /// one of slices. Slices without events are not measured.
+  void read_slices(MapReader& map, const YamlNode& node, SloDefinition& slo) {
+    double target = 0;
+    const bool has_target = read_number(map, "timeSliceTarget", target);
+    std::string length;
+    map.read("timeSliceWindow", length);
+    if (method_ == "Occurrences") return;
+    if (!length.empty() && length.find_first_not_of("0123456789") == std::string::npos) {
+      length += 'm';  // A number is of minutes.
+    }
+    const std::optional<Duration> slice = openslo_duration(length.empty() ? "1m" : length);
+    const bool is_whole = method_ == "Timeslices";
+    if (!slice || *slice < minutes(1) || *slice > hours(1)) {
+      return out_.error(node, "a timeSliceWindow is between 1 minute and 1 hour");
+    }
+    if (is_whole && (!has_target || target <= 0 || target > 1)) {
+      return out_.error(node, "Timeslices need a timeSliceTarget above 0 and at most 1");
+    }
+    const std::string ratio = alerting::queries_of(slo.sli, slo.group_by, *slice).ratio;
+    const std::string bad =
+        is_whole ? fmt::format("(({}) >= 0) > bool {}", ratio, plain_number(1 - target))
+                 : fmt::format("({}) >= 0", ratio);
+    slo.sli = {
+        .kind = SliDefinition::Kind::kRatio,
+        .ratio = fmt::format("avg_over_time(({})[$window:{}])", bad, format_duration(*slice))};
   }
 
   void read_policies(MapReader& spec, SloDefinition& slo) {
@@ -411,6 +440,7 @@ class Reader final {
   }
 
   SloDocuments& out_;
+  std::string method_;  ///< Of the SLO that is read.
   std::map<std::pair<std::string, std::string>, const YamlNode*> documents_;
   SloDocuments::Places places_;
 };

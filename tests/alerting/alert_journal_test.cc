@@ -231,13 +231,27 @@ TEST(AlertJournal, TellsWhatHappenedAlsoAfterARestart) {
   EXPECT_EQ(told(journal->history(narrow)), std::vector<std::string>{"2000 A firing "});
 }
 
-TEST(AlertHistory, ForgetsTheOldest) {
+TEST(AlertHistory, RemembersNinetyDays) {
   AlertHistory history;
-  for (std::size_t i = 0; i < AlertHistory::kEventCountMax + 3; ++i) {
-    history.add({.at = {static_cast<std::int64_t>(i)}, .owner = "o", .labels = {}});
+  // One alert a minute, fired and ended: more than 200,000 events.
+  for (std::int64_t minute = 0; minute <= 100 * 24 * 60; ++minute) {
+    history.add({.at = {minute * 60'000}, .owner = "o", .labels = {}});
   }
-  EXPECT_EQ(history.events().size(), AlertHistory::kEventCountMax);
-  EXPECT_EQ(history.events().front().at, Timestamp{3});
+  EXPECT_EQ(history.events().size(), 90u * 24 * 60 + 1);
+  EXPECT_EQ(history.events().front().at, Timestamp{0} + days(10));
+}
+
+TEST(AlertHistory, ForgetsTheOldestWhenItIsFull) {
+  AlertHistory history;
+  history.set_limits({.bytes_max = 100'000});
+  for (std::int64_t i = 0; i < 5'000; ++i) {
+    history.add({.at = {i}, .owner = "o", .labels = {}});
+    ASSERT_LE(history.size_bytes(), 100'000u);
+  }
+  EXPECT_GT(history.events().size(), 100u);
+  EXPECT_EQ(history.events().back().at, Timestamp{4'999});
+  history.set_limits({.age_max = milliseconds(5)});
+  EXPECT_EQ(history.events().size(), 6u);
 }
 
 TEST(AlertJournal, RewritesTheExampleToTheSameBytes) {

@@ -237,7 +237,7 @@ TEST(SloGenerate, RulesOfTheEngineAreWhatTheObjectiveSays) {
     auto compiled = compile_group(group, {});
     EXPECT_TRUE(compiled.ok()) << compiled.status().message();
   }
-  EXPECT_EQ(rule_count, 16u);  // Sloth's 17 without sloth_slo_info.
+  EXPECT_EQ(rule_count, 17u);
   const query::Engine engine({}, nullptr);
   const Timestamp t = begin + seconds(15 * 590);
   const auto ask = [&](const std::string& text) {

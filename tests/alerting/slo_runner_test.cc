@@ -307,6 +307,35 @@ TEST(SloRunner, KilledAtAnyStepTellsTheSame) {
   EXPECT_EQ(run(195, 60), expected);
 }
 
+/// What a receiver heard, and what a backtest of the same time says.
+struct BothTellings {
+  std::vector<std::string> live;
+  std::vector<std::string> replayed;
+  alerting::BacktestResult result;
+};
+BothTellings tell_both(SloLab& lab, const alerting::SloDefinition& definition,
+                       std::int64_t from_s) {
+  BothTellings out{.live = told(lab.sink, from_s), .replayed = {}, .result = {}};
+  auto slo = alerting::Slo::compile(definition);
+  auto result = alerting::backtest_slo(lab.db(), lab.engine(), **slo, {}, {kBegin * 1000},
+                                       {lab.now_s * 1000}, nullptr);
+  EXPECT_TRUE(result.ok()) << result.status().message();
+  out.result = std::move(*result);
+  for (const alerting::BacktestAlert& alert : out.result.alerts) {
+    const auto text = [&](std::string_view what, Timestamp at) {
+      return fmt::format("{} {} {} at {}", alert.labels.get("alertname"),
+                         alert.labels.get("severity"), what, at.ms / 1000 - from_s);
+    };
+    out.replayed.push_back(text("firing", alert.fired_at));
+    if (alert.ended_at) {
+      out.replayed.push_back(text(alerting::resolve_reason_text(alert.reason), *alert.ended_at));
+    }
+  }
+  std::sort(out.live.begin(), out.live.end());
+  std::sort(out.replayed.begin(), out.replayed.end());
+  return out;
+}
+
 // What a backtest says is what happened.
 TEST(SloRunner, BacktestsFindTheSamePagesAtTheSameTimes) {
   SloLab lab;
@@ -319,28 +348,40 @@ TEST(SloRunner, BacktestsFindTheSamePagesAtTheSameTimes) {
   };
   lab.apply({availability_slo()});
   lab.run_to(fault + 4 * kHour);
-  std::vector<std::string> live = told(lab.sink, fault);
-  auto slo = alerting::Slo::compile(availability_slo());
-  const auto result = alerting::backtest_slo(lab.db(), lab.engine(), **slo, {}, {kBegin * 1000},
-                                             {lab.now_s * 1000}, nullptr);
-  ASSERT_TRUE(result.ok()) << result.status().message();
-  std::vector<std::string> replayed;
-  for (const alerting::BacktestAlert& alert : result->alerts) {
-    const auto text = [&](std::string_view what, Timestamp at) {
-      return fmt::format("{} {} {} at {}", alert.labels.get("alertname"),
-                         alert.labels.get("severity"), what, at.ms / 1000 - fault);
-    };
-    replayed.push_back(text("firing", alert.fired_at));
-    if (alert.ended_at) {
-      replayed.push_back(text(alerting::resolve_reason_text(alert.reason), *alert.ended_at));
-    }
+  const BothTellings both = tell_both(lab, availability_slo(), fault);
+  EXPECT_EQ(both.replayed, both.live);
+  EXPECT_GE(both.live.size(), 5u);
+  ASSERT_EQ(both.result.budgets.size(), 1u);
+  EXPECT_GT(both.result.budgets[0].consumed, 1);
+}
+
+TEST(SloRunner, BacktestsOfPromqlObjectivesKnowCoverageAndGuards) {
+  for (const std::uint64_t min_bad_events : {0, 20'000}) {
+    SloLab lab;
+    const std::int64_t fault = kBegin + 40 * kMinute;
+    lab.traffic = faulty(0.2, fault, fault + 70 * kMinute);
+    alerting::SloDefinition slo = availability_slo();
+    slo.counting = alerting::SloCounting::kPromql;
+    slo.alerts.page.guards.min_bad_events = min_bad_events;
+    lab.apply({slo});
+    lab.run_to(fault + 100 * kMinute);
+    const BothTellings both = tell_both(lab, slo, fault);
+    EXPECT_EQ(both.replayed, both.live);
+    ASSERT_GE(both.live.size(), 1u);
   }
-  std::sort(live.begin(), live.end());
-  std::sort(replayed.begin(), replayed.end());
-  EXPECT_EQ(replayed, live);
-  EXPECT_GE(live.size(), 5u);
-  ASSERT_EQ(result->budgets.size(), 1u);
-  EXPECT_GT(result->budgets[0].consumed, 1);
+}
+
+TEST(SloRunner, BacktestsOfWhatIsNotThereSaySo) {
+  SloLab lab;
+  alerting::SloDefinition slo = availability_slo();
+  slo.sli.errors = "request{code=\"500\"}";
+  slo.sli.total = "request";
+  lab.apply({slo});
+  lab.run_to(kBegin + 20 * kMinute);
+  const BothTellings both = tell_both(lab, slo, kBegin);
+  EXPECT_EQ(both.replayed.size(), 1u);
+  EXPECT_EQ(both.live.size(), 1u);
+  EXPECT_NE(both.result.warnings.at(0).find("request has no sample"), std::string::npos);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "server/slo_file.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/posix_file.h"
@@ -117,6 +118,42 @@ slos:
   objective: 99
   sli: {raw: {error_ratio_query: "sum(rate(bad[{{.window}}])) / sum(rate(all[{{.window}}]))"}}
 )yaml";
+
+TEST(SloFile, TimeSlicesAreSharesOfSlices) {
+  const auto with = [](std::string_view method, std::string_view objective) {
+    return fmt::format(R"yaml(
+apiVersion: openslo/v1
+kind: SLO
+metadata: {{name: slices}}
+spec:
+  service: web
+  timeWindow: [{{duration: 28d, isRolling: true}}]
+  budgetingMethod: {}
+  indicator:
+    metadata: {{name: sli}}
+    spec:
+      ratioMetric:
+        counter: true
+        good: {{metricSource: {{type: Prometheus, spec: {{query: 'good_total'}}}}}}
+        total: {{metricSource: {{type: Prometheus, spec: {{query: 'all_total'}}}}}}
+  objectives: [{{{}}}]
+)yaml",
+                       method, objective);
+  };
+  const std::vector<SloDefinition> whole =
+      read(with("Timeslices", "target: 0.99, timeSliceTarget: 0.95, timeSliceWindow: 5"));
+  ASSERT_EQ(whole.size(), 1u);
+  EXPECT_EQ(whole[0].sli.kind, alerting::SliDefinition::Kind::kRatio);
+  EXPECT_EQ(whole[0].sli.ratio,
+            "avg_over_time((((1 - ((sum(increase(good_total[5m]))) / "
+            "(sum(increase(all_total[5m]))))) >= 0) > bool 0.050000000000000044)[$window:5m])");
+  const std::vector<SloDefinition> shares =
+      read(with("RatioTimeslices", "target: 0.99, timeSliceWindow: 1m"));
+  EXPECT_EQ(shares.at(0).sli.ratio.find("bool"), std::string::npos);
+  EXPECT_NE(error_of(with("Timeslices", "target: 0.99")).find("timeSliceTarget"),
+            std::string::npos);
+  EXPECT_NE(error_of(with("Sometimes", "target: 0.99")).find("budgetingMethod"), std::string::npos);
+}
 
 TEST(SloFile, ReadsSlothsFilesUnchanged) {
   const std::vector<SloDefinition> slos = read(kSloth);
