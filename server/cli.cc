@@ -18,6 +18,7 @@
 #include "server/cli_arguments.h"
 #include "server/cli_ask.h"
 #include "server/cli_backfill.h"
+#include "server/cli_demo.h"
 #include "server/cli_dashboards.h"
 #include "server/cli_rules.h"
 #include "server/cli_sampling.h"
@@ -148,6 +149,8 @@ std::string usage() {
   return fmt::format(
       "{}\n"
       "tarsier [flags]                          run the server\n"
+      "tarsier demo [flags]                     a server with a shop that has an incident\n"
+      "                                         (tarsier demo --help)\n"
       "tarsier query instant SERVER EXPR        ask a server once\n"
       "tarsier query range SERVER EXPR          ask for a range (--start --end --step)\n"
       "tarsier check config FILE...             check configuration files\n"
@@ -192,6 +195,7 @@ int run_command(std::span<const std::string> arguments) {
     cli_print(usage());
     return kCliOk;
   }
+  if (command == "demo") return run_demo(arguments.subspan(1));
   if (command == "query") return run_query(arguments.subspan(1));
   if (command == "alert" && arguments.size() > 1 && arguments[1] == "explain") {
     return explain_alert(arguments.subspan(2), kTerminal);
@@ -237,7 +241,7 @@ int run_command(std::span<const std::string> arguments) {
   if (command == "tsdb") return run_tsdb(arguments.subspan(1));
   return cli_complain(
       fmt::format(
-          "tarsier: error: unknown command {}; there are query, check, test, "
+          "tarsier: error: unknown command {}; there are demo, query, check, test, "
           "tsdb, alert, slo, trace, sampling, version and help, and flags for the server: try "
           "--help",
           quote(command)),

@@ -10,6 +10,7 @@
 #include "server/agent_mode.h"
 #include "server/cli.h"
 #include "server/flags.h"
+#include "server/signals.h"
 #include "server/stderr_logger.h"
 #include "server/tarsier.h"
 
@@ -31,17 +32,6 @@ LogLevel log_level(const std::string& name) {
   if (name == "debug") return LogLevel::kDebug;
   if (name == "warn") return LogLevel::kWarn;
   return name == "error" ? LogLevel::kError : LogLevel::kInfo;
-}
-
-/// Signals are waited for, never handled: every thread started later inherits the mask.
-sigset_t block_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);  // A limit on files is an error of the write, not our end.
-  return signals;
 }
 
 int serve(const Flags& flags) {
@@ -74,7 +64,9 @@ int run(std::vector<std::string> arguments) {
   Result<std::vector<std::string>> expanded = expand_argument_files(arguments);
   if (!expanded.ok()) return complain(expanded.status().message());
   arguments = std::move(*expanded);
-  for (const std::string& argument : arguments) {
+  // The demo has flags of its own, and help about them.
+  const bool is_demo = !arguments.empty() && arguments[0] == "demo";
+  for (const std::string& argument : is_demo ? std::vector<std::string>() : arguments) {
     if (argument == "--help" || argument == "-h") {
       std::fputs(usage().c_str(), stdout);
       return kStopped;
