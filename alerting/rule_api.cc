@@ -64,11 +64,14 @@ Result<Filter> read_filter(const HttpRequest& request) {
   filter.files = request.parameter_values("file[]");
   for (const std::string_view text : request.parameter_values("match[]")) {
     Result<std::vector<tsdb::Matcher>> parsed = query::parse_metric_selector(text);
-    if (!parsed.ok()) return invalid_parameter("match[]", parsed.status().message());
+    if (!parsed.ok()) return invalid(parsed.status().message());
     filter.selectors.push_back(std::move(*parsed));
   }
   const Result<bool> exclude = parse_bool(request.parameter("exclude_alerts").value_or(""));
-  if (!exclude.ok()) return invalid_parameter("exclude_alerts", exclude.status().message());
+  if (!exclude.ok()) {
+    return invalid_parameter("exclude_alerts",
+                             "error converting exclude_alerts: " + exclude.status().message());
+  }
   filter.exclude_alerts = *exclude;
   const std::string_view limit = request.parameter("group_limit").value_or("");
   filter.group_next_token = request.parameter("group_next_token").value_or("");
@@ -77,7 +80,11 @@ Result<Filter> read_filter(const HttpRequest& request) {
     const auto [end, error] = std::from_chars(limit.data(), limit.data() + limit.size(), n);
     if (error != std::errc{} || end != limit.data() + limit.size()) {
       return invalid_parameter(
-          "group_limit", fmt::format("strconv.ParseInt: parsing {}: invalid syntax", quote(limit)));
+          "group_limit",
+          fmt::format(
+              "group_limit needs to be a valid number: strconv.ParseInt: parsing {}: invalid "
+              "syntax",
+              quote(limit)));
     }
     if (n <= 0) return invalid_parameter("group_limit", "group_limit needs to be greater than 0");
     filter.group_limit = static_cast<std::size_t>(n);

@@ -28,26 +28,26 @@ bool refuses_empty(const std::vector<tsdb::Matcher>& matchers) {
                      [](const tsdb::Matcher& matcher) { return !matcher.matches_empty(); });
 }
 
-Result<Selectors> parse_selectors(const HttpRequest& request) {
+/// `fail` says how the endpoint tells what is wrong.
+template <typename Fail>
+Result<Selectors> parse_selectors(const HttpRequest& request, Fail fail) {
   Selectors selectors;
   for (const std::string_view text : request.parameter_values("match[]")) {
     auto matchers = parse_metric_selector(text);
-    if (!matchers.ok()) return invalid_parameter("match[]", matchers.status().message());
+    if (!matchers.ok()) return fail(matchers.status().message());
     if (!refuses_empty(*matchers)) {
-      return invalid_parameter("match[]", "match[] must contain at least one non-empty matcher");
+      return fail("match[] must contain at least one non-empty matcher");
     }
     selectors.push_back(std::move(matchers).value());
   }
   return selectors;
 }
 
+/// What lies between `start` and `end`, whichever is first.
 Result<TimeRange> parse_range(const HttpRequest& request) {
   const Timestamp start = TRY(optional_time(request, "start", kApiMinTime));
   const Timestamp end = TRY(optional_time(request, "end", kApiMaxTime));
-  if (end < start) {
-    return invalid_parameter("end", "end timestamp must not be before start time");
-  }
-  return TimeRange{start, end};
+  return TimeRange{std::min(start, end), std::max(start, end)};
 }
 
 Result<Duration> parse_lookback(const HttpRequest& request) {
@@ -191,14 +191,21 @@ HttpResponse Api::label_values(const HttpRequest& request, std::string_view name
 }
 
 HttpResponse Api::query_exemplars(const HttpRequest& request) const {
-  const auto range = parse_range(request);
-  if (!range.ok()) return api_error(range.status());
-  const auto parsed = parse(request);
+  const auto start = optional_time(request, "start", kApiMinTime);
+  if (!start.ok()) return api_error(start.status());
+  const auto end = optional_time(request, "end", kApiMaxTime);
+  if (!end.ok()) return api_error(end.status());
+  if (*end < *start) {
+    return api_error(ApiErrorType::kBadData, "end timestamp must not be before start timestamp");
+  }
+  const TimeRange range{*start, *end};
+  const auto parsed =
+      parse_expression(request.parameter("query").value_or(""), parse_options(engine_.options()));
   if (!parsed.ok()) return api_error(parsed.status());
   Selectors selectors;
   collect_selectors(**parsed, selectors);
   std::vector<tsdb::SeriesExemplars> found;
-  if (clock_.exemplars && !selectors.empty()) found = clock_.exemplars(selectors, *range);
+  if (clock_.exemplars && !selectors.empty()) found = clock_.exemplars(selectors, range);
   return api_success([&](JsonWriter& json) {
     json.begin_array();
     for (const tsdb::SeriesExemplars& series : found) write_exemplars(json, series);
@@ -333,7 +340,10 @@ Result<HttpResponse> Api::run(const HttpRequest& http, Question question,
     notes.warnings.emplace_back("results truncated due to limit");
   }
   if (!stats.empty() && stats != "true" && stats != "all") {
-    notes.warnings.emplace_back("the value of the stats parameter should be \"true\" or \"all\"");
+    notes.warnings.emplace_back(
+        "value " + quote(stats) +
+        " for parameter \"stats\" is deprecated and will be rejected in the "
+        "next major release, use \"true\" or \"all\"");
   }
   if (stats != "all" || !options_.per_step_stats) {
     result.statistics.queryable_per_step = {};
@@ -353,7 +363,8 @@ Result<HttpResponse> Api::try_series(const HttpRequest& request) const {
     return invalid("no match[] parameter provided");
   }
   const TimeRange range = TRY(parse_range(request));
-  const Selectors selectors = TRY(parse_selectors(request));
+  const Selectors selectors = TRY(parse_selectors(
+      request, [](const std::string& why) { return invalid_parameter("match[]", why); }));
   clock_.expire_at(request.cancel, request.received + options_.timeout);
 
   const auto querier = TRY(for_listing(storage_.querier(range)));
@@ -383,7 +394,8 @@ Result<HttpResponse> Api::try_series(const HttpRequest& request) const {
 Result<HttpResponse> Api::try_labels(const HttpRequest& request) const {
   const std::size_t limit = TRY(limit_parameter(request));
   const TimeRange range = TRY(parse_range(request));
-  const Selectors selectors = TRY(parse_selectors(request));
+  const Selectors selectors =
+      TRY(parse_selectors(request, [](const std::string& why) { return invalid(why); }));
   const auto querier = TRY(for_listing(storage_.querier(range)));
   const auto names = TRY(for_listing(
       united(selectors, [&](const auto& matchers) { return querier->label_names(matchers); })));
@@ -396,7 +408,8 @@ Result<HttpResponse> Api::try_label_values(const HttpRequest& request,
   if (name.empty() || !is_valid_utf8(name)) return invalid("invalid label name: " + quote(name));
   const std::size_t limit = TRY(limit_parameter(request));
   const TimeRange range = TRY(parse_range(request));
-  const Selectors selectors = TRY(parse_selectors(request));
+  const Selectors selectors =
+      TRY(parse_selectors(request, [](const std::string& why) { return invalid(why); }));
   const auto querier = TRY(for_listing(storage_.querier(range)));
   const auto values = TRY(for_listing(united(
       selectors, [&](const auto& matchers) { return querier->label_values(name, matchers); })));

@@ -192,7 +192,7 @@ Result<std::string> sampled_message(const ReadRequest& request, tsdb::Queryable&
       TRY(samples.read(*open.set, position, open.range));
       if (samples.size() == 0) continue;
       sample_count += samples.size();
-      if (sample_count > options.samples_max) {
+      if (options.samples_max != 0 && sample_count > options.samples_max) {
         return invalid("exceeded sample limit (" + std::to_string(options.samples_max) + ")");
       }
       std::string series;

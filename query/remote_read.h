@@ -18,7 +18,7 @@
 namespace tarsier::query {
 
 struct RemoteReadOptions {
-  /// Of an answer with samples; streamed chunks know no limit.
+  /// Of an answer with samples, 0 is no limit; streamed chunks know none.
   std::uint64_t samples_max = 50'000'000;
   /// Of one frame of chunks, labels included. A chunk that is larger has a frame of its own.
   std::uint64_t frame_bytes_max = std::uint64_t{1} << 20;

@@ -46,8 +46,11 @@ void write_duration_expression(JsonWriter& json, const DurationExpr* d) {
   }
   json.begin_object();
   if (d->op == DurationOp::kNumber) {
+    // In parentheses it is what a plus applies to.
+    if (d->in_parens) json.key("lhs").null().field("op", "+").key("rhs").begin_object();
     json.field("duration", d->is_duration).field("type", "numberLiteral");
     json.field("val", plain_number(d->seconds)).end_object();
+    if (d->in_parens) json.field("type", "durationExpr").field("wrapped", true).end_object();
     return;
   }
   // The operand of a sign is its right side.

@@ -216,6 +216,20 @@ Config default_config(const std::string& own_address) {
   return config;
 }
 
+std::string render_scrape_config(const ingest::ScrapeConfig& job) {
+  Emitter out;
+  render_job(out, job);
+  // The entry of a list; two columns further left it stands alone.
+  std::string alone;
+  const std::string entry = out.take();
+  for (std::size_t at = 0; at < entry.size();) {
+    const std::size_t end = std::min(entry.find('\n', at), entry.size() - 1);
+    alone += entry.substr(std::min(at + 2, end), end + 1 - std::min(at + 2, end));
+    at = end + 1;
+  }
+  return alone;
+}
+
 std::string render_config(const Config& config) {
   Emitter out;
   render_global(out, config.global);

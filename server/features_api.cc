@@ -13,6 +13,36 @@ namespace {
 
 using List = std::initializer_list<std::pair<std::string_view, bool>>;
 
+constexpr std::string_view kTemplateFunctions[] = {"args",
+                                                   "externalURL",
+                                                   "first",
+                                                   "graphLink",
+                                                   "humanize",
+                                                   "humanize1024",
+                                                   "humanizeDuration",
+                                                   "humanizePercentage",
+                                                   "humanizeTimestamp",
+                                                   "label",
+                                                   "match",
+                                                   "now",
+                                                   "parseDuration",
+                                                   "pathPrefix",
+                                                   "query",
+                                                   "reReplaceAll",
+                                                   "safeHtml",
+                                                   "sortByLabel",
+                                                   "stripDomain",
+                                                   "stripPort",
+                                                   "strvalue",
+                                                   "tableLink",
+                                                   "title",
+                                                   "toDuration",
+                                                   "toLower",
+                                                   "toTime",
+                                                   "toUpper",
+                                                   "urlQueryEscape",
+                                                   "value"};
+
 void write_category(JsonWriter& json, std::string_view name, List features) {
   json.key(name).begin_object();
   for (const auto& [feature, is_on] : features) json.field(feature, is_on);
@@ -32,15 +62,23 @@ HttpResponse features_response(const Flags& flags) {
                     {"label_values_match", true},
                     {"lifecycle", flags.is_on("web.enable-lifecycle")},
                     {"openapi_3.1", true},
+                    {"openapi_3.2", true},
+                    {"otlp_write_receiver", flags.is_on("web.enable-otlp-receiver")},
                     {"query_stats", true},
                     {"query_warnings", true},
                     {"remote_write_receiver", flags.is_on("web.enable-remote-write-receiver")},
                     {"search", has("search-api")},
+                    {"search_fuzz_alg_jarowinkler", has("search-api")},
+                    {"search_fuzz_alg_subsequence", has("search-api")},
                     {"time_range_labels", true},
                     {"time_range_series", true}});
-    write_category(json, "otlp_receiver", {});
+    write_category(json, "otlp_receiver",
+                   {{"delta_conversion", false}, {"native_delta_ingestion", false}});
     write_category(json, "prometheus",
-                   {{"agent_mode", false}, {"auto_reload_config", false}, {"enable_ui", true}});
+                   {{"agent_mode", false},
+                    {"auto_reload_config", false},
+                    {"enable_ui", true},
+                    {"server_mode", true}});
     write_category(json, "promql",
                    {{"anchored", has("promql-extended-range-selectors")},
                     {"at_modifier", true},
@@ -49,6 +87,8 @@ HttpResponse features_response(const Flags& flags) {
                     {"delayed_name_removal", has("promql-delayed-name-removal")},
                     {"duration_expr", true},
                     {"fill", has("promql-binop-fill-modifiers")},
+                    {"fill_left", has("promql-binop-fill-modifiers")},
+                    {"fill_right", has("promql-binop-fill-modifiers")},
                     {"group_left", true},
                     {"group_right", true},
                     {"ignoring", true},
@@ -59,6 +99,7 @@ HttpResponse features_response(const Flags& flags) {
                     {"per_step_stats", has("promql-per-step-stats")},
                     {"smoothed", has("promql-extended-range-selectors")},
                     {"subqueries", true},
+                    {"type_and_unit_labels", false},
                     {"without", true}});
     json.key("promql_functions").begin_object();
     for (const query::FunctionName& function : query::function_names()) {
@@ -67,6 +108,7 @@ HttpResponse features_response(const Flags& flags) {
     json.end_object();
     write_category(json, "promql_operators",
                    {{"!=", true},
+                    {"!~", true},
                     {"%", true},
                     {"*", true},
                     {"+", true},
@@ -76,6 +118,7 @@ HttpResponse features_response(const Flags& flags) {
                     {"</", true},
                     {"<=", true},
                     {"==", true},
+                    {"=~", true},
                     {">", true},
                     {">/", true},
                     {">=", true},
@@ -99,11 +142,28 @@ HttpResponse features_response(const Flags& flags) {
                     {"sum", true},
                     {"topk", true},
                     {"unless", true}});
-    write_category(json, "rules", {});
-    write_category(json, "scrape", {});
-    write_category(json, "service_discovery_providers", {{"static", true}});
-    write_category(json, "templating_functions", {});
-    write_category(json, "tsdb", {{"exemplar_storage", true}, {"native_histograms", true}});
+    write_category(json, "rules",
+                   {{"concurrent_rule_eval", has("concurrent-rule-eval")},
+                    {"keep_firing_for", true},
+                    {"query_offset", true}});
+    write_category(json, "scrape",
+                   {{"extra_scrape_metrics", true},
+                    {"start_timestamp_zero_ingestion", false},
+                    {"type_and_unit_labels", false}});
+    write_category(json, "service_discovery_providers",
+                   {{"dns", true}, {"file", true}, {"http", true}, {"static", true}});
+    json.key("templating_functions").begin_object();
+    for (const std::string_view name : kTemplateFunctions) json.field(name, true);
+    json.end_object();
+    write_category(json, "tsdb",
+                   {{"delayed_compaction", false},
+                    {"exemplar_storage", true},
+                    {"histograms_st_encoding", false},
+                    {"isolation", true},
+                    {"native_histograms", true},
+                    {"st_storage", false},
+                    {"use_uncached_io", false},
+                    {"xor2_encoding", false}});
     write_category(json, "ui", {});
     json.end_object();
   });

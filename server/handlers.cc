@@ -7,6 +7,7 @@
 #include "base/api.h"
 #include "query/api.h"
 #include "query/monitor.h"
+#include "server/call_gate.h"
 #include "server/clock.h"
 #include "server/fair_pool.h"
 
@@ -25,6 +26,20 @@ HttpResponse refused_in_queue(const CancelToken& cancel) {
              ? api_error(ApiErrorType::kTimeout, "query timed out in query queue")
              : api_error(ApiErrorType::kCanceled, "query was canceled in query queue");
 }
+
+/// Keeps a call in progress until the last piece is sent, or nobody wants it any more.
+class LeasedStream final : public BodyStream {
+ public:
+  LeasedStream(std::shared_ptr<BodyStream> inner, CallGate::Lease lease)
+      : inner_(std::move(inner)), lease_(std::move(lease)) {}
+  void next(std::function<void(Result<std::string>)> done) override {
+    inner_->next(std::move(done));
+  }
+
+ private:
+  const std::shared_ptr<BodyStream> inner_;
+  const CallGate::Lease lease_;
+};
 
 struct Held {
   HttpRequest request;
@@ -50,6 +65,23 @@ HttpHandler pooled_handler(const Doors& doors, Answer answer) {
     if (!taken) {
       respond(api_error(ApiErrorType::kTimeout, "query timed out in query queue: it is full"));
     }
+  };
+}
+
+HttpHandler gated_handler(const Doors& doors, std::size_t in_progress_max, Answer answer) {
+  const auto gate = std::make_shared<CallGate>(in_progress_max);
+  return [gate, pooled = pooled_handler(doors, std::move(answer))](HttpRequest request,
+                                                                   HttpResponder respond) {
+    auto held = std::make_shared<Held>(Held{std::move(request), respond});
+    const bool taken = gate->enter([pooled, held](const CallGate::Lease& lease) {
+      pooled(std::move(held->request), [respond = held->respond, lease](HttpResponse response) {
+        if (response.stream != nullptr) {
+          response.stream = std::make_shared<LeasedStream>(std::move(response.stream), lease);
+        }
+        respond(std::move(response));
+      });
+    });
+    if (!taken) respond(api_error(ApiErrorType::kTimeout, "too many calls wait for their turn"));
   };
 }
 

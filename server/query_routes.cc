@@ -132,8 +132,8 @@ void add_exports(Router& router, const Doors& doors) {
   router.add(
       {.path = "/api/v1/read",
        .methods = {"POST"},
-       .handler = pooled_handler(
-           doors,
+       .handler = gated_handler(
+           doors, doors.flags.number("storage.remote.read-concurrent-limit"),
            [&](const HttpRequest& r) {
              const query::RemoteReadOptions options{
                  .samples_max = doors.flags.number("storage.remote.read-sample-limit"),

@@ -17,9 +17,11 @@
 #include "server/http_answer.h"
 #include "server/metadata_api.h"
 #include "server/otlp_routes.h"
+#include "server/pool_api.h"
 #include "server/query_routes.h"
 #include "server/sampling_routes.h"
 #include "server/self_metrics.h"
+#include "server/self_metrics_api.h"
 #include "server/status_api.h"
 #include "server/trace_query_routes.h"
 #include "server/ui.h"
@@ -103,13 +105,19 @@ void add_targets(Router& router, const Doors& doors) {
     return api_success(
         [&](JsonWriter& json) { ingest::write_scrape_pools_json(json, doors.scrapes->targets()); });
   });
+  get("/api/v1/scrape_pools/config",
+      [&](const HttpRequest& r) { return pool_config_response(r, *doors.config()); });
+  get("/api/v1/targets/relabel_steps",
+      [&](const HttpRequest& r) { return relabel_steps_response(r, *doors.config()); });
   get("/api/v1/targets/metadata", [&](const HttpRequest& r) {
     const Result<std::size_t> limit = parse_api_limit(r.parameter("limit").value_or(""));
     if (!limit.ok()) return api_error(ApiErrorType::kBadData, "limit must be a number");
     std::vector<tsdb::Matcher> matchers;
     if (const std::string_view text = r.parameter("match_target").value_or(""); !text.empty()) {
       Result<std::vector<tsdb::Matcher>> parsed = query::parse_metric_selector(text);
-      if (!parsed.ok()) return api_error(parsed.status());
+      if (!parsed.ok()) {
+        return api_error(invalid_parameter("match_target", parsed.status().message()));
+      }
       matchers = std::move(*parsed);
     }
     return api_success([&](JsonWriter& json) {
@@ -136,6 +144,8 @@ void add_status(Router& router, const Doors& doors) {
   });
   get("/api/v1/status/config",
       [&](const HttpRequest&) { return config_response(doors.config_yaml()); });
+  get("/api/v1/status/self_metrics",
+      [&](const HttpRequest& r) { return self_metrics_response(r, doors.metrics()); });
   get("/api/v1/status/flags", [&](const HttpRequest&) { return flags_response(doors.flags); });
   get("/api/v1/status/tsdb", [&](const HttpRequest& r) {
     return head_statistics_response(

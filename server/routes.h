@@ -27,6 +27,7 @@ namespace tarsier::server {
 class AlertingWiring;
 class EarlyReads;
 class FairPool;
+struct Config;
 class Flags;
 class Notifications;
 class SamplingWiring;
@@ -41,6 +42,7 @@ struct Doors {
   const SelfMetrics& self;
   std::function<std::string()> metrics;      ///< /metrics, whatever exists by now.
   std::function<std::string()> config_yaml;  ///< The configuration in force.
+  std::function<std::shared_ptr<const Config>()> config;  ///< The same as data.
   /// Reads the configuration again and tells how it went, later and on another thread.
   std::function<void(std::function<void(Status)>)> reload;
   std::function<void()> quit;

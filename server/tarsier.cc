@@ -270,6 +270,11 @@ Status Tarsier::Impl::listen() {
             .self = self,
             .metrics = [this] { return metrics(); },
             .config_yaml = [this] { return config_yaml(); },
+            .config =
+                [this] {
+                  const MutexLock lock(config_mutex);
+                  return config;
+                },
             .reload =
                 [this](std::function<void(Status)> done) {
                   scheduler.post([this, done = std::move(done)] { done(reload_now()); });
