@@ -43,6 +43,32 @@ Result<Presence> presence_of(Context& context, const VectorStream& stream,
   return presence;
 }
 
+/// Some of the series of a stream that lives longer.
+class PickedStream final : public VectorStream {
+ public:
+  PickedStream(const VectorStream& all, std::vector<std::uint32_t> picked)
+      : VectorStream(all.grid()), all_(all), picked_(std::move(picked)) {}
+  std::size_t size() const override { return picked_.size(); }
+  tsdb::Labels labels(std::size_t i) const override { return all_.labels(picked_[i]); }
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    return all_.label(picked_[i], name);
+  }
+  bool drops_name(std::size_t i) const override { return all_.drops_name(picked_[i]); }
+  bool may_have_names() const override { return all_.may_have_names(); }
+  bool is_distinct_without_names() const override { return all_.is_distinct_without_names(); }
+  bool may_have_histograms() const override { return all_.may_have_histograms(); }
+  Status read(std::span<const std::uint32_t> series, double* rows,
+              Scratch& scratch) const override {
+    auto wanted = scratch.indices();
+    for (const std::uint32_t i : series) wanted->push_back(picked_[i]);
+    return all_.read(*wanted, rows, scratch);
+  }
+
+ private:
+  const VectorStream& all_;
+  const std::vector<std::uint32_t> picked_;
+};
+
 /// Keeps values where the other side has, or has not, an element of the same signature.
 class MaskedStream final : public ForwardingStream {
  public:
@@ -145,6 +171,44 @@ class UnionStream final : public VectorStream {
   std::vector<Source> sources_;
 };
 
+/// Rows beyond this are rather computed twice than kept.
+constexpr std::uint64_t kKeptBytesMax = std::uint64_t{16} << 20;
+
+/// Whether `left` of an `or`, which is read for the mask and again for the result, is to be kept
+/// meanwhile. What is counted by steps is read once, or it would count twice.
+bool is_better_kept(const Context& context, const VectorStream& left) {
+  if (dynamic_cast<const Table*>(&left) != nullptr) return false;
+  const std::uint64_t bytes = std::uint64_t{left.size()} * left.grid().count * sizeof(double);
+  return bytes <= kKeptBytesMax || context.step_counter.has_value();
+}
+
+/// `left or right`. Only where both sides have series of one signature does it matter when the left
+/// ones have values.
+Result<StreamPtr> unite(Context& context, StreamPtr left, StreamPtr right,
+                        const std::vector<std::uint32_t>& left_groups,
+                        std::vector<std::uint32_t> right_groups, std::size_t group_count) {
+  std::vector<bool> is_on_the_right(group_count, false);
+  for (const std::uint32_t group : right_groups) is_on_the_right[group] = true;
+  std::vector<std::uint32_t> shared;
+  std::vector<std::uint32_t> shared_groups;
+  for (std::size_t i = 0; i < left_groups.size(); ++i) {
+    if (!is_on_the_right[left_groups[i]]) continue;
+    shared.push_back(static_cast<std::uint32_t>(i));
+    shared_groups.push_back(left_groups[i]);
+  }
+  if (shared.empty()) {
+    return StreamPtr(std::make_unique<UnionStream>(std::move(left), std::move(right)));
+  }
+  if (is_better_kept(context, *left)) left = TRY(Table::of(context, *left));
+  const std::uint64_t read_before = context.samples_read.load(std::memory_order_relaxed);
+  Presence present =
+      TRY(presence_of(context, PickedStream(*left, std::move(shared)), shared_groups, group_count));
+  context.samples_read.store(read_before, std::memory_order_relaxed);
+  right = std::make_unique<MaskedStream>(std::move(right), std::move(right_groups),
+                                         std::move(present), false);
+  return StreamPtr(std::make_unique<UnionStream>(std::move(left), std::move(right)));
+}
+
 }  // namespace
 
 Result<StreamPtr> combine_sets(Context& context, const Binary& binary, StreamPtr left,
@@ -153,12 +217,8 @@ Result<StreamPtr> combine_sets(Context& context, const Binary& binary, StreamPtr
   std::vector<std::uint32_t> left_groups = signatures.add(*left);
   std::vector<std::uint32_t> right_groups = signatures.add(*right);
   if (binary.op == BinaryOp::kOr) {
-    // Its rows are read for the mask and again for the result.
-    left = TRY(Table::of(context, *left));
-    Presence present = TRY(presence_of(context, *left, left_groups, signatures.group_count()));
-    right = std::make_unique<MaskedStream>(std::move(right), std::move(right_groups),
-                                           std::move(present), false);
-    return StreamPtr(std::make_unique<UnionStream>(std::move(left), std::move(right)));
+    return unite(context, std::move(left), std::move(right), left_groups, std::move(right_groups),
+                 signatures.group_count());
   }
   Presence present = TRY(presence_of(context, *right, right_groups, signatures.group_count()));
   return StreamPtr(std::make_unique<MaskedStream>(std::move(left), std::move(left_groups),

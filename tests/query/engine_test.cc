@@ -275,6 +275,39 @@ TEST_F(EngineTest, SaysWhoseFaultAnErrorIs) {
   EXPECT_EQ(ask(QueryRequest{"m", at(0), at(0), {}, {}}).status().code(), Code::kTimeout);
 }
 
+TEST_F(EngineTest, OrHoldsNoRowsOfSidesThatShareNoSignature) {
+  for (int i = 0; i < 50; ++i) {
+    load_line({{"__name__", "x"}, {"i", std::to_string(i)}, {"side", "left"}}, 0, 1, 40);
+    load_line({{"__name__", "y"}, {"i", std::to_string(i)}, {"side", "right"}}, 0, 1, 40);
+  }
+  const Result<QueryResult> apart =
+      ask(QueryRequest{"count(x or y)", at(0), at(585), seconds(15), {}});
+  ASSERT_TRUE(apart.ok());
+  ASSERT_EQ(apart->matrix.size(), 1u);
+  EXPECT_EQ(apart->matrix[0].points.values.front(), 100);
+  EXPECT_LT(apart->statistics.samples_peak, 400u);
+  const Result<QueryResult> shared =
+      ask(QueryRequest{"count(x or on (i) y)", at(0), at(585), seconds(15), {}});
+  ASSERT_TRUE(shared.ok());
+  EXPECT_EQ(shared->matrix[0].points.values.front(), 50);
+}
+
+TEST_F(EngineTest, OrReadsManyRowsTwiceRatherThanHoldThem) {
+  for (int i = 0; i < 250; ++i) {
+    load_line({{"__name__", "x"}, {"i", std::to_string(i)}}, 0, 1, 3);
+    load_line({{"__name__", "y"}, {"i", std::to_string(i)}}, 0, 1, 30);
+  }
+  // 10,001 steps: 20 MB of rows. The left side ends after its lookback, then the right one counts.
+  const Result<QueryResult> result =
+      ask(QueryRequest{"sum(x or on (i) y)", at(0), at(1000), milliseconds(100), {}});
+  ASSERT_TRUE(result.ok());
+  const auto& points = result->matrix[0].points;
+  EXPECT_EQ(points.values[300], 250 * 2);    // 30 s: both, the left one counts.
+  EXPECT_EQ(points.values[4000], 250 * 26);  // 400 s: the right one alone.
+  EXPECT_LT(result->statistics.samples_peak, 100'000u);
+  EXPECT_LE(result->statistics.samples_read, 250u * 33);
+}
+
 TEST_F(EngineTest, StopsAtTheSampleLimit) {
   options_.samples_max = 50;
   load_line({{"__name__", "m"}}, 0, 1, 100);
