@@ -233,7 +233,8 @@ Status read_credentials(MapReader& map, const ConfigSources& sources, HttpClient
 
 std::string resolve_path(const std::string& path, const ConfigSources& sources) {
   if (path.empty() || path.starts_with('/')) return path;
-  return join_path(parent_path(sources.file), path);
+  const std::string directory = parent_path(sources.file);
+  return directory == "." ? path : join_path(directory, path);
 }
 
 Result<TlsVersion> parse_tls_version(std::string_view text) {
