@@ -1,13 +1,12 @@
 #include "alerting/alertmanager_sender.h"
 
 #include <algorithm>
-#include <deque>
 #include <set>
-#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "alerting/alert_queue.h"
 #include "alerting/alertmanager_queue_file.h"
 #include "base/json_writer.h"
 #include "base/rfc3339.h"
@@ -21,10 +20,6 @@ constexpr std::uint64_t kFileBytesMax = std::uint64_t{1} << 30;
 /// A queue that grows during an outage is written anew at most this often: what is younger is told
 /// again by the rules after a restart.
 constexpr Duration kKeepInterval = seconds(5);
-
-/// Which moment of an alert's life a message is about: a later one with the same key replaces it.
-using Key = std::tuple<tsdb::Labels, Timestamp, AlertState>;
-Key key_of(const Alert& alert) { return {alert.labels, alert.starts_at, alert.state}; }
 
 /// Whether sending the same again could ever help.
 bool is_worth_retrying(int status) {
@@ -57,36 +52,25 @@ std::string alertmanager_body(const std::vector<Alert>& alerts) {
 }
 
 struct AlertmanagerSender::Queue {
-  explicit Queue(std::string u) : url(std::move(u)) {}
+  Queue(std::string u, std::size_t capacity) : url(std::move(u)), waiting(capacity) {}
 
   const std::string url;
   AlertmanagerTarget target;  ///< Under the sender's lock: a reload may change all but the URL.
   // All of these: under the sender's lock.
-  struct Entry {
-    std::uint64_t number;
-    Alert alert;
-  };
-  std::deque<Entry> entries;  ///< Oldest first.
-  std::map<Key, std::uint64_t> numbers;
-  std::uint64_t last_number = 0;
+  AlertQueue waiting;
   bool is_sending = false;
   int failures = 0;         ///< In a row.
   bool has_failed = false;  ///< Since `run_due` last looked.
   Timestamp next_attempt{0};
   Timestamp next_keep{0};
-  std::uint64_t kept_number = 0;  ///< `last_number` when the file was written; 0: there is none.
+  std::uint64_t kept_number =
+      0;  ///< Last in `waiting` when the file was written; 0: there is none.
   std::vector<double> latencies;  ///< Since `run_due` last looked.
 
   SummaryMetric latency_seconds;
   std::uint64_t sent = 0;
   std::uint64_t errors = 0;
   std::uint64_t dropped = 0;
-
-  std::vector<Alert> alerts() const {
-    std::vector<Alert> out;
-    for (const Entry& entry : entries) out.push_back(entry.alert);
-    return out;
-  }
 };
 
 AlertmanagerSender::AlertmanagerSender(AlertmanagerOptions options, Doors doors)
@@ -126,14 +110,14 @@ void AlertmanagerSender::apply(AlertmanagerSettings settings) {
       next.insert(*known);
       continue;
     }
-    auto queue = std::make_shared<Queue>(target.url);
+    auto queue = std::make_shared<Queue>(target.url, options_.queue_capacity);
     const Result<std::string> text = read_file(doors_.files, path_of(target.url), kFileBytesMax);
     if (text.ok()) {
       Result<std::vector<Alert>> left = decode_queue(as_bytes(*text));
       if (left.ok()) {
         MutexLock lock(mutex_);
         for (const Alert& alert : *left) add(*queue, alert);
-        queue->kept_number = queue->last_number;
+        queue->kept_number = queue->waiting.last_number();
       } else {
         doors_.log.warn("What was left for an Alertmanager cannot be read",
                         {{"alertmanager", target.url}, {"err", left.status().message()}});
@@ -151,17 +135,7 @@ void AlertmanagerSender::apply(AlertmanagerSettings settings) {
 }
 
 bool AlertmanagerSender::add(Queue& queue, const Alert& alert) {
-  const Key key = key_of(alert);
-  const auto known = queue.numbers.find(key);
-  if (known != queue.numbers.end()) {
-    std::erase_if(queue.entries,
-                  [&](const Queue::Entry& entry) { return entry.number == known->second; });
-  }
-  queue.numbers[key] = ++queue.last_number;
-  queue.entries.push_back({.number = queue.last_number, .alert = alert});
-  if (queue.entries.size() <= options_.queue_capacity) return true;
-  queue.numbers.erase(key_of(queue.entries.front().alert));
-  queue.entries.pop_front();
+  if (queue.waiting.add(alert)) return true;
   ++queue.dropped;
   return false;
 }
@@ -212,20 +186,20 @@ Timestamp AlertmanagerSender::run_due(Timestamp now) {
         const std::int64_t doubled = options_.retry_min.ms << std::min(queue->failures - 1, 20);
         queue->next_attempt = now + std::min(options_.retry_max, Duration{doubled});
       }
-      const bool is_waiting = queue->failures > 0 && !queue->entries.empty();
-      if (is_waiting && queue->kept_number != queue->last_number) {
+      const bool is_waiting = queue->failures > 0 && !queue->waiting.empty();
+      if (is_waiting && queue->kept_number != queue->waiting.last_number()) {
         if (queue->next_keep <= now) {
-          keeps.emplace_back(path_of(url), queue->alerts());
-          queue->kept_number = queue->last_number;
+          keeps.emplace_back(path_of(url), queue->waiting.alerts());
+          queue->kept_number = queue->waiting.last_number();
           queue->next_keep = now + kKeepInterval;
         } else {
           next = std::min(next, queue->next_keep);
         }
-      } else if (queue->kept_number > 0 && queue->entries.empty()) {
+      } else if (queue->kept_number > 0 && queue->waiting.empty()) {
         keeps.emplace_back(path_of(url), std::vector<Alert>());
         queue->kept_number = 0;
       }
-      if (queue->is_sending || queue->entries.empty() || is_stopping_) continue;
+      if (queue->is_sending || queue->waiting.empty() || is_stopping_) continue;
       if (queue->next_attempt > now) {
         next = std::min(next, queue->next_attempt);
         continue;
@@ -246,10 +220,9 @@ void AlertmanagerSender::start_request(const QueuePtr& queue) {
   HttpFetch request;
   {
     MutexLock lock(mutex_);
-    const std::size_t count = std::min(queue->entries.size(), options_.batch_size_max);
-    for (std::size_t i = 0; i < count; ++i) {
-      numbers.push_back(queue->entries[i].number);
-      alerts.push_back(queue->entries[i].alert);
+    for (AlertQueue::Entry& entry : queue->waiting.oldest(options_.batch_size_max)) {
+      numbers.push_back(entry.number);
+      alerts.push_back(std::move(entry.alert));
     }
     const AlertmanagerTarget& target = queue->target;
     request.url = target.url;
@@ -284,15 +257,7 @@ void AlertmanagerSender::finish_request(const QueuePtr& queue, std::vector<std::
   {
     MutexLock lock(mutex_);
     queue->latencies.push_back(seconds);
-    if (is_taken || is_refused) {
-      for (const std::uint64_t number : numbers) {
-        const auto entry = std::find_if(queue->entries.begin(), queue->entries.end(),
-                                        [&](const Queue::Entry& e) { return e.number == number; });
-        if (entry == queue->entries.end()) continue;  // A repetition has taken its place.
-        queue->numbers.erase(key_of(entry->alert));
-        queue->entries.erase(entry);
-      }
-    }
+    if (is_taken || is_refused) queue->waiting.remove(numbers);
     if (is_taken) {
       queue->sent += numbers.size();
       queue->failures = 0;
@@ -342,7 +307,7 @@ void AlertmanagerSender::stop(Timestamp now) {
     const std::int64_t left_ms =
         options_.drain_timeout.ms - (doors_.monotonic_ns() - begin_ns) / 1'000'000;
     const bool is_done = std::all_of(queues_.begin(), queues_.end(), [](const auto& entry) {
-      return entry.second->entries.empty() || entry.second->failures > 0;
+      return entry.second->waiting.empty() || entry.second->failures > 0;
     });
     if (is_done || left_ms <= 0) break;
     if (in_flight_ > 0) finished_.wait_for_ms(mutex_, static_cast<long>(left_ms));
@@ -352,8 +317,8 @@ void AlertmanagerSender::stop(Timestamp now) {
     MutexLock lock(mutex_);
     is_stopping_ = true;
     for (const auto& [url, queue] : queues_) {
-      if (queue->entries.empty() && queue->kept_number == 0) continue;
-      keeps.emplace_back(path_of(url), queue->alerts());
+      if (queue->waiting.empty() && queue->kept_number == 0) continue;
+      keeps.emplace_back(path_of(url), queue->waiting.alerts());
     }
   }
   for (const auto& [path, alerts] : keeps) keep(path, alerts);
@@ -384,7 +349,7 @@ void AlertmanagerSender::collect(MetricWriter& out, Timestamp now) const {
       queues.push_back(queue);
       all.push_back({url, static_cast<double>(queue->sent), static_cast<double>(queue->errors),
                      static_cast<double>(queue->dropped),
-                     static_cast<double>(queue->entries.size())});
+                     static_cast<double>(queue->waiting.size())});
     }
   }
   const auto counter = [&](std::string_view name, std::string_view help, double Numbers::* value) {

@@ -246,8 +246,7 @@ HttpResponse rules_response(const HttpRequest& request,
   });
 }
 
-HttpResponse alerts_response(const std::vector<RuleGroupStatus>& groups,
-                             const std::vector<AlertRecord>& others) {
+HttpResponse alerts_response(const std::vector<RuleGroupStatus>& groups) {
   return api_success([&](JsonWriter& json) {
     json.begin_object().key("alerts").begin_array();
     for (const RuleGroupStatus& group : groups) {
@@ -255,7 +254,6 @@ HttpResponse alerts_response(const std::vector<RuleGroupStatus>& groups,
         for (const AlertRecord& alert : rule.alerts) write_alert(json, alert);
       }
     }
-    for (const AlertRecord& alert : others) write_alert(json, alert);
     json.end_array().end_object();
   });
 }

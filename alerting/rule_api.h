@@ -13,9 +13,7 @@ namespace tarsier::alerting {
 
 /// `groups` sorted by file, then name.
 HttpResponse rules_response(const HttpRequest& request, const std::vector<RuleGroupStatus>& groups);
-/// Alerts of rules, then `others`: those of objectives.
-HttpResponse alerts_response(const std::vector<RuleGroupStatus>& groups,
-                             const std::vector<AlertRecord>& others = {});
+HttpResponse alerts_response(const std::vector<RuleGroupStatus>& groups);
 HttpResponse alertmanagers_response(const std::vector<std::string>& active_urls,
                                     const std::vector<std::string>& dropped_urls);
 

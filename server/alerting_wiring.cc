@@ -274,9 +274,7 @@ std::vector<alerting::RuleGroupStatus> AlertingWiring::shown() const {
   return out;
 }
 
-HttpResponse AlertingWiring::alerts(const std::vector<alerting::AlertRecord>& others) const {
-  return alerting::alerts_response(runner_->status(), others);
-}
+HttpResponse AlertingWiring::alerts() const { return alerting::alerts_response(shown()); }
 
 HttpResponse AlertingWiring::rules(const HttpRequest& request) const {
   return alerting::rules_response(request, shown());

@@ -71,8 +71,7 @@ class AlertingWiring final {
     others_ = std::move(groups);
   }
   HttpResponse rules(const HttpRequest& request) const;
-  /// Of rules, and `others` behind them.
-  HttpResponse alerts(const std::vector<alerting::AlertRecord>& others) const;
+  HttpResponse alerts() const;
   HttpResponse alertmanagers() const;
   HttpResponse history(const HttpRequest& request) const;
   std::vector<alerting::RuleGroupStatus> rule_status() const { return runner_->status(); }

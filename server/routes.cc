@@ -158,8 +158,7 @@ void add_status(Router& router, const Doors& doors) {
   get("/api/v1/status/tsdb/blocks",
       [&](const HttpRequest&) { return blocks_response(doors.db->blocks()); });
   get("/api/v1/rules", [&](const HttpRequest& r) { return doors.alerting->rules(r); });
-  get("/api/v1/alerts",
-      [&](const HttpRequest&) { return doors.alerting->alerts(doors.other_alerts()); });
+  get("/api/v1/alerts", [&](const HttpRequest&) { return doors.alerting->alerts(); });
   get("/api/v1/alertmanagers", [&](const HttpRequest&) { return doors.alerting->alertmanagers(); });
   get("/api/tarsier/v1/alerts/history",
       [&](const HttpRequest& r) { return doors.alerting->history(r); });

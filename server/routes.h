@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "alerting/alert_table.h"
 #include "base/http.h"
 #include "base/thread_pool.h"
 #include "ingest/api.h"
@@ -67,8 +66,6 @@ struct Doors {
   ingest::ScrapeManager* scrapes = nullptr;
   ingest::TenantWrites* writes = nullptr;
   const AlertingWiring* alerting = nullptr;
-  /// Alerts that are not of rules: those of objectives.
-  std::function<std::vector<alerting::AlertRecord>()> other_alerts;
   const TraceStorage* traces = nullptr;
   const SamplingWiring* sampling = nullptr;
   TracingWiring* tracing = nullptr;

@@ -176,14 +176,6 @@ HttpResponse SloWiring::show(const HttpRequest& /*request*/, const std::string& 
   return alerting::slo_response(runner_->find(id), id);
 }
 
-std::vector<alerting::AlertRecord> SloWiring::alerts() const {
-  std::vector<alerting::AlertRecord> out;
-  for (const std::shared_ptr<const alerting::SloStatus>& slo : runner_->status()) {
-    out.insert(out.end(), slo->alerts.begin(), slo->alerts.end());
-  }
-  return out;
-}
-
 void SloWiring::collect(MetricWriter& out) const { runner_->collect(out); }
 
 }  // namespace tarsier::server

@@ -73,8 +73,6 @@ class SloWiring final {
   /// What is known of an alert, by its fingerprint, by the id of an objective (its page) or by the
   /// name of an alerting rule.
   HttpResponse timeline(const HttpRequest& request, const std::string& id) const;
-  /// Pending and firing ones of every objective.
-  std::vector<alerting::AlertRecord> alerts() const;
   void collect(MetricWriter& out) const;
   /// Objectives as groups of rules, for /api/v1/rules.
   std::vector<alerting::RuleGroupStatus> rule_groups() const;

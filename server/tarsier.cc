@@ -501,7 +501,6 @@ void Tarsier::Impl::start_rooms() {
   doors->scrapes = scrapes.get();
   doors->writes = writes.get();
   doors->alerting = alerting_room.get();
-  doors->other_alerts = [this] { return slos->alerts(); };
   doors->traces = trace_storage.get();
   doors->sampling = sampling.get();
   tracing_room = std::make_unique<TracingWiring>(

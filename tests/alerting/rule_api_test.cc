@@ -100,11 +100,6 @@ TEST(RuleApi, ListsActiveAlerts) {
             R"({"status":"success","data":{"alerts":[{"labels":{"alertname":"Down","job":"a"},)"
             R"("annotations":{"summary":"a is down"},"state":"firing",)"
             R"("activeAt":"2026-08-01T11:50:00Z","value":"1.1e+01"}]}})");
-  AlertRecord burning;
-  burning.labels = tsdb::Labels{{"alertname", "Burning"}};
-  burning.state = AlertState::kFiring;
-  EXPECT_NE(alerts_response(groups(), {burning}).body.find(R"({"labels":{"alertname":"Burning"},)"),
-            std::string::npos);
   EXPECT_EQ(alertmanagers_response({"http://a"}, {}).body,
             R"({"status":"success","data":{"activeAlertmanagers":[{"url":"http://a"}],)"
             R"("droppedAlertmanagers":[]}})");

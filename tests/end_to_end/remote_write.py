@@ -94,7 +94,7 @@ def send(url, series):
     return send_raw(url, snappy_literals(body))
 
 
-def send_raw(url, body):
+def send_raw(url, body, timeout=30):
     return http(url + "/api/v1/write", body, {
         "Content-Type": "application/x-protobuf", "Content-Encoding": "snappy",
-        "X-Prometheus-Remote-Write-Version": "0.1.0"})
+        "X-Prometheus-Remote-Write-Version": "0.1.0"}, timeout)
