@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::string_view kLogSuffix = ".log";
 constexpr std::string_view kSealedSuffix = ".sealed";
+constexpr const char* kDamagedSuffix = ".damaged";
+/// Of a log: less is one that a crash kept from beginning.
+constexpr std::size_t kHeaderBytes = 16;
 constexpr std::uint64_t kLogBytesMax = std::uint64_t{256} << 20;
 
 /// The number of "00000007<suffix>".
@@ -86,6 +89,11 @@ Status DecisionLog::load_log(std::uint32_t number) {
   const std::string contents = TRY(read_file(files_, path, kLogBytesMax));
   std::size_t whole_bytes = 0;
   Result<std::unique_ptr<DecisionTable>> table = read_decision_log(contents, whole_bytes);
+  if (!table.ok() && contents.size() > kHeaderBytes) {
+    log_.warn("Decisions of a while are lost; their file is set aside",
+              {{"file", path + kDamagedSuffix}, {"err", table.status().message()}});
+    return files_.rename(path, path + kDamagedSuffix);
+  }
   if (!table.ok() || (*table)->size() == 0) return files_.remove_file(path);
   // Sealed at once: what a crash left is not appended to.
   const std::string sealed_path = path_of(number, kSealedSuffix);

@@ -230,6 +230,30 @@ TEST_F(DecisionLogTest, LosesNothingThatWasSyncedWhereverThePowerFails) {
   }
 }
 
+TEST_F(DecisionLogTest, SetsADamagedLogAside) {
+  open();
+  log_.reset();
+  const std::string contents = "this is no log of decisions, and nothing a crash leaves";
+  ASSERT_TRUE(write_file_atomically(*files_, "decisions/00000007.log", contents).ok());
+  open();
+  EXPECT_FALSE(files_->exists("decisions/00000007.log"));
+  EXPECT_EQ(read_file(*files_, "decisions/00000007.log.damaged", 1000).value(), contents);
+  // One that a crash kept from beginning is nothing to keep.
+  log_.reset();
+  ASSERT_TRUE(write_file_atomically(*files_, "decisions/00000009.log", "TR").ok());
+  open();
+  EXPECT_FALSE(files_->exists("decisions/00000009.log"));
+  EXPECT_FALSE(files_->exists("decisions/00000009.log.damaged"));
+}
+
+TEST(DecisionTable, APolicyWithALongNameHasOneNumber) {
+  DecisionTable table(kStart);
+  const std::string name(10'000, 'x');
+  EXPECT_EQ(table.number_of(name), 1u);
+  EXPECT_EQ(table.number_of(name), 1u);
+  EXPECT_EQ(table.names().size(), 1u);
+}
+
 TEST_F(DecisionLogTest, GoesOnAfterADiskThatWasFull) {
   open();
   log_->remember({1, 1}, kept("before"), {});

@@ -94,10 +94,11 @@ std::optional<PackedDecision> DecisionTable::find(TraceFingerprint fingerprint) 
 
 std::uint32_t DecisionTable::number_of(std::string_view policy) {
   if (policy.empty()) return 0;
+  policy = policy.substr(0, kNameBytesMax);
   const auto found = std::find(names_.begin(), names_.end(), policy);
   if (found == names_.end()) {
     if (names_.size() + 1 >= kPolicyNumberMax) return kPolicyNumberMax;
-    names_.emplace_back(policy.substr(0, kNameBytesMax));
+    names_.emplace_back(policy);
     return static_cast<std::uint32_t>(names_.size());
   }
   return static_cast<std::uint32_t>(found - names_.begin()) + 1;
