@@ -216,9 +216,9 @@ Config default_config(const std::string& own_address) {
   return config;
 }
 
-std::string render_scrape_config(const ingest::ScrapeConfig& job) {
+std::string render_scrape_config(const ingest::ScrapeConfig& job, const GlobalConfig& global) {
   Emitter out;
-  render_job(out, job);
+  render_job(out, job, global);
   // The entry of a list; two columns further left it stands alone.
   std::string alone;
   const std::string entry = out.take();

@@ -126,7 +126,7 @@ Config default_config(const std::string& own_address);
 /// The configuration as YAML, defaults included and secrets masked: /api/v1/status/config.
 std::string render_config(const Config& config);
 /// One job of it alone.
-std::string render_scrape_config(const ingest::ScrapeConfig& job);
+std::string render_scrape_config(const ingest::ScrapeConfig& job, const GlobalConfig& global);
 
 // The names of enumerators as the file spells them.
 std::string_view scrape_protocol_name(ingest::ScrapeProtocol protocol);
