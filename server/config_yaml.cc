@@ -179,7 +179,7 @@ Status read_job_files(MapReader& top, const ConfigSources& sources, JobNames& na
                         fmt::format("invalid scrape config file path {}", quote(pattern)));
     }
     if (!sources.files) continue;
-    if (!pattern.starts_with('/')) pattern = join_path(parent_path(sources.file), pattern);
+    pattern = resolve_path(pattern, sources);
     for (const std::string& path : expand_glob(*sources.files, pattern)) {
       ConfigSources inner = sources;
       inner.file = path;
@@ -249,7 +249,7 @@ Result<std::vector<std::string>> read_globs(MapReader& top, const char* name, co
     if (!is_valid_glob(path)) {
       return invalid_at(*top.find(name), fmt::format("invalid {} path {}", what, quote(path)));
     }
-    if (!path.starts_with('/')) path = join_path(parent_path(sources.file), path);
+    path = resolve_path(path, sources);
   }
   return paths;
 }

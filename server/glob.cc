@@ -18,7 +18,8 @@ std::vector<std::string> expand_glob(FileSystem& files, const std::string& patte
   if (!entries.ok()) return found;
   for (const DirectoryEntry& entry : *entries) {
     if (!entry.is_directory && ::fnmatch(name_pattern.c_str(), entry.name.c_str(), 0) == 0) {
-      found.push_back(join_path(directory, entry.name));
+      const bool is_bare = pattern.find('/') == std::string::npos;
+      found.push_back(is_bare ? entry.name : join_path(directory, entry.name));
     }
   }
   return found;
