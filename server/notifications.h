@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/http.h"
 #include "base/mutex.h"
 #include "base/time.h"
+#include "server/event_subscribers.h"
 
 namespace tarsier::server {
 
@@ -17,9 +17,7 @@ namespace tarsier::server {
 class Notifications final {
  public:
   /// At most so many listen at a time; whoever comes later is answered 204.
-  explicit Notifications(std::size_t subscriber_count_max)
-      : subscriber_count_max_(subscriber_count_max) {}
-  ~Notifications() { close(); }
+  explicit Notifications(std::size_t subscriber_count_max) : subscribers_(subscriber_count_max) {}
 
   /// Nothing when it holds already.
   void add(const std::string& text, Timestamp now);
@@ -30,7 +28,7 @@ class Notifications final {
   /// What holds now, then every change, until the client leaves or close().
   HttpResponse live();
   /// Ends every live answer, so that the server can stop.
-  void close();
+  void close() { subscribers_.close(); }
 
  private:
   struct Notification {
@@ -38,17 +36,13 @@ class Notifications final {
     Timestamp date;
     bool active = true;
   };
-  class Subscriber;
 
   static std::string json_of(const Notification& notification);
   void tell(const Notification& notification);
-  std::vector<std::shared_ptr<Subscriber>> subscribers();
 
-  const std::size_t subscriber_count_max_;
+  EventSubscribers subscribers_;
   mutable Mutex mutex_;
   std::vector<Notification> active_ GUARDED_BY(mutex_);
-  std::vector<std::weak_ptr<Subscriber>> subscribers_ GUARDED_BY(mutex_);
-  bool is_closed_ GUARDED_BY(mutex_) = false;
 };
 
 inline constexpr const char* kStartingNotification =

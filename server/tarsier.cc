@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -39,6 +40,7 @@
 #include "server/http_client.h"
 #include "server/http_server.h"
 #include "server/memory_guard.h"
+#include "server/live_events.h"
 #include "server/notifications.h"
 #include "server/notifier_wiring.h"
 #include "server/otlp_listener.h"
@@ -145,6 +147,7 @@ struct Tarsier::Impl {
   std::unique_ptr<ingest::DiscoveryManager> discovery;
   std::unique_ptr<ingest::ScrapeManager> scrapes;
   Notifications notifications{flags.number("web.max-notifications-subscribers")};
+  LiveEvents events{flags.number("web.max-notifications-subscribers")};
   query::QueryLog query_log{*files};
   std::unique_ptr<query::QueryMonitor> monitor;
   std::unique_ptr<query::Engine> engine;
@@ -305,6 +308,7 @@ Status Tarsier::Impl::listen() {
   add_notifier_routes(
       *router, [this] { return notifier.get(); }, [this] { return query_pool.get(); });
   add_slo_routes(*router, *doors, [this] { return slos.get(); });
+  add_event_routes(*router, events);
   add_cardinality_routes(*router, *doors, [this] { return slos.get(); });
   HttpGuard guard = TRY(make_guard());
   HttpGuard otlp_guard = guard;
@@ -523,6 +527,12 @@ void Tarsier::Impl::start_rooms() {
 
   scheduler.add([this](Timestamp t) { return scrapes->run_due(t); });
   scheduler.add([this](Timestamp t) { return push_gateway->run_due(t); });
+  events.begin([this] {
+    std::vector<alerting::RuleGroupStatus> rules = alerting_room->rule_status();
+    std::ranges::move(slos->rule_groups(), std::back_inserter(rules));
+    return live_summary(rules, scrapes->targets());
+  });
+  scheduler.add([this](Timestamp t) { return events.run_due(t); });
   maintenance.add([this](Timestamp t) { return db->run_due(t); });
   scheduler.add([this](Timestamp t) { return memory->run_due(t); });
   maintenance.add([this](Timestamp t) { return db->write_head_chunks_due(t); });
@@ -623,6 +633,7 @@ void Tarsier::Impl::stop() {
   if (otlp_http) otlp_http->set_state(Router::State::kStopping);
   notifications.add(kStoppingNotification, now());
   notifications.close();
+  events.close();
   http->drain(kDrainGrace);
   if (otlp_http) otlp_http->drain(kDrainGrace);
   if (otlp_grpc) otlp_grpc->drain(kDrainGrace);

@@ -6,10 +6,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import "./base.css";
 import { get, urlOf } from "./api";
 import { boot } from "./boot";
+import { targetOf } from "./old_links";
 import { Badge, InsideLink } from "./parts/parts";
 import { QueryPage } from "./query/page";
 import { go, place } from "./router";
-import { autoRefresh, isLivePage, nextTheme, refreshes, theme, utc } from "./state";
+import { autoRefresh, isLivePage, type LiveNumbers, live, nextTheme, refreshes, theme, utc } from "./state";
 
 interface Page {
   path: string;
@@ -44,18 +45,6 @@ const kPages: Page[] = [
   { path: "/flags", title: "Flags", view: late(kStatus, "FlagsPage") },
 ];
 
-// Addresses that stand in chat logs and runbooks.
-const kAliases: Record<string, string> = {
-  "/": "/overview",
-  "/search": "/traces",
-  "/graph": "/query",
-  "/cardinality": "/tsdb-status",
-  "/classic/graph": "/query",
-  "/dependencies": "/services",
-  "/classic/alerts": "/alerts",
-  "/classic/targets": "/targets",
-};
-
 /// Pages of one thing: what lies below which path, and the page whose entry is marked meanwhile.
 const kBelow: { path: string; parent: string; title: string; view: ComponentType }[] = [
   { path: "/trace/", parent: "/traces", title: "Trace", view: late(() => import("./traces/trace_page"), "TracePage") },
@@ -69,11 +58,13 @@ const kLive = new Set(["/overview", "/alerts", "/slos", "/targets", "/rules", "/
 
 function App() {
   const { path, search } = place.value;
-  const alias = kAliases[path];
+  const target = targetOf(path, search, location.hash);
+  const alias = target?.path;
   useEffect(() => {
-    if (alias) go(alias, search, true);
+    if (target) go(target.path, target.search, true);
   }, [alias]);
   useKeys();
+  useLiveNumbers();
   const below = kBelow.find((one) => path.startsWith(one.path) && path.length > one.path.length);
   const page = kPages.find((one) => one.path === (below?.parent ?? alias ?? path));
   const title = below ? `${below.title} ${decodeURIComponent(path.split("/")[2] ?? "")}` : page?.title;
@@ -102,6 +93,7 @@ function App() {
               aria-current={one === page ? "page" : undefined}
             >
               {one.title}
+              <Count path={one.path} />
             </a>
           ))}
         </nav>
@@ -164,6 +156,36 @@ function Switches() {
       </button>
     </div>
   );
+}
+
+/// Pages of what is now are asked anew when the server says that something changed.
+function useLiveNumbers(): void {
+  useEffect(() => {
+    const source = new EventSource(urlOf("api/tarsier/v1/events"));
+    source.onmessage = (event) => {
+      const isFirst = live.value === undefined;
+      live.value = JSON.parse(String(event.data)) as LiveNumbers;
+      if (!isFirst && isLivePage.value && autoRefresh.value === -1) ++refreshes.value;
+    };
+    return () => source.close();
+  }, []);
+}
+
+/// How many alerts fire or targets are down, in the navigation.
+function Count({ path }: { path: string }) {
+  const numbers = live.value;
+  const [n, what] =
+    path === "/alerts"
+      ? [numbers?.alertsFiring ?? 0, "firing"]
+      : path === "/targets"
+        ? [numbers?.targetsDown ?? 0, "down"]
+        : [0, ""];
+  return n > 0 ? (
+    <span class="count" title={`${n} ${what}`}>
+      {n}
+      <span class="hidden"> {what}</span>
+    </span>
+  ) : null;
 }
 
 interface Notice {

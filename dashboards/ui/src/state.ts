@@ -28,6 +28,15 @@ export const utc = signal(stored("tarsier.zone") !== "local");
 export const refreshes = signal(0);
 /// Every how many seconds that happens by itself; 0 is never, -1 as the page is meant to be.
 export const autoRefresh = signal(-1);
+/// What the server tells as it changes.
+export interface LiveNumbers {
+  alertsFiring: number;
+  alertsPending: number;
+  alertsVersion: string;
+  targetsUp: number;
+  targetsDown: number;
+}
+export const live = signal<LiveNumbers | undefined>(undefined);
 /// Whether the page shows what is now, and goes along with it.
 export const isLivePage = signal(false);
 const kLiveSeconds = 15;

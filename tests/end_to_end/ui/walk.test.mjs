@@ -45,7 +45,8 @@ describe("a shop in trouble", { timeout: 240_000, skip: chromiumPath() ? false :
 
   it("is walked from the alert to the objective of the slow span without typing", () =>
     onPage("/overview", async (page) => {
-      // The alert, and why it fires.
+      // The alert, and why it fires. The navigation tells by itself how many do.
+      await page.getByRole("link", { name: /Alerts\s*2\s*firing/ }).waitFor();
       await page.getByRole("link", { name: /ErrorsInService/ }).first().click();
       await page.waitForURL(/\/alerts\/[0-9a-f]{16}/);
       const cause = page.locator("[data-cause]");
@@ -74,6 +75,16 @@ describe("a shop in trouble", { timeout: 240_000, skip: chromiumPath() ? false :
       await page.getByText("of the budget left").first().waitFor();
       await page.getByText(/payment-availability/).first().waitFor();
     }));
+
+  it("takes links of other programs", async () => {
+    for (const [link, target] of [
+      ["/vmui/#/?g0.expr=up&g0.range_input=30m", /\/query\?g0\.expr=up/],
+      ["/objectives?expr={__name__%3D%22payment-availability%22}", /\/slos\/payment-availability/],
+      ["/dependencies", /\/services$/],
+    ]) {
+      await onPage(link, (page) => page.waitForURL(target));
+    }
+  });
 
   it("shows objectives by what is left, and one of them whole", () =>
     onPage("/slos", async (page) => {

@@ -1,6 +1,6 @@
 // Spans of a trace by what they do: how many, how long, how much of it their own.
 
-import { selfTime, type Tree } from "./tree";
+import { selfTime, type Shape } from "./tree";
 
 export interface Operation {
   service: string;
@@ -14,11 +14,11 @@ export interface Operation {
 
 export type By = "service" | "operation";
 
-export function operationsOf(tree: Tree, by: By = "operation"): Operation[] {
+export function operationsOf(tree: Shape, by: By = "operation"): Operation[] {
   const found = new Map<string, Operation>();
-  tree.spans.forEach((span, row) => {
+  tree.names.forEach((operation, row) => {
     const service = tree.services[row] ?? "";
-    const name = by === "operation" ? span.operationName : "";
+    const name = by === "operation" ? operation : "";
     const key = JSON.stringify([service, name]);
     const one = found.get(key) ?? { service, name, count: 0, errors: 0, total: 0, own: 0, longest: 0 };
     const took = (tree.end[row] ?? 0) - (tree.start[row] ?? 0);
@@ -54,17 +54,17 @@ const kNarrowest = 0.002;
 
 /// Spans of the same way from the root as one frame, as wide as their time together. What is too
 /// narrow to see is left out. Children that ran side by side are squeezed into their parent.
-export function framesOf(tree: Tree): Frame[] {
+export function framesOf(tree: Shape): Frame[] {
   const root: Node = { service: "", name: "", count: 0, total: 0, children: new Map() };
   const path: Node[] = [root];
-  tree.spans.forEach((span, row) => {
+  tree.names.forEach((operation, row) => {
     const depth = tree.depth[row] ?? 0;
     const parent = path[depth] ?? root;
     const service = tree.services[row] ?? "";
-    const key = JSON.stringify([service, span.operationName]);
+    const key = JSON.stringify([service, operation]);
     let node = parent.children.get(key);
     if (!node) {
-      node = { service, name: span.operationName, count: 0, total: 0, children: new Map() };
+      node = { service, name: operation, count: 0, total: 0, children: new Map() };
       parent.children.set(key, node);
     }
     ++node.count;

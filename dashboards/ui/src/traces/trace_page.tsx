@@ -2,7 +2,7 @@
 
 import { lazy, Suspense } from "preact/compat";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, isAbort, urlOf } from "../api";
+import { ApiError, urlOf } from "../api";
 import { dateTime, seconds } from "../format";
 import { Badge, CopyButton, ErrorBox, InsideLink } from "../parts/parts";
 import { colorsOf } from "../query/colors";
@@ -10,9 +10,10 @@ import { place, setParameters } from "../router";
 import { ObjectivesOf } from "../slo/parts";
 import { Explained } from "../sampling/explained";
 import { theme, utc } from "../state";
-import { fetchTrace } from "./fetch";
-import { selfTime, slowestOf, type Tree, treeOf, visibleRows } from "./tree";
-import type { TagJson, TraceJson } from "./types";
+import { fetchTrace, type OpenTrace } from "./fetch";
+import type { SpanAnswer } from "./trace_worker";
+import { selfTime, type Shape, slowestOf, visibleRows } from "./tree";
+import type { TagJson } from "./types";
 
 const kRowHeight = 28;
 const kOverscan = 10;
@@ -20,17 +21,27 @@ const kViewHeight = 560;
 
 export function TracePage() {
   const id = place.value.path.split("/")[2] ?? "";
-  const [trace, setTrace] = useState<TraceJson | undefined>();
+  const [trace, setTrace] = useState<OpenTrace | undefined>();
   const [error, setError] = useState<ApiError | undefined>();
   useEffect(() => {
-    const abort = new AbortController();
+    let isGone = false;
+    let own: OpenTrace | undefined;
     setTrace(undefined);
     setError(undefined);
-    fetchTrace(id, abort.signal).then(setTrace, (problem: unknown) => {
-      if (isAbort(problem)) return;
-      setError(problem instanceof ApiError ? problem : new ApiError("network", String(problem), 0));
-    });
-    return () => abort.abort();
+    fetchTrace(id).then(
+      (opened) => {
+        own = opened;
+        if (isGone) opened.close();
+        else setTrace(opened);
+      },
+      (problem: unknown) => {
+        if (!isGone) setError(problem instanceof ApiError ? problem : new ApiError("network", String(problem), 0));
+      },
+    );
+    return () => {
+      isGone = true;
+      own?.close();
+    };
   }, [id]);
   if (error) {
     return (
@@ -61,22 +72,29 @@ const Flame = lazy(() => kLate().then((module) => ({ default: module.Flame })));
 const Statistics = lazy(() => kLate().then((module) => ({ default: module.Statistics })));
 const Compare = lazy(() => kLate().then((module) => ({ default: module.Compare })));
 
-function Waterfall({ trace }: { trace: TraceJson }) {
-  const tree = useMemo(() => treeOf(trace), [trace]);
+function Waterfall({ trace }: { trace: OpenTrace }) {
+  const tree = trace.shape;
   const [folded, setFolded] = useState<ReadonlySet<number>>(new Set());
   const [chosen, setChosen] = useState<number | undefined>();
   const wantedView = place.value.search.get("view");
   const view = kViews.find(([name]) => name === wantedView)?.[0] ?? "waterfall";
   const find = place.value.search.get("uiFind") ?? "";
   const rows = useMemo(() => visibleRows(tree, folded), [tree, folded]);
-  const hits = useMemo(() => hitsOf(tree, find), [tree, find]);
+  const [hits, setHits] = useState<ReadonlySet<number>>(new Set());
+  useEffect(() => {
+    let isOld = false;
+    if (find === "") setHits(new Set());
+    else void trace.find(find).then((rows) => !isOld && setHits(new Set(rows)));
+    return () => {
+      isOld = true;
+    };
+  }, [trace, find]);
   const services = useMemo(() => [...new Set(tree.services)], [tree]);
   const isDark =
     theme.value === "dark" || (theme.value === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
   const colors = useMemo(() => colorsOf(services, isDark), [services, isDark]);
   const colorOf = new Map(services.map((service, i) => [service, colors[i] ?? ""]));
   const errors = tree.isError.reduce((n, e) => n + e, 0);
-  const root = tree.spans[0];
 
   const toggle = (row: number) => {
     const next = new Set(folded);
@@ -91,15 +109,15 @@ function Waterfall({ trace }: { trace: TraceJson }) {
   return (
     <>
       <h1>
-        {tree.services[0]}: {root?.operationName}
+        {tree.services[0]}: {tree.names[0]}
       </h1>
       <p>
-        <code>{trace.traceID}</code> <CopyButton text={trace.traceID} label="Copy id" /> · {tree.spans.length} spans of{" "}
+        <code>{tree.traceID}</code> <CopyButton text={tree.traceID} label="Copy id" /> · {tree.names.length} spans of{" "}
         {services.length} services · {seconds(tree.duration / 1e6)} · {dateTime(tree.began / 1000, utc.value)} ·{" "}
         <Badge health={errors > 0 ? "bad" : "good"}>{errors > 0 ? `${errors} errors` : "no errors"}</Badge> ·{" "}
-        <a href={urlOf(`jaeger/api/traces/${trace.traceID}`)}>JSON</a>
+        <a href={urlOf(`jaeger/api/traces/${tree.traceID}`)}>JSON</a>
       </p>
-      {(trace.warnings ?? []).map((text) => (
+      {tree.warnings.map((text) => (
         <div class="box warn" key={text}>
           ⚠ {text}
         </div>
@@ -146,21 +164,10 @@ function Waterfall({ trace }: { trace: TraceJson }) {
       )}
       {view === "waterfall" && <div class="trace">
         <Rows tree={tree} rows={rows} folded={folded} chosen={chosen} hits={hits} colorOf={colorOf} onToggle={toggle} onChoose={setChosen} />
-        {chosen !== undefined && <Details trace={trace} tree={tree} row={chosen} />}
+        {chosen !== undefined && <Details key={chosen} trace={trace} row={chosen} />}
       </div>}
     </>
   );
-}
-
-function hitsOf(tree: Tree, find: string): Set<number> {
-  const words = find.toLowerCase().split(/\s+/).filter(Boolean);
-  const hits = new Set<number>();
-  if (words.length === 0) return hits;
-  tree.spans.forEach((span, row) => {
-    const text = `${span.spanID} ${span.operationName} ${tree.services[row]} ${JSON.stringify(span.tags)}`.toLowerCase();
-    if (words.some((word) => text.includes(word))) hits.add(row);
-  });
-  return hits;
 }
 
 function Rows({
@@ -173,11 +180,11 @@ function Rows({
   onToggle,
   onChoose,
 }: {
-  tree: Tree;
+  tree: Shape;
   rows: Uint32Array;
   folded: ReadonlySet<number>;
   chosen: number | undefined;
-  hits: Set<number>;
+  hits: ReadonlySet<number>;
   colorOf: Map<string, string>;
   onToggle: (row: number) => void;
   onChoose: (row: number) => void;
@@ -198,7 +205,7 @@ function Rows({
     <div
       class="waterfall"
       ref={holder}
-      data-spans={tree.spans.length}
+      data-spans={tree.names.length}
       data-rows={rows.length}
       onScroll={(e) => setTop(e.currentTarget.scrollTop)}
       role="list"
@@ -207,7 +214,6 @@ function Rows({
     >
       <div class="spans" style={{ height: `${rows.length * kRowHeight}px` }}>
         {Array.from(rows.subarray(first, last), (row, k) => {
-          const span = tree.spans[row];
           const start = ((tree.start[row] ?? 0) / total) * 100;
           const width = Math.max(0.15, (((tree.end[row] ?? 0) - (tree.start[row] ?? 0)) / total) * 100);
           return (
@@ -227,7 +233,7 @@ function Rows({
                 )}
                 <button type="button" class="plain" onClick={() => onChoose(row)}>
                   {tree.isError[row] ? <Badge health="bad">error</Badge> : null} <b>{tree.services[row]}</b>{" "}
-                  {span?.operationName}
+                  {tree.names[row]}
                   {tree.isOrphan[row] ? <i> (its parent is missing)</i> : null}
                 </button>
               </div>
@@ -252,9 +258,21 @@ function labelPlace(start: number, width: number) {
   return start > 15 ? { x: `${start}%`, dx: -4, "text-anchor": "end" as const } : { x: `${start}%`, dx: 4 };
 }
 
-function Details({ trace, tree, row }: { trace: TraceJson; tree: Tree; row: number }) {
-  const span = tree.spans[row];
-  if (!span) return null;
+function Details({ trace, row }: { trace: OpenTrace; row: number }) {
+  const tree = trace.shape;
+  const [answer, setAnswer] = useState<SpanAnswer | undefined>();
+  useEffect(() => {
+    let isOld = false;
+    trace.spanAt(row).then(
+      (next) => !isOld && setAnswer(next),
+      () => undefined,
+    );
+    return () => {
+      isOld = true;
+    };
+  }, [trace, row]);
+  if (!answer) return null;
+  const { span } = answer;
   const duration = (tree.end[row] ?? 0) - (tree.start[row] ?? 0);
   return (
     <aside class="panel details" aria-label="Span">
@@ -271,7 +289,7 @@ function Details({ trace, tree, row }: { trace: TraceJson; tree: Tree; row: numb
       </p>
       <ObjectivesOf service={tree.services[row] ?? ""} />
       <Tags title="Attributes" tags={span.tags} />
-      <Tags title="Process" tags={trace.processes[span.processID]?.tags ?? []} />
+      <Tags title="Process" tags={answer.process} />
       {span.logs.length > 0 && <h3>Events</h3>}
       {span.logs.map((log, i) => (
         <div key={i}>
@@ -280,7 +298,7 @@ function Details({ trace, tree, row }: { trace: TraceJson; tree: Tree; row: numb
         </div>
       ))}
       {span.references
-        .filter((reference) => reference.traceID !== trace.traceID)
+        .filter((reference) => reference.traceID !== tree.traceID)
         .map((reference) => (
           <p key={reference.spanID}>
             Linked: <InsideLink to={`/trace/${reference.traceID}`}>{reference.traceID}</InsideLink>

@@ -3,8 +3,11 @@
 
 import type { SpanJson, TraceJson } from "./types";
 
-export interface Tree {
-  spans: SpanJson[]; // In drawing order.
+/// What a trace is drawn of, without what its spans carry.
+export interface Shape {
+  traceID: string;
+  warnings: string[];
+  names: string[]; // Operations, in drawing order, as everything below.
   start: Float64Array; // Microseconds since the trace began.
   end: Float64Array;
   depth: Uint16Array;
@@ -15,6 +18,10 @@ export interface Tree {
   services: string[]; // Of each span.
   began: number; // Microseconds since 1970.
   duration: number; // Microseconds.
+}
+
+export interface Tree extends Shape {
+  spans: SpanJson[];
 }
 
 function parentOf(span: SpanJson, traceID: string): string {
@@ -91,6 +98,9 @@ export function treeOf(trace: TraceJson): Tree {
   const start = Float64Array.from(spans, (span) => span.startTime - began);
   const end = Float64Array.from(spans, (span) => span.startTime - began + span.duration);
   const tree: Tree = {
+    traceID: trace.traceID,
+    warnings: trace.warnings ?? [],
+    names: spans.map((span) => span.operationName),
     spans,
     start,
     end,
@@ -109,8 +119,8 @@ export function treeOf(trace: TraceJson): Tree {
 
 /// The path without which the trace would have been shorter: from the end backwards, always into the
 /// child that ended last before.
-function markCritical(tree: Tree): void {
-  if (tree.spans.length === 0) return;
+function markCritical(tree: Shape): void {
+  if (tree.names.length === 0) return;
   const work: [number, number][] = [[0, tree.end[0] ?? 0]];
   for (let top = work.pop(); top; top = work.pop()) {
     const [row, until] = top;
@@ -132,10 +142,10 @@ function markCritical(tree: Tree): void {
 }
 
 /// Rows that are drawn when the subtrees of `folded` are not.
-export function visibleRows(tree: Tree, folded: ReadonlySet<number>): Uint32Array {
-  const rows = new Uint32Array(tree.spans.length);
+export function visibleRows(tree: Shape, folded: ReadonlySet<number>): Uint32Array {
+  const rows = new Uint32Array(tree.names.length);
   let count = 0;
-  for (let row = 0; row < tree.spans.length; ) {
+  for (let row = 0; row < tree.names.length; ) {
     rows[count++] = row;
     row += folded.has(row) ? (tree.size[row] ?? 1) : 1;
   }
@@ -143,7 +153,7 @@ export function visibleRows(tree: Tree, folded: ReadonlySet<number>): Uint32Arra
 }
 
 /// Time a span spent in none of its children, microseconds.
-export function selfTime(tree: Tree, row: number): number {
+export function selfTime(tree: Shape, row: number): number {
   const spans: [number, number][] = [];
   for (let child = row + 1; child < row + (tree.size[row] ?? 1); child += tree.size[child] ?? 1) {
     spans.push([tree.start[child] ?? 0, tree.end[child] ?? 0]);
@@ -164,11 +174,11 @@ export function selfTime(tree: Tree, row: number): number {
 }
 
 /// The row that spent most time in none of its children: where the time went.
-export function slowestOf(tree: Tree): number {
+export function slowestOf(tree: Shape): number {
   // In one pass over all rows: what children cover may overlap, so a row's own time is at least this.
   const own = Float64Array.from(tree.start, (start, row) => (tree.end[row] ?? 0) - start);
   const parents: number[] = [];
-  for (let row = 0; row < tree.spans.length; ++row) {
+  for (let row = 0; row < tree.names.length; ++row) {
     const depth = tree.depth[row] ?? 0;
     const parent = depth > 0 ? parents[depth - 1] : undefined;
     if (parent !== undefined) own[parent] = (own[parent] ?? 0) - ((tree.end[row] ?? 0) - (tree.start[row] ?? 0));

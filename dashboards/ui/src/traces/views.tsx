@@ -1,17 +1,17 @@
 // A trace other than as a waterfall: as a flame, as statistics, against another one.
 
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { ApiError, isAbort } from "../api";
+import { ApiError } from "../api";
 import { count, seconds } from "../format";
 import { ErrorBox, Table } from "../parts/parts";
 import { place, setParameters } from "../router";
 import { fetchTrace } from "./fetch";
 import { type By, differencesOf, framesOf, type Operation, operationsOf } from "./statistics";
-import { type Tree, treeOf } from "./tree";
+import type { Shape } from "./tree";
 
 const kFrameHeight = 24;
 
-export function Flame({ tree, colorOf }: { tree: Tree; colorOf: Map<string, string> }) {
+export function Flame({ tree, colorOf }: { tree: Shape; colorOf: Map<string, string> }) {
   const frames = useMemo(() => framesOf(tree), [tree]);
   const depth = frames.reduce((m, frame) => Math.max(m, frame.depth), 0);
   return (
@@ -39,7 +39,7 @@ export function Flame({ tree, colorOf }: { tree: Tree; colorOf: Map<string, stri
   );
 }
 
-export function Statistics({ tree }: { tree: Tree }) {
+export function Statistics({ tree }: { tree: Shape }) {
   const [by, setBy] = useState<By>("operation");
   const rows = useMemo(() => operationsOf(tree, by), [tree, by]);
   const time = (name: string, of: (row: Operation) => number) => ({
@@ -76,23 +76,28 @@ export function Statistics({ tree }: { tree: Tree }) {
   );
 }
 
-export function Compare({ tree }: { tree: Tree }) {
+export function Compare({ tree }: { tree: Shape }) {
   const other = place.value.search.get("with") ?? "";
   const [text, setText] = useState(other);
-  const [found, setFound] = useState<Tree | undefined>();
+  const [found, setFound] = useState<Shape | undefined>();
   const [error, setError] = useState<ApiError | undefined>();
   useEffect(() => {
     if (!other) return;
-    const abort = new AbortController();
+    let isGone = false;
     setFound(undefined);
     setError(undefined);
-    fetchTrace(other, abort.signal).then(
-      (trace) => setFound(treeOf(trace)),
+    fetchTrace(other).then(
+      (trace) => {
+        trace.close();
+        if (!isGone) setFound(trace.shape);
+      },
       (problem: unknown) => {
-        if (!isAbort(problem)) setError(problem instanceof ApiError ? problem : new ApiError("network", String(problem), 0));
+        if (!isGone) setError(problem instanceof ApiError ? problem : new ApiError("network", String(problem), 0));
       },
     );
-    return () => abort.abort();
+    return () => {
+      isGone = true;
+    };
   }, [other]);
   const rows = useMemo(() => (found ? differencesOf(operationsOf(found), operationsOf(tree)) : []), [found, tree]);
   return (
@@ -113,8 +118,8 @@ export function Compare({ tree }: { tree: Tree }) {
       {found && (
         <>
           <p>
-            This one took {seconds(tree.duration / 1e6)} in {tree.spans.length} spans, the other{" "}
-            {seconds(found.duration / 1e6)} in {found.spans.length}.
+            This one took {seconds(tree.duration / 1e6)} in {tree.names.length} spans, the other{" "}
+            {seconds(found.duration / 1e6)} in {found.names.length}.
           </p>
           <Table
             caption="Differences"
