@@ -1,6 +1,7 @@
 #include "alerting/slo_counter.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -230,7 +231,8 @@ Status SloCounter::find_groups(const tsdb::Querier& querier, TimeRange range,
 
 Result<std::vector<ScannedSeries>> SloCounter::recount(tsdb::Queryable& storage,
                                                        std::int64_t now_step,
-                                                       const CancelToken* cancel) {
+                                                       const CancelToken* cancel,
+                                                       std::vector<EventSegment>* batch) {
   const std::int64_t period_steps = clock_.steps_in(slo_->period_at_most());
   const std::int64_t earliest = std::max<std::int64_t>(now_step - period_steps + 1, 1);
   const std::unique_ptr<tsdb::Querier> querier =
@@ -272,7 +274,11 @@ Result<std::vector<ScannedSeries>> SloCounter::recount(tsdb::Queryable& storage,
     }
     group->replace(events, from, now_step, segments);
   }
-  if (history_ != nullptr) TRY(history_->write(std::move(segments)));
+  if (batch != nullptr) {
+    std::move(segments.begin(), segments.end(), std::back_inserter(*batch));
+  } else if (history_ != nullptr) {
+    TRY(history_->write(std::move(segments)));
+  }
   dirty_from_.reset();
   is_ready_ = true;
   return scan.series;

@@ -131,9 +131,13 @@ class SloCounter final {
 
   /// Counts what is missing up to `now_step` from stored samples: everything for groups that the
   /// history does not know. Afterwards samples may be added. What it found is returned for whoever
-  /// follows the series.
+  /// follows the series. Finished segments go into `segments`, for whoever writes those of many
+  /// objectives at once before the next read (if that fails: mark_unwritten), or into the history.
   Result<std::vector<ScannedSeries>> recount(tsdb::Queryable& storage, std::int64_t now_step,
-                                             const CancelToken* cancel);
+                                             const CancelToken* cancel,
+                                             std::vector<EventSegment>* segments = nullptr);
+  /// What the last recount found is not in the history: it is counted anew.
+  void mark_unwritten() { mark_dirty(0); }
   bool is_ready() const { return is_ready_; }
   /// There is nothing to count from storage: groups are begun by the caller.
   void mark_counted() { is_ready_ = true; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "alerting/slo_entry.h"
 #include "alerting/slo_runner.h"
@@ -11,30 +12,51 @@ namespace {
 
 /// What a poll looks back for: scrapes and senders are late by less.
 constexpr Duration kPollBack = minutes(5);
+/// In one file of what was counted anew; 4 KiB of memory each.
+constexpr std::size_t kSegmentsAtOnce = 8'192;
 
 }  // namespace
 
 bool SloRunner::backfill(std::int64_t step) {
   const std::int64_t begin_ns = doors_.monotonic_ns();
+  // One file for all of them: thousands would each be asked for every window.
+  std::vector<EventSegment> segments;
+  std::vector<SloCounter*> counted;
+  const auto put_away = [&] {
+    if (doors_.history == nullptr || segments.empty()) return;
+    const Status written = doors_.history->write(std::exchange(segments, {}));
+    note(written, "Counted events are not stored; they are counted again");
+    if (!written.ok()) {
+      for (SloCounter* const counter : counted) counter->mark_unwritten();
+    }
+    counted.clear();
+  };
+  bool has_more = false;
   for (const std::unique_ptr<Entry>& entry : entries_) {
     if (!entry->counter || cancel_.is_cancelled()) continue;
     if (entry->counter->is_ready() && !entry->counter->is_dirty(step)) continue;
-    if (doors_.monotonic_ns() - begin_ns > options_.backfill_slice.ms * 1'000'000) return true;
+    if (doors_.monotonic_ns() - begin_ns > options_.backfill_slice.ms * 1'000'000) {
+      has_more = true;
+      break;
+    }
     Result<std::vector<ScannedSeries>> scanned =
-        entry->counter->recount(doors_.storage, step, &cancel_);
+        entry->counter->recount(doors_.storage, step, &cancel_, &segments);
     ++recounts_;
     if (scanned.ok()) {
+      counted.push_back(entry->counter.get());
       taps_.adopt(*entry->counter, *scanned);
       entry->last_error.clear();
+      if (segments.size() >= kSegmentsAtOnce) put_away();
       continue;
     }
-    if (cancel_.is_cancelled()) return false;
+    if (cancel_.is_cancelled()) break;
     ++failures_;
     entry->last_error = scanned.status().message();
     doors_.log.warn("Counting the events of an objective failed; it is tried again",
                     {{"slo", entry->slo->id()}, {"err", entry->last_error}});
   }
-  return false;
+  put_away();
+  return has_more;
 }
 
 void SloRunner::feed(std::int64_t step) {

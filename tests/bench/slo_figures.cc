@@ -7,8 +7,10 @@
 //   build/bench/tests/bench/slo_figures --directory /var/tmp/slo --definition promql --slos 10000
 //       --series 20 --minutes 10
 //
-// `--series` is per objective, `--minutes` the history that is there when it begins. Times are CPU
-// of the evaluating thread; windows longer than the history have their left edge before it.
+// `--writes no` leaves the series out that objectives write into the database, to tell their cost
+// from that of judging. `--series` is per objective, `--minutes` the history that is there when it
+// begins. Times are CPU of the evaluating thread; windows longer than the history have their left
+// edge before it.
 
 #include <time.h>
 
@@ -29,6 +31,7 @@
 #include "base/posix_file.h"
 #include "query/engine.h"
 #include "tests/support/capturing_logger.h"
+#include "tests/support/null_appender.h"
 #include "tsdb/db.h"
 #include "tsdb/wal_follower.h"
 
@@ -42,6 +45,7 @@ struct Settings {
   std::int64_t minutes = 150;
   std::int64_t steps = 12;
   bool is_promql = false;
+  bool writes = true;  ///< Stores the series that objectives write.
 };
 
 double cpu_seconds() {
@@ -81,6 +85,7 @@ class Station {
     auto opened = tsdb::Db::open(*files_, settings.directory + "/data", options, log_, nullptr);
     CHECK(opened.ok(), opened.status().message());
     db_ = std::move(*opened);
+    db_->interrupt_sync();  // From here on sync_due() writes what waits, and returns.
     const auto appender = db_->appender();
     for (std::size_t i = 0; i < settings.slos; ++i) {
       for (std::size_t n = 0; n < settings.series; ++n) {
@@ -105,6 +110,7 @@ class Station {
       static_cast<void>(appender->append(refs_[n], {.t = {step * 15'000 - 1'000}, .v = value}));
     }
     CHECK(appender->commit().ok());
+    CHECK(!db_->sync_due());
   }
 
   void begin() {
@@ -112,7 +118,10 @@ class Station {
         alerting::SloOptions{.backfill_slice = hours(1)},
         alerting::SloDoors{.engine = engine_,
                            .storage = *db_,
-                           .make_appender = [this] { return db_->appender(); },
+                           .make_appender = [this]() -> std::unique_ptr<tsdb::Appender> {
+                             if (settings_.writes) return db_->appender();
+                             return std::make_unique<testing::NullAppender>(next_series_);
+                           },
                            .monotonic_ns = [] { return std::int64_t{0}; },
                            .log = log_,
                            .history = history_.get(),
@@ -178,6 +187,7 @@ class Station {
   tsdb::FollowedBatch batch_;
   std::unordered_map<std::uint64_t, alerting::SloTaps::Id> ids_;
   std::vector<tsdb::SeriesRef> refs_;
+  std::uint64_t next_series_ = 1;
 };
 
 double median(std::vector<double> values) {
@@ -206,8 +216,9 @@ void run(const Settings& settings) {
   const double applied = cpu_seconds() - begin;
   const double first = station.evaluate(step);
   const double memory = resident_bytes() - before;
-  fmt::print("{} objectives of {} series, {}, {} minutes of history\n", settings.slos,
-             settings.series, settings.is_promql ? "promql" : "events", settings.minutes);
+  fmt::print("{} objectives of {} series, {}, {} minutes of history{}\n", settings.slos,
+             settings.series, settings.is_promql ? "promql" : "events", settings.minutes,
+             settings.writes ? "" : ", writing no series");
   fmt::print("put in force                         {:8.1f} ms\n", 1e3 * applied);
   fmt::print("first evaluation, history counted    {:8.1f} ms\n", 1e3 * first);
   fmt::print("memory, followed series included     {:8.1f} bytes per objective\n", memory / count);
@@ -251,6 +262,7 @@ int main(int argc, char** argv) {
     if (name == "--series") settings.series = std::strtoull(value.c_str(), nullptr, 10);
     if (name == "--minutes") settings.minutes = std::strtoll(value.c_str(), nullptr, 10);
     if (name == "--steps") settings.steps = std::strtoll(value.c_str(), nullptr, 10);
+    if (name == "--writes") settings.writes = value != "no";
     if (name == "--definition") settings.is_promql = value == "promql";
   }
   tarsier::bench::run(settings);
