@@ -16,7 +16,7 @@
 
 namespace tarsier::server {
 
-/// One unary call as it came: the message's bytes, unpacked.
+/// One unary call as it came: the message's bytes, unpacked. Empty where it was not read yet.
 struct RpcRequest {
   std::string method;  ///< "/package.Service/Method".
   std::string message;
@@ -37,6 +37,10 @@ struct RpcAnswer {
 using RpcResponder = std::function<void(RpcAnswer)>;
 /// Serves one call. Must not block; may answer at once or later.
 using RpcHandler = std::function<void(RpcRequest, RpcResponder)>;
+/// Decides about a call before its message is read, which costs memory: with an answer it is
+/// refused. Must not block; must decide once, at once or later, from any thread.
+using RpcGate = std::function<void(std::shared_ptr<const RpcRequest> head,
+                                   std::function<void(std::optional<RpcAnswer> refusal)> decide)>;
 
 /// Certificates and who must show one.
 struct RpcTls {
@@ -51,6 +55,11 @@ struct GrpcServerOptions {
   /// Of one message, packed and unpacked. What the OTLP specification recommends; gRPC's own
   /// default is 4 MiB.
   std::size_t message_bytes_max = std::size_t{64} << 20;
+  /// Of all messages that are read or served at one time: beyond it calls are told to come again.
+  /// The library's own buffers have as much besides.
+  std::size_t memory_bytes_max = std::size_t{256} << 20;
+  /// Of one connection; others wait for one to end.
+  int calls_per_connection_max = 128;
   std::optional<RpcTls> tls;  ///< Nothing: plain text.
 };
 
@@ -60,7 +69,9 @@ struct GrpcServerOptions {
 class GrpcServer final {
  public:
   /// kIo when the address is taken.
-  static Result<std::unique_ptr<GrpcServer>> listen(GrpcServerOptions options, RpcHandler handler);
+  /// Without a gate every call is read.
+  static Result<std::unique_ptr<GrpcServer>> listen(GrpcServerOptions options, RpcHandler handler,
+                                                    RpcGate gate = nullptr);
   /// Ends as after drain() without grace.
   ~GrpcServer();
 

@@ -14,6 +14,7 @@ namespace tarsier::server {
 namespace {
 
 constexpr int kDefaultPort = 4317;
+constexpr std::string_view kTenantHeader = "x-scope-orgid";  // gRPC's names are in lower case.
 constexpr const char* kFlag = "otlp.grpc-address";
 constexpr Duration kNotReadyRetry = seconds(5);
 constexpr Duration kRateRetry = seconds(1);
@@ -30,6 +31,14 @@ std::string signal_of(std::string_view method) {
   if (!method.starts_with(kBase)) return {};
   method.remove_prefix(kBase.size());
   return std::string(method.substr(0, method.find('.')));
+}
+
+/// Names of signals come from outside: only those we know are told apart.
+std::string known_signal_of(std::string_view method) {
+  std::string signal = signal_of(method);
+  const bool is_known =
+      signal == "traces" || signal == "metrics" || signal == "logs" || signal == "profiles";
+  return is_known ? signal : std::string();
 }
 
 /// The message of a google.rpc.Status.
@@ -79,68 +88,73 @@ void OtlpRpc::count(const std::string& signal, RpcCode code) {
   ++counts_[{signal.empty() ? "other" : signal, code}];
 }
 
-void OtlpRpc::serve(RpcRequest request, RpcResponder respond) {
-  // Names of signals come from outside: only those we know are told apart.
-  std::string signal = signal_of(request.method);
-  if (signal != "traces" && signal != "metrics" && signal != "logs" && signal != "profiles") {
-    signal.clear();
-  }
-  RpcResponder counted = [this, signal, respond = std::move(respond)](RpcAnswer answer) {
-    count(signal, answer.code);
-    respond(std::move(answer));
+/// Who may not call, and what nobody takes, is refused before its message is read.
+void OtlpRpc::admit(const std::shared_ptr<const RpcRequest>& head, Decide decide) {
+  Decide counted = [this, signal = known_signal_of(head->method),
+                    decide = std::move(decide)](std::optional<RpcAnswer> refusal) {
+    if (refusal) count(signal, refusal->code);
+    decide(std::move(refusal));
   };
-  if (!guard_.admit) return serve_admitted(std::move(request), counted);
-  auto held = std::make_shared<RpcRequest>(std::move(request));
+  if (!guard_.admit) return counted(refusal_of(*head));
   auto asked = std::make_shared<HttpRequest>();
   asked->method = "POST";
-  asked->path = asked->raw_path = held->method;
-  asked->headers = held->metadata;
-  asked->peer = held->peer;
-  guard_.admit(*asked, [this, held, asked, counted](std::optional<HttpResponse> refusal) {
-    if (!refusal) return serve_admitted(std::move(*held), counted);
+  asked->path = asked->raw_path = head->method;
+  asked->headers = head->metadata;
+  asked->peer = head->peer;
+  guard_.admit(*asked, [this, head, asked, counted](std::optional<HttpResponse> refusal) {
+    if (!refusal) return counted(refusal_of(*head));
     if (refusal->status == 429) {  // Too many now: RESOURCE_EXHAUSTED would make the sender drop.
-      return counted({.code = RpcCode::kUnavailable,
-                      .error = std::move(refusal->body),
-                      .retry_after = kRateRetry});
+      return counted(RpcAnswer{.code = RpcCode::kUnavailable,
+                               .error = std::move(refusal->body),
+                               .retry_after = kRateRetry});
     }
-    counted({.code = rpc_code_of(refusal->status), .error = std::move(refusal->body)});
+    counted(RpcAnswer{.code = rpc_code_of(refusal->status), .error = std::move(refusal->body)});
   });
 }
 
-void OtlpRpc::serve_admitted(RpcRequest request, const RpcResponder& respond) {
-  const std::string signal = signal_of(request.method);
+std::optional<RpcAnswer> OtlpRpc::refusal_of(const RpcRequest& head) const {
+  const std::string signal = signal_of(head.method);
   if (signal != "traces" && signal != "metrics") {
-    return respond({.code = RpcCode::kUnimplemented,
-                    .error = signal.empty()
-                                 ? fmt::format("unknown method {}", request.method)
-                                 : fmt::format("{} are not stored here; this server takes OTLP "
-                                               "traces and metrics",
-                                               signal)});
+    return RpcAnswer{.code = RpcCode::kUnimplemented,
+                     .error = signal.empty()
+                                  ? fmt::format("unknown method {}", head.method)
+                                  : fmt::format("{} are not stored here; this server takes OTLP "
+                                                "traces and metrics",
+                                                signal)};
   }
   if (!doors_.is_ready()) {
-    return respond({.code = RpcCode::kUnavailable,
-                    .error = "the server is not ready",
-                    .retry_after = kNotReadyRetry});
+    return RpcAnswer{.code = RpcCode::kUnavailable,
+                     .error = "the server is not ready",
+                     .retry_after = kNotReadyRetry};
   }
   const bool is_metrics = signal == "metrics";
   const bool is_on =
       is_metrics ? doors_.flags.is_on("web.enable-otlp-receiver") : doors_.tracing->takes_grpc();
-  if (!is_on) {
-    return respond({.code = RpcCode::kUnimplemented,
-                    .error = is_metrics ? "metrics over OTLP are off: --web.enable-otlp-receiver"
-                                        : "traces over OTLP/gRPC are off: "
-                                          "traces.receivers.otlp_grpc"});
-  }
+  if (is_on) return std::nullopt;
+  return RpcAnswer{.code = RpcCode::kUnimplemented,
+                   .error = is_metrics ? "metrics over OTLP are off: --web.enable-otlp-receiver"
+                                       : "traces over OTLP/gRPC are off: "
+                                         "traces.receivers.otlp_grpc"};
+}
+
+void OtlpRpc::serve(RpcRequest request, RpcResponder respond) {
+  const std::string signal = known_signal_of(request.method);
   HttpRequest door_request;
   door_request.method = "POST";
   door_request.headers = {{"Content-Type", "application/x-protobuf"}};
+  for (auto& [name, value] : request.metadata) {
+    if (name == kTenantHeader) door_request.headers.emplace_back(name, std::move(value));
+  }
   door_request.body = std::move(request.message);
   door_request.peer = std::move(request.peer);
   door_request.received = request.received;
-  HttpResponder answer = [respond](const HttpResponse& response) {
-    respond(rpc_answer_of(response));
+  HttpResponder answer = [this, signal,
+                          respond = std::move(respond)](const HttpResponse& response) {
+    RpcAnswer told = rpc_answer_of(response);
+    count(signal, told.code);
+    respond(std::move(told));
   };
-  if (is_metrics) {
+  if (signal == "metrics") {
     doors_.writes->otlp_metrics(std::move(door_request), std::move(answer));
   } else {
     doors_.tracing->receive_spans(std::move(door_request), std::move(answer));
@@ -153,11 +167,14 @@ Result<std::unique_ptr<OtlpRpc>> OtlpRpc::listen(const Flags& flags, const Doors
   const ReceiverAddress wanted = receiver_address(flags, kFlag, kDefaultPort);
   if (wanted.address.empty()) return std::unique_ptr<OtlpRpc>();
   std::unique_ptr<OtlpRpc> out(new OtlpRpc(doors, std::move(guard)));
-  Result<std::unique_ptr<GrpcServer>> server =
-      GrpcServer::listen({.address = wanted.address, .tls = std::move(tls)},
-                         [rpc = out.get()](RpcRequest request, RpcResponder respond) {
-                           rpc->serve(std::move(request), std::move(respond));
-                         });
+  Result<std::unique_ptr<GrpcServer>> server = GrpcServer::listen(
+      {.address = wanted.address, .tls = std::move(tls)},
+      [rpc = out.get()](RpcRequest request, RpcResponder respond) {
+        rpc->serve(std::move(request), std::move(respond));
+      },
+      [rpc = out.get()](const std::shared_ptr<const RpcRequest>& head, Decide decide) {
+        rpc->admit(head, std::move(decide));
+      });
   if (!server.ok()) {
     if (wanted.is_explicit) {
       return std::move(server).status().with_prefix(fmt::format("--{}", kFlag));

@@ -35,8 +35,10 @@ class OtlpRpc final {
 
  private:
   OtlpRpc(const Doors& doors, HttpGuard guard) : doors_(doors), guard_(std::move(guard)) {}
+  using Decide = std::function<void(std::optional<RpcAnswer> refusal)>;
+  void admit(const std::shared_ptr<const RpcRequest>& head, Decide decide);
+  std::optional<RpcAnswer> refusal_of(const RpcRequest& head) const;
   void serve(RpcRequest request, RpcResponder respond);
-  void serve_admitted(RpcRequest request, const RpcResponder& respond);
   void count(const std::string& signal, RpcCode code);
 
   const Doors& doors_;

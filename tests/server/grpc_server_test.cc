@@ -40,9 +40,13 @@ class GrpcServerTest : public ::testing::Test {
     GTEST_SKIP() << "the distribution's gRPC is not built for the thread sanitizer";
 #endif
   }
-  void start(RpcHandler handler, std::size_t message_bytes_max = 1 << 20) {
-    Result<std::unique_ptr<GrpcServer>> server = GrpcServer::listen(
-        {.address = "127.0.0.1:0", .message_bytes_max = message_bytes_max}, std::move(handler));
+  void start(RpcHandler handler, std::size_t message_bytes_max = 1 << 20, RpcGate gate = nullptr,
+             std::size_t memory_bytes_max = 64 << 20) {
+    Result<std::unique_ptr<GrpcServer>> server =
+        GrpcServer::listen({.address = "127.0.0.1:0",
+                            .message_bytes_max = message_bytes_max,
+                            .memory_bytes_max = memory_bytes_max},
+                           std::move(handler), std::move(gate));
     ASSERT_TRUE(server.ok()) << server.status().message();
     server_ = std::move(*server);
     grpc::ChannelArguments arguments;
@@ -142,6 +146,65 @@ TEST_F(GrpcServerTest, AnAnswerToACallThatIsGoneIsNoHarm) {
   server_->drain(Duration{0});
   ASSERT_EQ(held.size(), 1u);
   held[0]({.message = "too late"});
+}
+
+TEST_F(GrpcServerTest, WhomTheGateRefusesIsNotRead) {
+  std::atomic<int> served{0};
+  std::vector<std::thread> threads;
+  start(
+      [&](const RpcRequest&, RpcResponder respond) {
+        ++served;
+        respond({.message = "in"});
+      },
+      1 << 20,
+      [&](const std::shared_ptr<const RpcRequest>& head, auto decide) {
+        if (head->method == "/open/Now") return decide(std::nullopt);
+        if (head->method == "/dropped/X") return;
+        threads.emplace_back([head, decide] {
+          if (head->method == "/open/Later") return decide(std::nullopt);
+          decide(RpcAnswer{.code = RpcCode::kUnauthenticated, .error = "who are you"});
+        });
+      });
+  EXPECT_EQ(call("/open/Now", "x").message, "in");
+  EXPECT_EQ(call("/open/Later", "x").message, "in");
+  // Larger than may be: it is not looked at.
+  const Outcome refused = call("/closed/X", std::string(2 << 20, 'x'));
+  EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(refused.status.error_message(), "who are you");
+  EXPECT_EQ(call("/dropped/X", "x").status.error_code(), grpc::StatusCode::INTERNAL);
+  EXPECT_EQ(served, 2);
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(GrpcServerTest, ACallMayEndBeforeTheGateDecides) {
+  std::vector<std::function<void(std::optional<RpcAnswer>)>> held;
+  start([](const RpcRequest&, RpcResponder respond) { respond({}); }, 1 << 20,
+        [&](const std::shared_ptr<const RpcRequest>&, auto decide) {
+          held.push_back(std::move(decide));
+        });
+  EXPECT_EQ(call("/a.B/C", "x", false, 50).status.error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  server_->drain(Duration{0});
+  ASSERT_EQ(held.size(), 1U);
+  held[0](std::nullopt);
+}
+
+TEST_F(GrpcServerTest, MessagesThatAreServedAreBoundedTogether) {
+  std::vector<RpcResponder> held;
+  start(
+      [&](const RpcRequest& request, RpcResponder respond) {
+        if (request.method == "/hold/X") return held.push_back(std::move(respond));
+        respond({.message = "served"});
+      },
+      1 << 20, nullptr, 1500);
+  EXPECT_EQ(call("/hold/X", std::string(1000, 'x'), false, 50).status.error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  const Outcome busy = call("/a/B", std::string(1000, 'x'));
+  EXPECT_EQ(busy.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(busy.status.error_message(), "too many messages are being served");
+  EXPECT_EQ(call("/a/B", std::string(400, 'x')).message, "served");
+  held.clear();
+  EXPECT_EQ(call("/a/B", std::string(1000, 'x')).message, "served") << "what ended makes room";
 }
 
 TEST_F(GrpcServerTest, ATakenPortIsAnError) {
