@@ -223,6 +223,10 @@ void Forwarder::collect(MetricWriter& out) const {
   gauge("prometheus_remote_storage_samples_pending",
         "The number of samples pending in the queues shards to be sent to the remote storage.",
         &ForwardMetrics::pending);
+  gauge("prometheus_remote_storage_queue_highest_timestamp_seconds",
+        "Timestamp from a WAL sample, the highest timestamp handled by this queue, in seconds "
+        "since epoch.",
+        &ForwardMetrics::highest_read_seconds);
   gauge("prometheus_remote_storage_queue_highest_sent_timestamp_seconds",
         "Timestamp from a WAL sample, the highest timestamp successfully sent by this queue, in "
         "seconds since epoch.",

@@ -26,8 +26,10 @@ ForwardDestination::ForwardDestination(ForwardConfig config, tsdb::Labels extern
                                        std::unique_ptr<tsdb::WalFollower> follower,
                                        const ForwardDoor& door)
     : config_(std::move(config)),
+      http_(std::make_shared<const HttpClientConfig>(config_.http)),
       external_labels_(std::move(external_labels)),
       door_(door),
+      log_(door.log, config_.url),
       follower_(std::move(follower)),
       replay_end_(follower_->log_end()),
       wanted_shards_(config_.queue.min_shards),
@@ -51,7 +53,7 @@ Timestamp ForwardDestination::run_due(Timestamp now) {
   if (adjust_due_ <= now) adjust_shards(now);
   if (shards_.empty()) {
     for (std::size_t i = 0; i < wanted_shards_; ++i) {
-      shards_.push_back(std::make_unique<ForwardShard>(config_, metrics_, door_.log));
+      shards_.push_back(std::make_unique<ForwardShard>(config_, http_, metrics_, log_));
     }
   }
   // Samples of a series must stay in order: another number of shards waits until all is sent.
@@ -75,8 +77,7 @@ Timestamp ForwardDestination::run_due(Timestamp now) {
   if (store_due_ <= now && stored_ < reached_) {
     store_due_ = now + kStoreInterval;
     if (const Status stored = store_position(); !stored.ok()) {
-      door_.log.error("Storing the position of remote write failed",
-                      {{"url", config_.url}, {"err", stored.message()}});
+      log_.cannot_store(now, stored.message());
     }
   }
   update_gauges();
@@ -134,8 +135,7 @@ bool ForwardDestination::read_more(Timestamp now) {
     const Status read = follower_->read(kSamplesPerRead, batch_);
     if (!read.ok()) {
       metrics_.read_errors.add();
-      door_.log.error("Following the log for remote write failed",
-                      {{"url", config_.url}, {"err", read.message()}});
+      log_.cannot_read(now, read.message());
       return false;
     }
     if (batch_.empty() && batch_.end == reached_) return false;
@@ -170,6 +170,7 @@ void ForwardDestination::distribute(tsdb::FollowedBatch& batch, Timestamp now) {
   reads_.push_back({batch.end, 0, std::move(batch.ended)});
   Read& current = reads_.back();
   for (const tsdb::FollowedSeries& series : batch.series) meet(series);
+  Timestamp newest = kMinTimestamp;
   const auto add = [&](tsdb::SeriesRef ref, ForwardMetrics::Kind& kind, ForwardEntry entry) {
     const auto found = series_.find(ref.value);
     if (found == series_.end() || found->second == nullptr) {
@@ -178,6 +179,7 @@ void ForwardDestination::distribute(tsdb::FollowedBatch& batch, Timestamp now) {
     }
     entry.series = found->second.get();
     entry.read = read;
+    newest = std::max(newest, entry.t);
     ++current.outstanding;
     shards_[ref.value % shards_.size()]->add(std::move(entry), now);
   };
@@ -206,6 +208,11 @@ void ForwardDestination::distribute(tsdb::FollowedBatch& batch, Timestamp now) {
       entry.exemplar = std::make_unique<const tsdb::Exemplar>(std::move(e.exemplar));
       add(e.ref, metrics_.exemplars, std::move(entry));
     }
+  }
+  if (newest > kMinTimestamp) {
+    const double newest_seconds = static_cast<double>(newest.ms) * 1e-3;
+    metrics_.highest_read_seconds.set(
+        std::max(newest_seconds, metrics_.highest_read_seconds.value()));
   }
   metrics_.segments_lost.add(follower_->segments_lost() - lost_counted_);
   lost_counted_ = follower_->segments_lost();
@@ -240,7 +247,8 @@ Timestamp ForwardDestination::send_metadata(Timestamp now) {
     metadata_due_ = now + config_.metadata.send_interval;
     std::vector<std::pair<std::string, tsdb::Metadata>> all = door_.metadata();
     if (config_.protocol == WriteProtocol::kVersion2) {
-      // Goes with the samples: what series made from now on will need.
+      // Goes with the samples: what series made from now on will need, and no more than that.
+      metadata_by_name_.clear();
       for (auto& [name, one] : all) metadata_by_name_[name] = std::move(one);
       return metadata_due_;
     }
@@ -255,7 +263,7 @@ Timestamp ForwardDestination::send_metadata(Timestamp now) {
     metadata_left_.resize(metadata_left_.size() - count);
     metadata_in_flight_ = count;
     metadata_bytes_in_flight_ = body.size();
-    send(make_write_request(config_, std::move(body), 0), kMetadata);
+    send(make_write_request(config_, http_, std::move(body), 0), kMetadata);
   }
   return metadata_due_;
 }

@@ -15,6 +15,7 @@
 #include "base/time.h"
 #include "ingest/forward_config.h"
 #include "ingest/forwarder.h"
+#include "ingest/forwarder/forward_log.h"
 #include "ingest/forwarder/forward_metrics.h"
 #include "ingest/forwarder/shard.h"
 #include "tsdb/wal_follower.h"
@@ -71,8 +72,10 @@ class ForwardDestination final {
   void update_gauges();
 
   const ForwardConfig config_;
+  const std::shared_ptr<const HttpClientConfig> http_;
   const tsdb::Labels external_labels_;
   const ForwardDoor& door_;
+  ForwardLog log_;
   ForwardMetrics metrics_;
   std::unique_ptr<tsdb::WalFollower> follower_;
   tsdb::FollowedBatch batch_;
@@ -80,7 +83,7 @@ class ForwardDestination final {
       replay_end_;  // The log when we began: some of it may have been sent before.
   std::uint64_t replayed_until_ = 0;  // The last read before it.
   std::unordered_map<std::uint64_t, std::unique_ptr<ForwardSeries>> series_;  // Null: dropped.
-  std::unordered_map<std::string, tsdb::Metadata> metadata_by_name_;
+  std::unordered_map<std::string, tsdb::Metadata> metadata_by_name_;  // Of series in memory.
   std::vector<std::unique_ptr<ForwardShard>> shards_;
   std::size_t wanted_shards_;
   std::deque<Read> reads_;

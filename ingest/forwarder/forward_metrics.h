@@ -24,6 +24,7 @@ struct ForwardMetrics {
   Counter bytes;  ///< Of samples, compressed.
   Counter metadata_bytes;
   Gauge pending;  ///< Samples and histograms in shards.
+  Gauge highest_read_seconds;
   Gauge highest_sent_seconds;
   Gauge shards;
   Gauge shards_desired;

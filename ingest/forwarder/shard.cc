@@ -56,7 +56,9 @@ SendVerdict judge_answer(const Result<HttpResponse>& answer, const ForwardConfig
           false};
 }
 
-HttpFetch make_write_request(const ForwardConfig& config, std::string body, int attempt) {
+HttpFetch make_write_request(const ForwardConfig& config,
+                             std::shared_ptr<const HttpClientConfig> http, std::string body,
+                             int attempt) {
   HttpFetch fetch;
   fetch.url = config.url;
   fetch.method = "POST";
@@ -64,7 +66,7 @@ HttpFetch make_write_request(const ForwardConfig& config, std::string body, int 
   fetch.body = std::move(body);
   fetch.body_size_max = std::uint64_t{1} << 20;
   fetch.follow_redirects = config.http.follow_redirects;
-  fetch.config = std::make_shared<const HttpClientConfig>(config.http);
+  fetch.config = std::move(http);
   const bool is_version_2 = config.protocol == WriteProtocol::kVersion2;
   fetch.headers = {
       {"Content-Type", is_version_2 ? "application/x-protobuf;proto=io.prometheus.write.v2.Request"
@@ -127,7 +129,7 @@ std::optional<HttpFetch> ForwardShard::next_request(
   } else {
     count(&ForwardMetrics::Kind::retried);
   }
-  return make_write_request(config_, body_, attempt_);
+  return make_write_request(config_, http_, body_, attempt_);
 }
 
 Timestamp ForwardShard::due(Timestamp now) const {
@@ -180,9 +182,7 @@ void ForwardShard::on_answer(const Result<HttpResponse>& answer, Timestamp now,
       const Duration pause = std::max(backoff_, verdict.retry_after.value_or(Duration{0}));
       retry_at_ = now + pause;
       if (attempt_ == 0 || backoff_ == queue.max_backoff) {
-        log_.warn(
-            "Failed to send batch, retrying",
-            {{"url", config_.url}, {"attempt", std::to_string(attempt_)}, {"err", verdict.why}});
+        log_.retrying(now, attempt_, verdict.why);
       }
       ++attempt_;
       return;
@@ -200,9 +200,7 @@ void ForwardShard::on_answer(const Result<HttpResponse>& answer, Timestamp now,
         return;
       }
       count(&ForwardMetrics::Kind::failed);
-      log_.error(
-          "non-recoverable error while sending a batch",
-          {{"url", config_.url}, {"count", std::to_string(batch_.size())}, {"err", verdict.why}});
+      log_.refused(now, batch_.size(), verdict.why);
       finish_batch(done);
       if (limit_ > 0) limit_ *= 2;
       return;

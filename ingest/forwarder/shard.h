@@ -4,14 +4,15 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/http.h"
-#include "base/log.h"
 #include "base/time.h"
 #include "ingest/forward_config.h"
+#include "ingest/forwarder/forward_log.h"
 #include "ingest/forwarder/forward_metrics.h"
 #include "ingest/forwarder/wire_writer.h"
 
@@ -33,8 +34,10 @@ SendVerdict judge_answer(const Result<HttpResponse>& answer, const ForwardConfig
 /// again until it is taken or refused. One thread.
 class ForwardShard final {
  public:
-  ForwardShard(const ForwardConfig& config, ForwardMetrics& metrics, Logger& log)
-      : config_(config), metrics_(metrics), log_(log) {}
+  /// `http` is the configuration's, in one place for all requests: connections are kept by it.
+  ForwardShard(const ForwardConfig& config, std::shared_ptr<const HttpClientConfig> http,
+               ForwardMetrics& metrics, ForwardLog& log)
+      : config_(config), http_(std::move(http)), metrics_(metrics), log_(log) {}
 
   void add(ForwardEntry entry, Timestamp now) {
     if (queue_.empty()) oldest_since_ = now;
@@ -62,8 +65,9 @@ class ForwardShard final {
   void finish_batch(const std::function<void(std::uint64_t)>& done);
 
   const ForwardConfig& config_;
+  const std::shared_ptr<const HttpClientConfig> http_;
   ForwardMetrics& metrics_;
-  Logger& log_;
+  ForwardLog& log_;
   std::deque<ForwardEntry> queue_;
   Timestamp oldest_since_;
   std::vector<ForwardEntry> batch_;  // Taken from the queue, not yet dealt with.
@@ -78,6 +82,8 @@ class ForwardShard final {
 };
 
 /// The request itself. `body` is compressed already.
-HttpFetch make_write_request(const ForwardConfig& config, std::string body, int attempt);
+HttpFetch make_write_request(const ForwardConfig& config,
+                             std::shared_ptr<const HttpClientConfig> http, std::string body,
+                             int attempt);
 
 }  // namespace tarsier::ingest

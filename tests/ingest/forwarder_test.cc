@@ -402,6 +402,34 @@ TEST_F(ForwarderTest, SaysWhenAReceiverDoesNotSpeakVersion2) {
   EXPECT_TRUE(log_.contains("does not speak remote write 2.0"));
 }
 
+TEST_F(ForwarderTest, AReceiverThatFailsDoesNotFloodTheLog) {
+  const auto told = [&](const std::string& text) {
+    std::size_t count = 0;
+    for (const std::string& line : log_.lines()) count += line.find(text) != std::string::npos;
+    return count;
+  };
+  config_.queue.max_samples_per_send = 1;
+  config_.queue.min_shards = config_.queue.max_shards = 10;
+  apply();
+  run();
+  // 200 batches refused within a few seconds.
+  status_ = 400;
+  for (int i = 0; i < 200; ++i) append({{"__name__", "x"}, {"i", std::to_string(i)}}, kT, 1);
+  sync();
+  run(80);
+  EXPECT_EQ(metric("prometheus_remote_storage_samples_failed_total"), 200);
+  EXPECT_EQ(told("non-recoverable error"), 1U);
+  // Ten shards that try again all the time, for a minute.
+  status_ = 503;
+  for (int i = 0; i < 200; ++i) {
+    append({{"__name__", "x"}, {"i", std::to_string(i)}}, kT + 1, 1);
+  }
+  sync();
+  run(600);
+  EXPECT_LE(told("retrying"), 7U);
+  EXPECT_GE(told("not_told="), 3U) << "what was left out is counted";
+}
+
 TEST_F(ForwarderTest, StopsWithItsPositionStored) {
   append({{"__name__", "up"}}, kT, 1);
   sync();
