@@ -1,7 +1,6 @@
 #include "query/remote_read.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "base/compression.h"
 #include "base/crc32c.h"
@@ -9,6 +8,7 @@
 #include "base/protobuf_writer.h"
 #include "tsdb/encoded_chunk.h"
 #include "tsdb/histogram.h"
+#include "tsdb/wire_messages.h"
 
 namespace tarsier::query {
 namespace {
@@ -89,56 +89,6 @@ tsdb::Labels with_external(const tsdb::Labels& labels, const ExternalLabels& ext
   return builder.build();
 }
 
-void append_labels(ProtobufWriter& message, std::uint32_t field, const tsdb::Labels& labels) {
-  for (const tsdb::LabelView& label : labels) {
-    std::string text;
-    ProtobufWriter pair(text);
-    pair.bytes(1, label.name);
-    pair.bytes(2, label.value);
-    message.bytes(field, text);
-  }
-}
-
-void append_spans(ProtobufWriter& message, std::uint32_t field,
-                  const std::vector<tsdb::BucketSpan>& spans) {
-  for (const tsdb::BucketSpan& span : spans) {
-    std::string text;
-    ProtobufWriter fields(text);
-    fields.zigzag(1, span.offset);
-    fields.varint(2, span.length);
-    message.bytes(field, text);
-  }
-}
-
-void append_reals(ProtobufWriter& message, std::uint32_t field, const std::vector<double>& reals) {
-  if (reals.empty()) return;
-  std::string packed;
-  for (const double v : reals) {
-    std::uint64_t bits = std::bit_cast<std::uint64_t>(v);
-    for (int i = 0; i < 8; ++i, bits >>= 8) packed += static_cast<char>(bits & 0xFF);
-  }
-  message.bytes(field, packed);
-}
-
-/// A native histogram as remote write 1.0 has it.
-std::string histogram_message(std::int64_t time_ms, const tsdb::FloatHistogram& h) {
-  std::string text;
-  ProtobufWriter fields(text);
-  fields.real(2, h.count);
-  fields.real(3, h.sum);
-  fields.zigzag(4, h.layout.schema);
-  fields.real(5, h.layout.zero_threshold);
-  fields.real(7, h.zero_count);
-  append_spans(fields, 8, h.layout.negative_spans);
-  append_reals(fields, 10, h.negative_counts);
-  append_spans(fields, 11, h.layout.positive_spans);
-  append_reals(fields, 13, h.positive_counts);
-  fields.varint(14, static_cast<std::uint64_t>(h.hint));
-  fields.integer(15, time_ms);
-  append_reals(fields, 16, h.layout.custom_bounds);
-  return text;
-}
-
 /// Both kinds of samples of one series.
 struct SeriesSamples {
   tsdb::SampleColumns floats;
@@ -187,6 +137,7 @@ Result<std::string> sampled_message(const ReadRequest& request, tsdb::Queryable&
   for (const ReadQuery& query : request.queries) {
     const OpenQuery open = TRY(open_query(query, storage, external_labels, cancel));
     std::string result;
+    std::string part;
     SeriesSamples samples;
     for (const auto& [labels, position] : open.series) {
       TRY(samples.read(*open.set, position, open.range));
@@ -197,17 +148,18 @@ Result<std::string> sampled_message(const ReadRequest& request, tsdb::Queryable&
       }
       std::string series;
       ProtobufWriter fields(series);
-      append_labels(fields, 1, labels);
+      tsdb::append_wire_labels(series, 1, labels);
       for (std::size_t i = 0; i < samples.floats.size(); ++i) {
-        std::string sample;
-        ProtobufWriter pair(sample);
-        pair.real(1, samples.floats.values[i]);
-        pair.integer(2, samples.floats.times_ms[i]);
-        fields.bytes(2, sample);
+        part.clear();
+        tsdb::append_wire_sample(part, Timestamp{samples.floats.times_ms[i]},
+                                 samples.floats.values[i]);
+        fields.bytes(2, part);
       }
       for (std::size_t i = 0; i < samples.histograms.size(); ++i) {
-        fields.bytes(4,
-                     histogram_message(samples.histograms.times_ms[i], samples.histograms.at(i)));
+        part.clear();
+        tsdb::append_wire_histogram(part, Timestamp{samples.histograms.times_ms[i]},
+                                    samples.histograms.at(i));
+        fields.bytes(4, part);
       }
       ProtobufWriter(result).bytes(1, series);
       if (cancel != nullptr && cancel->is_cancelled()) return cancelled("the client has left");
@@ -251,8 +203,7 @@ class ChunkStream final : public BodyStream, public std::enable_shared_from_this
     TRY(samples_.read(*query.set, series.second, query.range));
     if (samples_.size() == 0) return {};
     std::string labels;
-    ProtobufWriter label_fields(labels);
-    append_labels(label_fields, 1, series.first);
+    tsdb::append_wire_labels(labels, 1, series.first);
     std::string body = labels;
     for (const tsdb::TransferChunk& chunk :
          tsdb::encode_chunks(samples_.floats, samples_.histograms)) {

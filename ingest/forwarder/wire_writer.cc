@@ -1,101 +1,14 @@
 #include "ingest/forwarder/wire_writer.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <unordered_map>
 
 #include "base/bytes.h"
 #include "base/protobuf_writer.h"
+#include "tsdb/wire_messages.h"
 
 namespace tarsier::ingest {
 namespace {
-
-/// Where the two versions spell a message differently.
-struct HistogramFields {
-  static constexpr std::uint32_t kTimestamp = 15;
-  static constexpr std::uint32_t kCustomValues = 16;
-};
-
-std::string packed(std::span<const double> values) {
-  std::string out;
-  out.reserve(values.size() * sizeof(double));
-  for (const double v : values) {
-    const auto bits = std::bit_cast<std::uint64_t>(v);
-    char bytes[sizeof bits];
-    std::memcpy(bytes, &bits, sizeof bits);  // Little-endian, as the wire.
-    out.append(bytes, sizeof bytes);
-  }
-  return out;
-}
-
-std::string packed(std::span<const std::int64_t> values) {
-  std::string out;
-  for (const std::int64_t v : values) put_uvarint(out, zigzag(v));
-  return out;
-}
-
-void write_spans(ProtobufWriter& out, std::uint32_t field,
-                 std::span<const tsdb::BucketSpan> spans) {
-  for (const tsdb::BucketSpan& span : spans) {
-    std::string message;
-    ProtobufWriter writer(message);
-    writer.zigzag(1, span.offset);
-    writer.varint(2, span.length);
-    out.bytes(field, message);
-  }
-}
-
-template <typename Numbers>
-void write_packed(ProtobufWriter& out, std::uint32_t field, const Numbers& values) {
-  if (!values.empty()) out.bytes(field, packed(std::span(values)));
-}
-
-void write_counts(ProtobufWriter& out, const tsdb::IntegerHistogram& h) {
-  out.varint(1, h.count);
-  out.real(3, h.sum);
-  out.zigzag(4, h.layout.schema);
-  out.real(5, h.layout.zero_threshold);
-  out.varint(6, h.zero_count);
-  write_spans(out, 8, h.layout.negative_spans);
-  write_packed(out, 9, h.negative_deltas);
-  write_spans(out, 11, h.layout.positive_spans);
-  write_packed(out, 12, h.positive_deltas);
-}
-
-void write_counts(ProtobufWriter& out, const tsdb::FloatHistogram& h) {
-  out.real(2, h.count);
-  out.real(3, h.sum);
-  out.zigzag(4, h.layout.schema);
-  out.real(5, h.layout.zero_threshold);
-  out.real(7, h.zero_count);
-  write_spans(out, 8, h.layout.negative_spans);
-  write_packed(out, 10, h.negative_counts);
-  write_spans(out, 11, h.layout.positive_spans);
-  write_packed(out, 13, h.positive_counts);
-}
-
-/// The same in both versions.
-std::string encode_histogram(const tsdb::AnyHistogram& histogram, Timestamp t) {
-  std::string message;
-  ProtobufWriter out(message);
-  std::visit(
-      [&](const auto& h) {
-        write_counts(out, h);
-        out.varint(14, static_cast<std::uint64_t>(h.hint));
-        out.integer(HistogramFields::kTimestamp, t.ms);
-        write_packed(out, HistogramFields::kCustomValues, h.layout.custom_bounds);
-      },
-      histogram);
-  return message;
-}
-
-void encode_sample(double v, Timestamp t, std::string& message) {
-  message.clear();
-  ProtobufWriter out(message);
-  out.real(1, v);
-  out.integer(2, t.ms);
-}
 
 /// The entries, those of one series next to each other, in the order in which series first came. An
 /// exemplar so stands with its sample: receivers ask what it belongs to.
@@ -145,14 +58,7 @@ std::string label_numbers(const tsdb::Labels& labels, Symbols& symbols) {
 
 std::string encode_wire_labels(const tsdb::Labels& labels) {
   std::string out;
-  std::string message;
-  for (const tsdb::LabelView& label : labels) {
-    message.clear();
-    ProtobufWriter writer(message);
-    writer.bytes(1, label.name);
-    writer.bytes(2, label.value);
-    ProtobufWriter(out).bytes(1, message);
-  }
+  tsdb::append_wire_labels(out, 1, labels);
   return out;
 }
 
@@ -168,7 +74,9 @@ std::string encode_write_request_1(std::span<const ForwardEntry> entries) {
     for (; i < ordered.size() && ordered[i]->series == one; ++i) {
       const ForwardEntry& entry = *ordered[i];
       if (entry.histogram) {
-        out.bytes(4, encode_histogram(*entry.histogram, entry.t));
+        part.clear();
+        tsdb::append_wire_histogram(part, entry.t, *entry.histogram);
+        out.bytes(4, part);
       } else if (entry.exemplar) {
         part = encode_wire_labels(entry.exemplar->labels);
         ProtobufWriter exemplar(part);
@@ -176,7 +84,8 @@ std::string encode_write_request_1(std::span<const ForwardEntry> entries) {
         exemplar.integer(3, entry.exemplar->t.ms);
         out.bytes(3, part);
       } else {
-        encode_sample(entry.v, entry.t, part);
+        part.clear();
+        tsdb::append_wire_sample(part, entry.t, entry.v);
         out.bytes(2, part);
       }
     }
@@ -201,7 +110,9 @@ std::string encode_write_request_2(std::span<const ForwardEntry> entries) {
       const ForwardEntry& entry = *ordered[i];
       has_samples |= entry.exemplar == nullptr;
       if (entry.histogram) {
-        out.bytes(3, encode_histogram(*entry.histogram, entry.t));
+        part.clear();  // Spelled alike in both versions.
+        tsdb::append_wire_histogram(part, entry.t, *entry.histogram);
+        out.bytes(3, part);
       } else if (entry.exemplar) {
         part.clear();
         ProtobufWriter exemplar(part);
@@ -210,7 +121,8 @@ std::string encode_write_request_2(std::span<const ForwardEntry> entries) {
         exemplar.integer(3, entry.exemplar->t.ms);
         out.bytes(4, part);
       } else {
-        encode_sample(entry.v, entry.t, part);
+        part.clear();
+        tsdb::append_wire_sample(part, entry.t, entry.v);
         out.bytes(2, part);
       }
     }
