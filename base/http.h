@@ -80,6 +80,12 @@ struct HttpFetch {
   /// Credentials, trust, proxy and further headers; null: none of it. `follow_redirects` above
   /// decides, not the one in here.
   std::shared_ptr<const HttpClientConfig> config;
+  /// Takes the body of a 200 piece by piece while it comes, on the client's threads; the response
+  /// then has none, and `body_size_max` and Content-Encoding are the taker's business. False ends
+  /// the fetch with kCancelled. Null: the body comes as a whole.
+  std::function<bool(std::string_view piece)> on_piece;
+  /// Ends the fetch with kCancelled within about a second when it fires. Null: nobody cancels.
+  std::shared_ptr<const CancelToken> cancel;
 };
 
 /// The second of the three seams: requests to others. Answers come on the client's own threads.

@@ -1,12 +1,14 @@
 #include "ingest/api.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/duration.h"
 #include "base/rfc3339.h"
 #include "base/unicode_case.h"
+#include "ingest/relabel_json.h"
 
 namespace tarsier::ingest {
 namespace {
@@ -68,6 +70,26 @@ void write_active(JsonWriter& out, const PoolSnapshot& pool, const ActiveTarget&
   out.end_object();
 }
 
+/// Beyond what Prometheus tells: how finding targets goes. Nothing when nobody looks for any.
+void write_discoveries(JsonWriter& out, const std::vector<PoolSnapshot>& pools,
+                       std::string_view pool_name) {
+  bool is_first = true;
+  for (const PoolSnapshot& pool : pools) {
+    if (!pool_name.empty() && pool.job_name != pool_name) continue;
+    for (const DiscoveryState& one : pool.discoveries) {
+      if (std::exchange(is_first, false)) out.key("discoveries").begin_array();
+      out.begin_object();
+      out.field("scrapePool", std::string_view(pool.job_name));
+      out.field("section", std::string_view(one.section));
+      out.field("ready", one.is_ready);
+      out.field("targets", static_cast<std::uint64_t>(one.target_count));
+      out.field("lastError", std::string_view(one.last_error));
+      out.end_object();
+    }
+  }
+  if (!is_first) out.end_array();
+}
+
 bool passes(const tsdb::Labels& labels, const std::vector<tsdb::Matcher>& matchers) {
   return std::all_of(matchers.begin(), matchers.end(), [&](const tsdb::Matcher& matcher) {
     return matcher.matches(labels.get(matcher.name()));
@@ -119,7 +141,15 @@ void write_targets_json(JsonWriter& out, const std::vector<PoolSnapshot>& pools,
     for (const tsdb::Labels& labels : pool.dropped) {
       out.begin_object().key("discoveredLabels");
       write_labels(out, labels);
-      out.field("scrapePool", std::string_view(pool.job_name)).end_object();
+      out.field("scrapePool", std::string_view(pool.job_name));
+      // Beyond what Prometheus tells: which rule it was.
+      if (const auto rule = dropping_rule(pool.config->relabel_rules, labels)) {
+        out.key("droppedBy").begin_object().field("rule", static_cast<std::uint64_t>(*rule));
+        out.key("config");
+        write_relabel_rule_json(out, pool.config->relabel_rules[*rule]);
+        out.end_object();
+      }
+      out.end_object();
     }
   }
   out.end_array();
@@ -133,6 +163,7 @@ void write_targets_json(JsonWriter& out, const std::vector<PoolSnapshot>& pools,
   } else {
     out.null();
   }
+  write_discoveries(out, pools, pool_name);
   out.end_object();
 }
 

@@ -23,7 +23,8 @@ struct ExternalAddress {
 /// The scrape URL as people elsewhere could open it.
 std::string global_url(std::string_view scrape_url, const ExternalAddress& external);
 
-/// `targets`. `state`: "active", "dropped", "any" or empty, in any case; anything else selects
+/// `targets`, with two things of our own: of a dropped target the rule that drops it, and how each
+/// discovery goes. `state`: "active", "dropped", "any" or empty, in any case; anything else selects
 /// nothing. `pool`: exact name, empty for all.
 void write_targets_json(JsonWriter& out, const std::vector<PoolSnapshot>& pools,
                         std::string_view state, std::string_view pool,

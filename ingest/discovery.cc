@@ -5,31 +5,17 @@
 #include <utility>
 
 #include "base/check.h"
-#include "ingest/discovery/dns.h"
-#include "ingest/discovery/file.h"
-#include "ingest/discovery/http.h"
 
 namespace tarsier::ingest {
-namespace {
-
-using MetricsPtr = std::shared_ptr<DiscoveryMetrics>;
-
-std::unique_ptr<Discovery> make_discovery(const DiscoveryConfig& config, const DiscoveryDoor& door,
-                                          const MetricsPtr& metrics) {
-  if (const auto* file = std::get_if<FileDiscoveryConfig>(&config)) {
-    return std::make_unique<FileDiscovery>(*file, door, metrics);
-  }
-  if (const auto* http = std::get_if<HttpDiscoveryConfig>(&config)) {
-    return std::make_unique<HttpDiscovery>(*http, door, metrics);
-  }
-  return std::make_unique<DnsDiscovery>(std::get<DnsDiscoveryConfig>(config), door, metrics);
+std::unique_ptr<Discovery> DiscoveryConfig::make(const DiscoveryDoor& door,
+                                                 const DiscoveryMetricsPtr& metrics) const {
+  return held_->make(door, metrics);
 }
-
-}  // namespace
 
 void GroupTable::set(const std::string& source, Groups groups) {
   const MutexLock lock(mutex_);
   is_ready_ = true;
+  last_error_.clear();
   const auto found = groups_.find(source);
   if (groups.empty()) {
     if (found == groups_.end()) return;
@@ -52,6 +38,25 @@ void GroupTable::keep_only(const std::vector<std::string>& sources) {
 void GroupTable::set_ready() {
   const MutexLock lock(mutex_);
   if (!std::exchange(is_ready_, true)) ++version_;
+}
+
+void GroupTable::set_error(std::string text) {
+  const MutexLock lock(mutex_);
+  last_error_ = std::move(text);
+}
+
+std::size_t GroupTable::target_count() const {
+  const MutexLock lock(mutex_);
+  std::size_t count = 0;
+  for (const auto& [source, groups] : groups_) {
+    for (const TargetGroup& group : groups) count += group.targets.size();
+  }
+  return count;
+}
+
+std::string GroupTable::last_error() const {
+  const MutexLock lock(mutex_);
+  return last_error_;
 }
 
 bool GroupTable::is_ready() const {
@@ -88,7 +93,7 @@ void DiscoveryManager::apply(const std::vector<DiscoveryConfig>& configs) {
       running_.push_back(std::move(*kept));
       before.erase(kept);
     } else {
-      running_.push_back({config, make_discovery(config, door_, metrics_), kMinTimestamp});
+      running_.push_back({config, config.make(door_, metrics_), kMinTimestamp});
     }
   }
   std::vector<std::string> directories;
@@ -112,7 +117,8 @@ Timestamp DiscoveryManager::run_due(Timestamp now) {
   for (Running& one : running_) {
     if (changed) one.discovery->files_changed();
     const bool has_files = changed && !one.discovery->directories().empty();
-    if (one.due <= now || has_files) one.due = one.discovery->run_due(now);
+    if (one.due <= now || has_files || one.discovery->has_news())
+      one.due = one.discovery->run_due(now);
     next = std::min(next, one.due);
   }
   return next;
@@ -126,11 +132,11 @@ void DiscoveryManager::files_changed() {
   if (door_.wake) door_.wake();
 }
 
-const GroupTable& DiscoveryManager::groups_of(const DiscoveryConfig& config) const {
+std::shared_ptr<const GroupTable> DiscoveryManager::table_of(const DiscoveryConfig& config) const {
   const auto found = std::find_if(running_.begin(), running_.end(),
                                   [&](const Running& one) { return one.config == config; });
   CHECK(found != running_.end(), "a discovery was applied before it is asked");
-  return found->discovery->groups();
+  return found->discovery->shared_groups();
 }
 
 void DiscoveryManager::collect(MetricWriter& out) const {
@@ -145,6 +151,8 @@ void DiscoveryManager::collect(MetricWriter& out) const {
           metrics_->dns_lookups);
   counter("prometheus_sd_dns_lookup_failures_total", "The number of DNS-SD lookup failures.",
           metrics_->dns_failures);
+  const MutexLock lock(metrics_->mutex);
+  for (const auto& [kind, of_kind] : metrics_->kinds) of_kind->collect(out);
 }
 
 }  // namespace tarsier::ingest

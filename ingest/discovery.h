@@ -4,8 +4,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <typeindex>
 #include <vector>
 
 #include "base/dns.h"
@@ -33,6 +35,17 @@ struct DiscoveryDoor {
   std::function<void()> wake;
   Logger& log;
   std::string user_agent;
+  /// What a YAML document says, as JSON whose scalars are all strings. Null: nobody knows YAML.
+  std::function<Result<std::string>(std::string_view text)> yaml_to_json;
+  /// A variable of the process; null: there are none.
+  std::function<std::optional<std::string>(const std::string& name)> environment;
+};
+
+/// What one kind of discovery counts beside the rest.
+class DiscoveryKindMetrics {
+ public:
+  virtual ~DiscoveryKindMetrics() = default;
+  virtual void collect(MetricWriter& out) const = 0;
 };
 
 struct DiscoveryMetrics {
@@ -40,6 +53,18 @@ struct DiscoveryMetrics {
   Counter http_failures;
   Counter dns_lookups;
   Counter dns_failures;
+
+  /// The counters of a kind, the same for all its discoveries. Any number of threads.
+  template <std::derived_from<DiscoveryKindMetrics> Metrics>
+  std::shared_ptr<Metrics> of_kind() {
+    const MutexLock lock(mutex);
+    std::shared_ptr<DiscoveryKindMetrics>& found = kinds[typeid(Metrics)];
+    if (!found) found = std::make_shared<Metrics>();
+    return std::static_pointer_cast<Metrics>(found);
+  }
+
+  mutable Mutex mutex;
+  std::map<std::type_index, std::shared_ptr<DiscoveryKindMetrics>> kinds GUARDED_BY(mutex);
 };
 
 /// What one discovery has found, group by group. Any number of threads.
@@ -53,35 +78,46 @@ class GroupTable final {
   void keep_only(const std::vector<std::string>& sources);
   /// There is an answer now, be it that there are no targets.
   void set_ready();
+  /// The last attempt failed; what was found before stays.
+  void set_error(std::string text);
 
   bool is_ready() const;
   /// Grows with every change of what all() gives.
   std::uint64_t version() const;
   /// By source, in each in its own order.
   Groups all() const;
+  std::size_t target_count() const;
+  /// Why the last attempt failed; empty when it did not.
+  std::string last_error() const;
 
  private:
   mutable Mutex mutex_;
   std::map<std::string, Groups> groups_ GUARDED_BY(mutex_);
   std::uint64_t version_ GUARDED_BY(mutex_) = 1;
   bool is_ready_ GUARDED_BY(mutex_) = false;
+  std::string last_error_ GUARDED_BY(mutex_);
 };
 
-/// One way to find targets: the plug. A new kind is a config in discovery_config.h, a file in
-/// discovery/ and a line in make_discovery(). Driven by one thread; answers may come on others, so
-/// what they touch is shared with them.
+/// One way to find targets: the plug. A new kind is one file, which defines what the configuration
+/// says (a DiscoveryKind), how YAML becomes that and how it is shown again, and what is made of it;
+/// and a line in the table of server/config_discovery.cc. Driven by one thread; answers may come on
+/// others, so what they touch is shared with them.
 class Discovery {
  public:
   Discovery() : groups_(std::make_shared<GroupTable>()) {}
   virtual ~Discovery() = default;
   /// Asks what is due, without waiting for answers. Returns when to call again.
   virtual Timestamp run_due(Timestamp now) = 0;
+  /// Whether something came that run_due() should look at before the time it named. Any thread.
+  virtual bool has_news() const { return false; }
   /// A watched directory changed.
   virtual void files_changed() {}
   /// Directories to watch.
   virtual std::vector<std::string> directories() const { return {}; }
 
   const GroupTable& groups() const { return *groups_; }
+  /// The same for those who may outlive this.
+  std::shared_ptr<const GroupTable> shared_groups() const { return groups_; }
 
  protected:
   const std::shared_ptr<GroupTable>& table() const { return groups_; }
@@ -103,7 +139,8 @@ class DiscoveryManager final {
   void files_changed();
 
   /// The table of a configuration that was applied.
-  const GroupTable& groups_of(const DiscoveryConfig& config) const;
+  const GroupTable& groups_of(const DiscoveryConfig& config) const { return *table_of(config); }
+  std::shared_ptr<const GroupTable> table_of(const DiscoveryConfig& config) const;
   void collect(MetricWriter& out) const;
 
  private:

@@ -43,9 +43,26 @@ struct Pool {
   std::map<std::string, SlotPtr> slots;  // By the target's identity.
   std::vector<tsdb::Labels> dropped;
   std::size_t dropped_count = 0;
+  /// Of its discoveries, in their order; null when nobody finds targets.
+  std::vector<std::shared_ptr<const GroupTable>> tables;
   std::vector<TargetGroup> discovered;
   std::uint64_t discovered_version = kNoVersion;  // Sum over its discoveries; each only grows.
 };
+
+std::vector<DiscoveryState> discovery_states(const Pool& pool) {
+  std::vector<DiscoveryState> states;
+  for (std::size_t i = 0; i < pool.tables.size(); ++i) {
+    DiscoveryState one;
+    one.section = pool.config->discoveries[i].section();
+    if (const auto& table = pool.tables[i]) {
+      one.is_ready = table->is_ready();
+      one.target_count = table->target_count();
+      one.last_error = table->last_error();
+    }
+    states.push_back(std::move(one));
+  }
+  return states;
+}
 
 struct DueEntry {
   Timestamp due;
@@ -133,6 +150,10 @@ void ScrapeManager::State::sync_pool(ConfigPtr config, Timestamp now) {
   if (pool.config != nullptr && *pool.config == *config) return;
   pool.config = std::move(config);
   pool.discovered_version = kNoVersion;
+  pool.tables.clear();
+  for (const DiscoveryConfig& one : pool.config->discoveries) {
+    pool.tables.push_back(discovery ? discovery->table_of(one) : nullptr);
+  }
   take_discovered(pool);
   place_targets(pool, now);
 }
@@ -400,7 +421,9 @@ std::vector<PoolSnapshot> ScrapeManager::targets() const {
     PoolSnapshot snapshot{.job_name = job,
                           .active = {},
                           .dropped = pool.dropped,
-                          .dropped_count = pool.dropped_count};
+                          .dropped_count = pool.dropped_count,
+                          .config = pool.config,
+                          .discoveries = discovery_states(pool)};
     for (const auto& [identity, slot] : pool.slots) {
       snapshot.active.push_back({slot->target, slot->loop->status(), slot->loop->metadata()});
     }
@@ -423,6 +446,13 @@ void ScrapeManager::collect(MetricWriter& out) const {
   for (const PoolSnapshot& pool : pools) {
     out.gauge("prometheus_target_scrape_pool_targets", "Targets of a pool.",
               static_cast<double>(pool.active.size()), {{"scrape_job", pool.job_name}});
+  }
+  for (const PoolSnapshot& pool : pools) {
+    std::size_t found = 0;
+    for (const TargetGroup& group : pool.config->static_configs) found += group.targets.size();
+    for (const DiscoveryState& one : pool.discoveries) found += one.target_count;
+    out.gauge("prometheus_sd_discovered_targets", "Current number of discovered targets.",
+              static_cast<double>(found), {{"config", pool.job_name}, {"name", "scrape"}});
   }
   for (const PoolSnapshot& pool : pools) {
     std::size_t entries = 0;

@@ -62,13 +62,23 @@ struct ActiveTarget {
   std::shared_ptr<const std::vector<FamilyMetadata>> metadata;
 };
 
+/// How finding the targets of a job goes, by one of its discoveries.
+struct DiscoveryState {
+  std::string section;  ///< "kubernetes_sd_configs".
+  bool is_ready = false;
+  std::size_t target_count = 0;  ///< Before relabelling.
+  std::string last_error;        ///< Of the last attempt; empty when it went well.
+};
+
 /// The targets of one job at one moment.
 struct PoolSnapshot {
   std::string job_name;
   std::vector<ActiveTarget> active;  ///< Sorted by labels.
   /// Discovered labels of targets that relabelling dropped; at most `keep_dropped_targets` of them.
   std::vector<tsdb::Labels> dropped;
-  std::size_t dropped_count = 0;  ///< All of them.
+  std::size_t dropped_count = 0;               ///< All of them.
+  std::shared_ptr<const ScrapeConfig> config;  ///< Never null.
+  std::vector<DiscoveryState> discoveries;     ///< In the order of the configuration.
 };
 
 /// Scrapes the targets of all jobs, each at its own fixed offset within its interval. Driven by

@@ -17,6 +17,7 @@
 #include "query/result_json.h"
 #include "query/result_stream.h"
 #include "query/syntax_tree_json.h"
+#include "tsdb/select_warnings.h"
 
 namespace tarsier::query {
 namespace {
@@ -369,6 +370,7 @@ Result<HttpResponse> Api::try_series(const HttpRequest& request) const {
 
   const auto querier = TRY(for_listing(storage_.querier(range)));
   std::vector<tsdb::Labels> found;
+  std::vector<std::string> warnings;
   for (const auto& matchers : selectors) {
     tsdb::SelectHints hints;
     hints.range = range;
@@ -376,19 +378,22 @@ Result<HttpResponse> Api::try_series(const HttpRequest& request) const {
     if (limit != 0 && selectors.size() == 1) hints.series_limit = limit + 1;
     const auto set = TRY(for_listing(querier->select(matchers, hints, request.cancel.get())));
     for (std::size_t i = 0; i < set->size(); ++i) found.push_back(set->labels(i));
+    for (std::string& warning : tsdb::warnings_of(*set)) warnings.push_back(std::move(warning));
   }
   if (selectors.size() > 1) {
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
   }
   const std::size_t count = limit == 0 ? found.size() : std::min(limit, found.size());
+  ApiNotes notes = truncation_note(count < found.size());
+  notes.warnings.insert(notes.warnings.end(), warnings.begin(), warnings.end());
   return api_success(
       [&](JsonWriter& json) {
         json.begin_array();
         for (std::size_t i = 0; i < count; ++i) write_labels(json, found[i]);
         json.end_array();
       },
-      truncation_note(count < found.size()));
+      notes);
 }
 
 Result<HttpResponse> Api::try_labels(const HttpRequest& request) const {

@@ -71,17 +71,6 @@ Status check_mode_flags(const Flags& flags) {
                              fmt::join(wrong, " ")));
 }
 
-Status check_agent_config(const Config& config) {
-  const auto refused = [](std::string_view field) {
-    return invalid(fmt::format("field {} is not allowed in agent mode", field));
-  };
-  if (!config.alerting.alertmanagers.empty() || !config.alerting.alert_relabel_rules.empty()) {
-    return refused("alerting");
-  }
-  if (!config.rule_files.empty()) return refused("rule_files");
-  return {};
-}
-
 tsdb::Options agent_storage_options(const Flags& flags, tsdb::Options options) {
   if (!flags.is_on("storage.agent.wal-compression")) {
     options.wal_compression = tsdb::WalCompression::kNone;

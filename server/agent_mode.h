@@ -18,8 +18,6 @@ bool is_agent(const Flags& flags);
 const std::string& data_path(const Flags& flags);
 /// kInvalid when a flag of the other mode is set: exit code 3.
 Status check_mode_flags(const Flags& flags);
-/// kInvalid when the configuration has sections that an agent does not act upon.
-Status check_agent_config(const Config& config);
 /// Storage that keeps little more than the log: what is not sent yet is there.
 tsdb::Options agent_storage_options(const Flags& flags, tsdb::Options options);
 /// Whether a path needs history; an agent answers with the text Prometheus' has.

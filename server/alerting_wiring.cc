@@ -160,7 +160,7 @@ AlertingWiring::AlertingWiring(Doors doors) : doors_(std::move(doors)) {
   runner_ = std::make_unique<alerting::RuleRunner>(
       rule_options(doors_.flags),
       alerting::RuleDoors{.engine = doors_.engine,
-                          .storage = doors_.db,
+                          .storage = doors_.storage,
                           .make_appender = [this] { return doors_.db.appender(); },
                           .monotonic_ns = monotonic_ns,
                           .log = doors_.log,
@@ -180,7 +180,9 @@ AlertingWiring::AlertingWiring(Doors doors) : doors_(std::move(doors)) {
       .watch_directories = [](const std::vector<std::string>&) {},  // The refresh interval rules.
       .wake = [this] { scheduler_.wake(); },
       .log = doors_.log,
-      .user_agent = fmt::format("Tarsier/{}", version())});
+      .user_agent = fmt::format("Tarsier/{}", version()),
+      .yaml_to_json = yaml_to_json,
+      .environment = environment_variable});
   scheduler_.add([this](Timestamp t) { return run_discovery(t); });
   scheduler_.add([this](Timestamp t) { return runner_->run_due(t); });
   scheduler_.add([this](Timestamp t) { return sender_->run_due(t); });

@@ -43,6 +43,7 @@ class AlertingWiring final {
     const Flags& flags;
     FileSystem& files;
     tsdb::Db& db;
+    tsdb::Queryable& storage;  ///< What rules read: `db`, and maybe others behind it.
     const query::Engine& engine;
     HttpClient& client;
     DnsResolver& dns;

@@ -5,6 +5,7 @@
 #include "alerting/notifier_config.h"
 #include "base/duration.h"
 #include "base/number_text.h"
+#include "server/config_discovery.h"
 #include "server/config_emitter.h"
 #include "server/config_limits.h"
 #include "server/config_remote.h"
@@ -239,6 +240,7 @@ std::string render_config(const Config& config) {
   if (!config.scrape_configs.empty()) out.line(0, "scrape_configs:");
   for (const ingest::ScrapeConfig& job : config.scrape_configs) render_job(out, job, config.global);
   render_remote_write(out, config.remote_write);
+  render_remote_read(out, config.remote_read);
   render_write_limits(out, config.write_limits, config.ha_dedup);
   render_storage(out, config.storage);
   if (config.notifier) {

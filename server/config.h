@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "ingest/forward_config.h"
 #include "ingest/otlp_metrics.h"
+#include "ingest/remote_read_config.h"
 #include "ingest/scrape_config.h"
 #include "ingest/write_limits.h"
 #include "tsdb/options.h"
@@ -59,7 +60,7 @@ struct StorageConfig {
   std::optional<Duration> retention_time;
   std::optional<std::uint64_t> retention_bytes;
   std::uint64_t exemplars_max = 100'000;  ///< `exemplars.max_exemplars`.
-  std::uint64_t metric_series_max = 0;  ///< `series_limits`.
+  std::uint64_t metric_series_max = 0;    ///< `series_limits`.
   std::vector<tsdb::LabelSeriesLimit> label_series_max;
   Duration out_of_order_time_window{0};
 };
@@ -93,6 +94,7 @@ struct Config {
   std::vector<std::string> slo_files;   ///< The same for objectives.
   AlertingConfig alerting;
   std::vector<ingest::ForwardConfig> remote_write;
+  std::vector<ingest::RemoteReadConfig> remote_read;
   std::vector<ingest::WriteLimit> write_limits;
   ingest::HaDedup ha_dedup;
   /// Of the built-in notifier; null: it is off.
@@ -111,6 +113,7 @@ struct ConfigSources {
   std::function<std::optional<std::string>(const std::string&)> environment;
   /// Where `scrape_protocols` is not given: a feature needs what only protobuf tells.
   bool prefers_protobuf = false;
+  bool is_agent = false;  ///< Sections that need a database are refused.
 };
 
 /// Reads a configuration the way Prometheus does: strictly. kInvalid names the file, the line, the

@@ -1,4 +1,5 @@
 #include "server/config_discovery.h"
+#include "ingest/discovery.h"
 
 #include <algorithm>
 #include <utility>
@@ -6,7 +7,9 @@
 #include <fmt/format.h>
 
 #include "base/ascii.h"
+#include "base/json_writer.h"
 #include "base/quote.h"
+#include "ingest/discovery.h"
 #include "server/config_fields.h"
 #include "server/config_http_client.h"
 #include "server/url.h"
@@ -16,9 +19,14 @@ namespace tarsier::server {
 namespace {
 
 using ingest::DiscoveryConfig;
-using Reader = Result<DiscoveryConfig> (*)(MapReader& map, const ConfigSources& sources);
 
 constexpr YamlLimits kTargetFileLimits = {.node_count_max = 8'000'000, .depth_max = 8};
+
+constexpr std::pair<std::string_view, DnsType> kDnsTypes[] = {{"SRV", DnsType::kSrv},
+                                                              {"A", DnsType::kA},
+                                                              {"AAAA", DnsType::kAaaa},
+                                                              {"MX", DnsType::kMx},
+                                                              {"NS", DnsType::kNs}};
 
 /// One `*` at most, in the last element, and an ending we know.
 bool is_target_pattern(std::string_view path) {
@@ -87,16 +95,11 @@ Result<DiscoveryConfig> read_dns_discovery(MapReader& map, const ConfigSources& 
   }
   if (port > 65535) return invalid_at(*map.find("port"), "port is above 65535");
   out.port = static_cast<std::uint16_t>(port);
-  static constexpr std::pair<std::string_view, DnsType> kTypes[] = {{"SRV", DnsType::kSrv},
-                                                                    {"A", DnsType::kA},
-                                                                    {"AAAA", DnsType::kAaaa},
-                                                                    {"MX", DnsType::kMx},
-                                                                    {"NS", DnsType::kNs}};
   std::string upper = type;
   for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  const auto* const found = std::find_if(std::begin(kTypes), std::end(kTypes),
+  const auto* const found = std::find_if(std::begin(kDnsTypes), std::end(kDnsTypes),
                                          [&](const auto& known) { return known.first == upper; });
-  if (found == std::end(kTypes)) {
+  if (found == std::end(kDnsTypes)) {
     return invalid_at(*map.find("type"), fmt::format("invalid DNS-SD records type {}", type));
   }
   out.type = found->second;
@@ -107,30 +110,77 @@ Result<DiscoveryConfig> read_dns_discovery(MapReader& map, const ConfigSources& 
   return DiscoveryConfig(std::move(out));
 }
 
-constexpr std::pair<std::string_view, Reader> kReaders[] = {
-    {"file_sd_configs", read_file_discovery},
-    {"http_sd_configs", read_http_discovery},
-    {"dns_sd_configs", read_dns_discovery},
+void render_file_discovery(Emitter& out, int depth, const DiscoveryConfig& any) {
+  const auto& config = *any.as<ingest::FileDiscoveryConfig>();
+  out.list(depth, "files", config.files);
+  out.field(depth, "refresh_interval", config.refresh_interval);
+}
+
+void render_http_discovery(Emitter& out, int depth, const DiscoveryConfig& any) {
+  const auto& config = *any.as<ingest::HttpDiscoveryConfig>();
+  render_http_client(out, depth, config.http);
+  out.field(depth, "refresh_interval", config.refresh_interval);
+  out.field(depth, "url", masked_url(config.url));
+}
+
+void render_dns_discovery(Emitter& out, int depth, const DiscoveryConfig& any) {
+  const auto& config = *any.as<ingest::DnsDiscoveryConfig>();
+  const auto* const type =
+      std::find_if(std::begin(kDnsTypes), std::end(kDnsTypes),
+                   [&](const auto& known) { return known.second == config.type; });
+  out.list(depth, "names", config.names);
+  out.field(depth, "refresh_interval", config.refresh_interval);
+  out.field(depth, "type", type->first);
+  out.limit(depth, "port", config.port);
+}
+
+/// Every kind of discovery there is; they are shown in this order.
+const DiscoverySection kSections[] = {
+    {"dns_sd_configs", read_dns_discovery, render_dns_discovery},
+    {"file_sd_configs", read_file_discovery, render_file_discovery},
+    {"http_sd_configs", read_http_discovery, render_http_discovery},
+    kKubernetesSection,
 };
 
 constexpr std::string_view kUnknown[] = {
-    "aws_sd_configs",          "azure_sd_configs",     "consul_sd_configs",
-    "digitalocean_sd_configs", "docker_sd_configs",    "dockerswarm_sd_configs",
-    "ec2_sd_configs",          "eureka_sd_configs",    "gce_sd_configs",
-    "hetzner_sd_configs",      "ionos_sd_configs",     "kubernetes_sd_configs",
-    "kuma_sd_configs",         "lightsail_sd_configs", "linode_sd_configs",
-    "marathon_sd_configs",     "nerve_sd_configs",     "nomad_sd_configs",
-    "oci_sd_configs",          "openstack_sd_configs", "outscale_sd_configs",
-    "ovhcloud_sd_configs",     "puppetdb_sd_configs",  "scaleway_sd_configs",
-    "serverset_sd_configs",    "stackit_sd_configs",   "triton_sd_configs",
-    "uyuni_sd_configs",        "vultr_sd_configs"};
+    "aws_sd_configs",          "azure_sd_configs",    "consul_sd_configs",
+    "digitalocean_sd_configs", "docker_sd_configs",   "dockerswarm_sd_configs",
+    "ec2_sd_configs",          "eureka_sd_configs",   "gce_sd_configs",
+    "hetzner_sd_configs",      "ionos_sd_configs",    "kuma_sd_configs",
+    "lightsail_sd_configs",    "linode_sd_configs",   "marathon_sd_configs",
+    "nerve_sd_configs",        "nomad_sd_configs",    "oci_sd_configs",
+    "openstack_sd_configs",    "outscale_sd_configs", "ovhcloud_sd_configs",
+    "puppetdb_sd_configs",     "scaleway_sd_configs", "serverset_sd_configs",
+    "stackit_sd_configs",      "triton_sd_configs",   "uyuni_sd_configs",
+    "vultr_sd_configs"};
+
+void write_as_json(JsonWriter& out, const YamlNode& node) {
+  switch (node.kind) {
+    case YamlNode::Kind::kNull: out.null(); return;
+    case YamlNode::Kind::kScalar: out.value(std::string_view(node.text)); return;
+    case YamlNode::Kind::kSequence:
+      out.begin_array();
+      for (const YamlNode& item : node.items) write_as_json(out, item);
+      out.end_array();
+      return;
+    case YamlNode::Kind::kMap:
+      out.begin_object();
+      for (const auto& [key, value] : node.entries) {
+        out.key(key.text);
+        write_as_json(out, value);
+      }
+      out.end_object();
+      return;
+  }
+}
 
 }  // namespace
 
 Result<std::vector<DiscoveryConfig>> read_discoveries(MapReader& map,
                                                       const ConfigSources& sources) {
   std::vector<DiscoveryConfig> out;
-  for (const auto& [name, read] : kReaders) {
+  for (const DiscoverySection& section : kSections) {
+    const std::string_view name = section.name;
     const YamlNode* const list = map.find_list(name);
     if (!list) continue;
     for (std::size_t i = 0; i < list->items.size(); ++i) {
@@ -138,7 +188,7 @@ Result<std::vector<DiscoveryConfig>> read_discoveries(MapReader& map,
         return invalid_at(list->items[i], fmt::format("empty or null section in {}", name));
       }
       MapReader reader(list->items[i], fmt::format("{}[{}]", map.path_of(name), i), map.problems());
-      out.push_back(TRY(read(reader, sources)));
+      out.push_back(TRY(section.read(reader, sources)));
       reader.finish();
     }
   }
@@ -148,6 +198,33 @@ Result<std::vector<DiscoveryConfig>> read_discoveries(MapReader& map,
           *node, fmt::format("{} is not supported by Tarsier; use http_sd or file_sd", name));
     }
   }
+  return out;
+}
+
+std::vector<std::string_view> discovery_sections() {
+  std::vector<std::string_view> names;
+  for (const DiscoverySection& section : kSections) names.push_back(section.name);
+  return names;
+}
+
+void render_discoveries(Emitter& out, int depth,
+                        const std::vector<ingest::DiscoveryConfig>& discoveries) {
+  for (const DiscoverySection& section : kSections) {
+    bool is_first = true;
+    for (const DiscoveryConfig& one : discoveries) {
+      if (one.section() != section.name) continue;
+      if (std::exchange(is_first, false)) out.line(depth, fmt::format("{}:", section.name));
+      out.line(depth, "-");
+      section.render(out, depth + 1, one);
+    }
+  }
+}
+
+Result<std::string> yaml_to_json(std::string_view text) {
+  const YamlNode root = TRY(parse_yaml(text, {.node_count_max = 100'000, .depth_max = 32}));
+  std::string out;
+  JsonWriter json(out);
+  write_as_json(json, root);
   return out;
 }
 

@@ -1,7 +1,5 @@
 #include "server/config_emitter.h"
 
-#include <variant>
-
 #include <fmt/format.h>
 
 #include "base/duration.h"
@@ -93,16 +91,6 @@ void render_tls(Emitter& out, int depth, const TlsClientConfig& tls) {
   out.field(depth + 1, "max_version", tls_version_name(tls.version_max));
 }
 
-/// Without a password the URL may hold.
-std::string masked_url(const std::string& text) {
-  const std::size_t at = text.rfind('@');
-  const std::size_t scheme = text.find("://");
-  if (at == std::string::npos || scheme == std::string::npos || at < scheme) return text;
-  const std::size_t colon = text.find(':', scheme + 3);
-  if (colon > at) return text;
-  return text.substr(0, colon + 1) + "xxxxx" + text.substr(at);
-}
-
 void render_proxy(Emitter& out, int depth, const ProxyConfig& proxy) {
   if (!proxy.url.empty()) out.field(depth, "proxy_url", masked_url(proxy.url));
   out.text(depth, "no_proxy", proxy.no_proxy);
@@ -153,51 +141,16 @@ void render_http_headers(Emitter& out, int depth, const std::vector<ConfiguredHe
   }
 }
 
-std::string_view dns_type_name(DnsType type) {
-  switch (type) {
-    case DnsType::kA: return "A";
-    case DnsType::kAaaa: return "AAAA";
-    case DnsType::kSrv: return "SRV";
-    case DnsType::kMx: return "MX";
-    case DnsType::kNs: return "NS";
-  }
-  return "";
-}
-
-void render(Emitter& out, int depth, const ingest::FileDiscoveryConfig& config) {
-  out.list(depth, "files", config.files);
-  out.field(depth, "refresh_interval", config.refresh_interval);
-}
-
-void render(Emitter& out, int depth, const ingest::HttpDiscoveryConfig& config) {
-  render_http_client(out, depth, config.http);
-  out.field(depth, "refresh_interval", config.refresh_interval);
-  out.field(depth, "url", masked_url(config.url));
-}
-
-void render(Emitter& out, int depth, const ingest::DnsDiscoveryConfig& config) {
-  out.list(depth, "names", config.names);
-  out.field(depth, "refresh_interval", config.refresh_interval);
-  out.field(depth, "type", dns_type_name(config.type));
-  out.limit(depth, "port", config.port);
-}
-
-/// All of one kind below one name.
-template <typename Config>
-void render_kind(Emitter& out, int depth, std::string_view name,
-                 const std::vector<ingest::DiscoveryConfig>& discoveries) {
-  bool is_first = true;
-  for (const ingest::DiscoveryConfig& one : discoveries) {
-    const Config* const config = std::get_if<Config>(&one);
-    if (!config) continue;
-    if (is_first) out.line(depth, fmt::format("{}:", name));
-    is_first = false;
-    out.line(depth, "-");
-    render(out, depth + 1, *config);
-  }
-}
-
 }  // namespace
+
+std::string masked_url(const std::string& text) {
+  const std::size_t at = text.rfind('@');
+  const std::size_t scheme = text.find("://");
+  if (at == std::string::npos || scheme == std::string::npos || at < scheme) return text;
+  const std::size_t colon = text.find(':', scheme + 3);
+  if (colon > at) return text;
+  return text.substr(0, colon + 1) + "xxxxx" + text.substr(at);
+}
 
 void render_http_client(Emitter& out, int depth, const HttpClientConfig& http) {
   render_credentials(out, depth, http.credentials);
@@ -207,13 +160,6 @@ void render_http_client(Emitter& out, int depth, const HttpClientConfig& http) {
   render_http_headers(out, depth, http.headers);
   out.field(depth, "follow_redirects", http.follow_redirects);
   out.field(depth, "enable_http2", http.enable_http2);
-}
-
-void render_discoveries(Emitter& out, int depth,
-                        const std::vector<ingest::DiscoveryConfig>& discoveries) {
-  render_kind<ingest::DnsDiscoveryConfig>(out, depth, "dns_sd_configs", discoveries);
-  render_kind<ingest::FileDiscoveryConfig>(out, depth, "file_sd_configs", discoveries);
-  render_kind<ingest::HttpDiscoveryConfig>(out, depth, "http_sd_configs", discoveries);
 }
 
 void render_relabel(Emitter& out, std::string_view name,

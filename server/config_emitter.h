@@ -8,7 +8,6 @@
 
 #include "base/http_client_config.h"
 #include "base/time.h"
-#include "ingest/discovery_config.h"
 #include "ingest/relabel.h"
 
 namespace tarsier::server {
@@ -43,7 +42,7 @@ void render_http_client(Emitter& out, int depth, const HttpClientConfig& http);
 /// A list of rules at the depth of a job's fields; nothing when it is empty.
 void render_relabel(Emitter& out, std::string_view name,
                     const std::vector<ingest::RelabelRule>& rules);
-void render_discoveries(Emitter& out, int depth,
-                        const std::vector<ingest::DiscoveryConfig>& discoveries);
+/// A URL without the password it may hold.
+std::string masked_url(const std::string& text);
 
 }  // namespace tarsier::server

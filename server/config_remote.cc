@@ -122,6 +122,35 @@ Result<ingest::ForwardConfig> read_entry(const YamlNode& node, const std::string
   return out;
 }
 
+Result<ingest::RemoteReadConfig> read_read_entry(const YamlNode& node, const std::string& path,
+                                                 const ConfigSources& sources, Problems& problems) {
+  MapReader map(node, path, problems);
+  ingest::RemoteReadConfig out;
+  map.read("url", out.url);
+  if (out.url.empty()) return invalid_at(node, "url for remote_read is empty");
+  map.read("name", out.name);
+  map.read("remote_timeout", out.remote_timeout);
+  map.read("read_recent", out.read_recent);
+  map.read("filter_external_labels", out.filter_external_labels);
+  map.read("chunked_read_limit", out.chunked_read_limit);
+  if (const YamlNode* required = map.find("required_matchers")) {
+    MapReader reader(*required, map.path_of("required_matchers"), problems);
+    for (const auto& [key, value] : required->entries) {
+      std::string text;
+      reader.read(key.text, text);
+      out.required_matchers.emplace_back(key.text, std::move(text));
+    }
+    reader.finish();
+    std::sort(out.required_matchers.begin(), out.required_matchers.end());
+  }
+  TRY(refuse_clouds(map));
+  out.http = TRY(read_http_client(map, sources));
+  std::vector<ConfiguredHeader> headers = TRY(read_remote_headers(map));
+  out.http.headers.insert(out.http.headers.end(), headers.begin(), headers.end());
+  map.finish();
+  return out;
+}
+
 }  // namespace
 
 Result<std::vector<ConfiguredHeader>> read_remote_headers(MapReader& map) {
@@ -208,6 +237,50 @@ void render_remote_write(Emitter& out, const std::vector<ingest::ForwardConfig>&
     out.field(2, "send", config.metadata.send);
     out.field(2, "send_interval", config.metadata.send_interval);
     out.limit(2, "max_samples_per_send", config.metadata.max_samples_per_send);
+  }
+}
+
+Result<std::vector<ingest::RemoteReadConfig>> read_remote_read(MapReader& top,
+                                                               const ConfigSources& sources) {
+  std::vector<ingest::RemoteReadConfig> out;
+  const YamlNode* list = top.find_list("remote_read");
+  if (!list) return out;
+  for (std::size_t i = 0; i < list->items.size(); ++i) {
+    const YamlNode& item = list->items[i];
+    if (item.kind == YamlNode::Kind::kNull) {
+      return invalid_at(item, "empty or null remote read config section");
+    }
+    ingest::RemoteReadConfig config =
+        TRY(read_read_entry(item, fmt::format("remote_read[{}]", i), sources, top.problems()));
+    const auto same = std::find_if(out.begin(), out.end(), [&](const auto& other) {
+      return !config.name.empty() ? other.name == config.name : other == config;
+    });
+    if (same != out.end()) {
+      return invalid_at(
+          item, config.name.empty()
+                    ? std::string("duplicate remote read configs are not allowed, found duplicate "
+                                  "for URL: ") +
+                          config.url
+                    : fmt::format("found multiple remote read configs with job name {}",
+                                  quote(config.name)));
+    }
+    out.push_back(std::move(config));
+  }
+  return out;
+}
+
+void render_remote_read(Emitter& out, const std::vector<ingest::RemoteReadConfig>& configs) {
+  if (configs.empty()) return;
+  out.line(0, "remote_read:");
+  for (const ingest::RemoteReadConfig& config : configs) {
+    out.line(0, "- url: " + yaml_scalar(masked_url(config.url)));
+    out.text(1, "name", config.name);
+    out.field(1, "remote_timeout", config.remote_timeout);
+    out.limit(1, "chunked_read_limit", config.chunked_read_limit);
+    out.field(1, "read_recent", config.read_recent);
+    out.labels(1, "required_matchers", config.required_matchers);
+    render_http_client(out, 1, config.http);
+    out.field(1, "filter_external_labels", config.filter_external_labels);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "ingest/forward_config.h"
+#include "ingest/remote_read_config.h"
 #include "server/config.h"
 #include "server/config_emitter.h"
 #include "server/config_reader.h"
@@ -15,6 +16,11 @@ Result<std::vector<ingest::ForwardConfig>> read_remote_write(MapReader& top,
                                                              ingest::NameValidation validation,
                                                              const ConfigSources& sources);
 void render_remote_write(Emitter& out, const std::vector<ingest::ForwardConfig>& configs);
+
+/// The section `remote_read`, which is a list.
+Result<std::vector<ingest::RemoteReadConfig>> read_remote_read(MapReader& top,
+                                                               const ConfigSources& sources);
+void render_remote_read(Emitter& out, const std::vector<ingest::RemoteReadConfig>& configs);
 
 /// The field `headers` of a remote store: names and values.
 Result<std::vector<ConfiguredHeader>> read_remote_headers(MapReader& map);

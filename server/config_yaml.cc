@@ -258,6 +258,10 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   static const YamlNode kNothing;
   Config config;
   MapReader top(root, "", problems);
+  for (const char* name : {"alerting", "rule_files", "remote_read"}) {
+    const YamlNode* const node = sources.is_agent ? top.find(name) : nullptr;
+    if (node) return invalid_at(*node, fmt::format("field {} is not allowed in agent mode", name));
+  }
   const YamlNode* global = top.find("global");
   config.global = TRY(read_global(global ? *global : kNothing, sources, problems));
   config.rule_files = TRY(read_globs(top, "rule_files", "rule file", sources));
@@ -272,15 +276,14 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
     config.alerting = TRY(read_alerting(*node, config.global.name_validation, sources, problems));
   }
   config.remote_write = TRY(read_remote_write(top, config.global.name_validation, sources));
+  config.remote_read = TRY(read_remote_read(top, sources));
   config.write_limits = TRY(read_write_limits(top));
   config.ha_dedup = TRY(read_ha_dedup(top));
   config.notifier = TRY(read_notifier_section(top, sources));
   if (const YamlNode* node = top.find("traces")) {
     config.traces = std::make_shared<const TracesConfig>(TRY(read_traces(*node, problems)));
   }
-  for (const char* name : {"remote_read", "tracing"}) {
-    top.ignore(name, kNotYet);
-  }
+  top.ignore("tracing", kNotYet);
   top.find("runtime");  // For a runtime we do not have.
   top.finish();
   return config;

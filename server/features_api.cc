@@ -150,8 +150,9 @@ HttpResponse features_response(const Flags& flags) {
                    {{"extra_scrape_metrics", true},
                     {"start_timestamp_zero_ingestion", false},
                     {"type_and_unit_labels", false}});
-    write_category(json, "service_discovery_providers",
-                   {{"dns", true}, {"file", true}, {"http", true}, {"static", true}});
+    write_category(
+        json, "service_discovery_providers",
+        {{"dns", true}, {"file", true}, {"http", true}, {"kubernetes", true}, {"static", true}});
     json.key("templating_functions").begin_object();
     for (const std::string_view name : kTemplateFunctions) json.field(name, true);
     json.end_object();

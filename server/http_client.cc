@@ -1,5 +1,6 @@
 #include "server/http_client.h"
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
@@ -12,13 +13,14 @@
 
 #include <fmt/format.h>
 #include <boost/asio.hpp>
+#include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
 #include "base/ascii.h"
+#include "base/base64.h"
 #include "base/compression.h"
 #include "server/authorizing_client.h"
-#include "base/base64.h"
 #include "server/clock.h"
 #include "server/http_link.h"
 #include "server/proxy.h"
@@ -43,7 +45,41 @@ constexpr auto kSweepEvery = std::chrono::seconds(15);
 // Contexts of configurations that a reload took away are forgotten beyond this many.
 constexpr std::size_t kTlsContextsMax = 64;
 
-std::string_view header_of(const http::response<http::string_body>& message, http::field name) {
+/// A body as a string which takes no more memory than has arrived, whatever Content-Length says.
+struct ArrivedBody {
+  using value_type = std::string;
+  static std::uint64_t size(const value_type& body) { return body.size(); }
+  class reader {
+   public:
+    template <bool kIsRequest, class Fields>
+    reader(http::header<kIsRequest, Fields>& /*header*/, value_type& body) : body_(body) {}
+    void init(const boost::optional<std::uint64_t>& length, error_code& error) {
+      error = {};
+      if (length)
+        body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(*length, 1 << 20)));
+    }
+    template <class Buffers>
+    std::size_t put(const Buffers& buffers, error_code& error) {
+      error = {};
+      const std::size_t before = body_.size();
+      for (const net::const_buffer part : boost::beast::buffers_range_ref(buffers)) {
+        body_.append(static_cast<const char*>(part.data()), part.size());
+      }
+      return body_.size() - before;
+    }
+    void finish(error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;
+  };
+};
+using Answer = http::response<ArrivedBody>;
+
+// Of an error that answers a request whose body is taken piece by piece.
+constexpr std::size_t kRefusalBytesMax = 64 << 10;
+constexpr auto kCancelPoll = std::chrono::milliseconds(500);
+
+std::string_view header_of(const Answer& message, http::field name) {
   const auto found = message.find(name);
   return found == message.end() ? std::string_view() : std::string_view(found->value());
 }
@@ -100,7 +136,8 @@ class TcpHttpClient::Impl::Fetch final : public std::enable_shared_from_this<Fet
       : client_(client),
         request_(std::move(request)),
         done_(std::move(done)),
-        timer_(client.context) {
+        timer_(client.context),
+        cancel_timer_(client.context) {
     client_.running.insert(this);
   }
   ~Fetch() { client_.running.erase(this); }
@@ -114,9 +151,12 @@ class TcpHttpClient::Impl::Fetch final : public std::enable_shared_from_this<Fet
   Result<HttpLinkTarget> link_target();
   void write();
   void read();
+  void read_piece();
+  void on_piece(error_code error);
+  void poll_cancel();
   void on_answer(error_code error);
   bool send_again(error_code error);
-  Result<HttpResponse> take_response(http::response<http::string_body> message) const;
+  Result<HttpResponse> take_response(Answer message) const;
   void fail(const error_code& error, std::string_view doing);
   void finish(Result<HttpResponse> outcome);
   std::string render() const;
@@ -137,6 +177,7 @@ class TcpHttpClient::Impl::Fetch final : public std::enable_shared_from_this<Fet
   HttpFetch request_;
   Done done_;
   net::steady_timer timer_;
+  net::steady_timer cancel_timer_;
   Url url_;
   std::optional<Url> proxy_;
   std::shared_ptr<HttpLinkOpening> opening_;
@@ -144,7 +185,7 @@ class TcpHttpClient::Impl::Fetch final : public std::enable_shared_from_this<Fet
   bool link_is_reused_ = false;
   int redirects_ = 0;
   std::string wire_;
-  std::optional<http::response_parser<http::string_body>> parser_;
+  std::optional<http::response_parser<ArrivedBody>> parser_;
 };
 
 void TcpHttpClient::Impl::Fetch::start() {
@@ -152,7 +193,17 @@ void TcpHttpClient::Impl::Fetch::start() {
   timer_.async_wait([self = shared_from_this()](error_code error) {
     if (!error) self->finish(timeout("context deadline exceeded"));
   });
-  go_to(parse_url(request_.url));
+  if (request_.cancel) poll_cancel();
+  if (done_) go_to(parse_url(request_.url));
+}
+
+/// Whoever cancels sets a flag and has no way to call us.
+void TcpHttpClient::Impl::Fetch::poll_cancel() {
+  if (request_.cancel->is_cancelled()) return finish(cancelled("the request was cancelled"));
+  cancel_timer_.expires_after(kCancelPoll);
+  cancel_timer_.async_wait([self = shared_from_this()](error_code error) {
+    if (!error && self->done_) self->poll_cancel();
+  });
 }
 
 void TcpHttpClient::Impl::Fetch::go_to(Result<Url> url) {
@@ -240,6 +291,10 @@ void TcpHttpClient::Impl::Fetch::write() {
 void TcpHttpClient::Impl::Fetch::read() {
   parser_.emplace();
   parser_->header_limit(64 << 10);
+  if (request_.on_piece) {
+    parser_->body_limit(boost::none);
+    return read_piece();
+  }
   // One byte more than allowed is let in, so that "exactly the limit" and "above" can be told
   // apart.
   parser_->body_limit(body_size_max() + 1);
@@ -248,6 +303,26 @@ void TcpHttpClient::Impl::Fetch::read() {
                    [self = shared_from_this()](error_code error, std::size_t) {
                      if (self->done_) self->on_answer(error);
                    });
+}
+
+void TcpHttpClient::Impl::Fetch::read_piece() {
+  http::async_read_some(link_->stream, link_->buffer, *parser_,
+                        [self = shared_from_this()](error_code error, std::size_t) {
+                          if (self->done_) self->on_piece(error);
+                        });
+}
+
+void TcpHttpClient::Impl::Fetch::on_piece(error_code error) {
+  if (error) return on_answer(error);
+  std::string& body = parser_->get().body();
+  if (!body.empty() && parser_->get().result_int() == 200) {
+    const std::string piece = std::exchange(body, {});
+    if (!request_.on_piece(piece)) return finish(cancelled("no more of the body is wanted"));
+  }
+  if (body.size() > kRefusalBytesMax) {
+    return finish(limit_exceeded(fmt::format("body exceeds {} bytes", kRefusalBytesMax)));
+  }
+  parser_->is_done() ? on_answer({}) : read_piece();
 }
 
 /// A kept connection may have been closed by the other side while it was idle: try a new one, once.
@@ -270,7 +345,7 @@ void TcpHttpClient::Impl::Fetch::on_answer(error_code error) {
     if (!parser_->got_some() && send_again(error)) return;
     return fail(error, fmt::format("read from {}", endpoint_name()));
   }
-  http::response<http::string_body> message = parser_->release();
+  Answer message = parser_->release();
   if (message.keep_alive() && !message.need_eof()) {
     client_.keep_idle(pool_key(), std::move(link_));
   }
@@ -295,8 +370,7 @@ void TcpHttpClient::Impl::Fetch::on_answer(error_code error) {
   finish(take_response(std::move(message)));
 }
 
-Result<HttpResponse> TcpHttpClient::Impl::Fetch::take_response(
-    http::response<http::string_body> message) const {
+Result<HttpResponse> TcpHttpClient::Impl::Fetch::take_response(Answer message) const {
   HttpResponse response;
   response.status = static_cast<int>(message.result_int());
   response.content_type = header_of(message, http::field::content_type);
@@ -329,6 +403,7 @@ void TcpHttpClient::Impl::Fetch::finish(Result<HttpResponse> outcome) {
   if (!done_) return;
   const Done done = std::exchange(done_, nullptr);
   timer_.cancel();
+  cancel_timer_.cancel();
   error_code ignored;
   if (opening_) std::exchange(opening_, nullptr)->cancel();
   if (link_) link_->stream.socket().close(ignored);

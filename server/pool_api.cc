@@ -5,6 +5,7 @@
 #include "base/api.h"
 #include "base/json_reader.h"
 #include "base/quote.h"
+#include "ingest/relabel_json.h"
 #include "query/result_json.h"
 
 namespace tarsier::server {
@@ -21,20 +22,6 @@ Result<const ingest::ScrapeConfig*> pool_asked_for(const HttpRequest& request,
     return invalid("error retrieving scrape config: scrape pool " + quote(name) + " not found");
   }
   return &*job;
-}
-
-/// Fields that are empty by default are left out when they are.
-void write_rule(JsonWriter& json, const ingest::RelabelConfig& rule) {
-  json.begin_object();
-  if (!rule.source_labels.empty()) {
-    json.key("source_labels").begin_array();
-    for (const std::string& label : rule.source_labels) json.value(label);
-    json.end_array();
-  }
-  json.field("separator", rule.separator).field("regex", rule.regex);
-  if (rule.modulus != 0) json.field("modulus", rule.modulus);
-  if (!rule.target_label.empty()) json.field("target_label", rule.target_label);
-  json.field("replacement", rule.replacement).field("action", rule.action).end_object();
 }
 
 Result<tsdb::LabelsBuilder> labels_of(std::string_view text) {
@@ -79,7 +66,7 @@ HttpResponse relabel_steps_response(const HttpRequest& request, const Config& co
     for (const ingest::RelabelRule& rule : (*job)->relabel_rules) {
       keeps = keeps && rule.apply(*labels);
       json.begin_object().key("rule");
-      write_rule(json, rule.config());
+      ingest::write_relabel_rule_json(json, rule);
       json.key("output");
       query::write_labels(json, keeps ? labels->build() : tsdb::Labels());
       json.field("keep", keeps).end_object();

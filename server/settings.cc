@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/duration.h"
+#include "server/agent_mode.h"
 #include "server/feature_flags.h"
 #include "server/memory_guard.h"
 #include "server/url.h"
@@ -72,7 +73,8 @@ Result<Config> read_config_file(const Flags& flags, FileSystem& files, const std
       parse_config(*text, {.file = path,
                            .files = &files,
                            .environment = environment_variable,
-                           .prefers_protobuf = has_feature(flags, kStartZeroesFeature)});
+                           .prefers_protobuf = has_feature(flags, kStartZeroesFeature),
+                           .is_agent = is_agent(flags)});
   if (!config.ok()) return invalid(prefix + ": " + config.status().message());
   return config;
 }

@@ -15,6 +15,7 @@
 #include "base/quote.h"
 #include "base/thread_pool.h"
 #include "ingest/push_gateway.h"
+#include "ingest/remote_reader.h"
 #include "ingest/scrape_manager.h"
 #include "ingest/tenant_writes.h"
 #include "query/active_query_log.h"
@@ -93,6 +94,12 @@ std::string traces_directory(const Flags& flags) {
   return own.empty() ? join_path(data_path(flags), "tarsier/traces") : own;
 }
 
+tsdb::Labels external_labels(const GlobalConfig& global) {
+  tsdb::LabelsBuilder builder;
+  for (const auto& [name, value] : global.external_labels) builder.set(name, value);
+  return builder.build();
+}
+
 void log_warnings(Logger& log, const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) log.warn("Configuration", {{"warning", warning}});
 }
@@ -151,6 +158,7 @@ struct Tarsier::Impl {
   query::QueryLog query_log{*files};
   std::unique_ptr<query::QueryMonitor> monitor;
   std::unique_ptr<query::Engine> engine;
+  std::unique_ptr<ingest::RemoteReader> reader;      ///< Storage, with others behind it.
   std::unique_ptr<query::ResultCache> result_cache;  // Null when it is off.
   std::unique_ptr<query::Api> query_api;
   std::unique_ptr<EarlyReads> early;
@@ -389,9 +397,7 @@ void Tarsier::Impl::start_rooms() {
     while (db->sync_due()) {
     }
   });
-  const auto foreign_samples = [this] {
-    return pin_exemplars(db->appender(), sampling->buffer());
-  };
+  const auto foreign_samples = [this] { return pin_exemplars(db->appender(), sampling->buffer()); };
   const ingest::WriteDoor door{
       .appender = foreign_samples,
       .when_synced = [this](tsdb::LogPosition position, std::function<void(Status)> done) {
@@ -399,11 +405,10 @@ void Tarsier::Impl::start_rooms() {
       }};
   push_gateway = std::make_unique<ingest::PushGateway>(
       door, *files,
-      ingest::PushGatewayOptions{
-          .name_validation = current->global.name_validation,
-          .path = flags.is_on("web.enable-pushgateway")
-                      ? join_path(data_path(flags), "tarsier/pushed_groups")
-                      : ""},
+      ingest::PushGatewayOptions{.name_validation = current->global.name_validation,
+                                 .path = flags.is_on("web.enable-pushgateway")
+                                             ? join_path(data_path(flags), "tarsier/pushed_groups")
+                                             : ""},
       log);
   if (const Status loaded = push_gateway->load(); !loaded.ok()) {
     log.error("Pushed groups of the last run are lost", {{"err", loaded.message()}});
@@ -452,7 +457,9 @@ void Tarsier::Impl::start_rooms() {
           [this](const std::vector<std::string>& directories) { watcher.watch(directories); },
       .wake = [this] { scheduler.wake(); },
       .log = log,
-      .user_agent = ingest::ScrapeManagerOptions().user_agent});
+      .user_agent = ingest::ScrapeManagerOptions().user_agent,
+      .yaml_to_json = yaml_to_json,
+      .environment = environment_variable});
   scrapes = std::make_unique<ingest::ScrapeManager>(
       ingest::ScrapeDoor{.client = *client,
                          .make_appender = foreign_samples,
@@ -463,16 +470,26 @@ void Tarsier::Impl::start_rooms() {
       ingest::ScrapeManagerOptions{.spread_seed = spread_seed(current->global),
                                    .injects_start_zeroes = has_feature(flags, kStartZeroesFeature)},
       draw_hash_key());
+  reader = std::make_unique<ingest::RemoteReader>(
+      ingest::RemoteReader::Doors{.client = *client,
+                                  .local = *db,
+                                  .local_start = [this] { return db->oldest_time(); },
+                                  .monotonic_ns = monotonic_ns,
+                                  .log = log,
+                                  .user_agent = ingest::ScrapeManagerOptions().user_agent},
+      ingest::RemoteReaderOptions{
+          .start_margin = milliseconds(2 * flags.duration("storage.tsdb.min-block-duration").ms)});
   if (const std::uint64_t bytes = flags.bytes("query.result-cache-size"); bytes > 0) {
-    result_cache = std::make_unique<query::ResultCache>(*engine, *db, bytes);
+    result_cache = std::make_unique<query::ResultCache>(*engine, *reader, bytes);
   }
-  query_api = std::make_unique<query::Api>(*engine, *db, query_api_options(flags), api_clock(),
+  query_api = std::make_unique<query::Api>(*engine, *reader, query_api_options(flags), api_clock(),
                                            result_cache.get());
 
   alerting_room =
       std::make_unique<AlertingWiring>(AlertingWiring::Doors{.flags = flags,
                                                              .files = *files,
                                                              .db = *db,
+                                                             .storage = *reader,
                                                              .engine = *engine,
                                                              .client = *client,
                                                              .dns = *dns,
@@ -484,19 +501,16 @@ void Tarsier::Impl::start_rooms() {
     if (!notifier) return {};
     return notifier->notifications();
   };
-  slos = std::make_unique<SloWiring>(SloWiring::Doors{.flags = flags,
-                                                      .files = *files,
-                                                      .db = *db,
-                                                      .engine = *engine,
-                                                      .rules = *alerting_room,
-                                                      .notifications = told,
-                                                      .boost =
-                                                          [this](auto burning) {
-                                                            sampling->buffer().set_boosts(
-                                                                std::move(burning));
-                                                          },
-                                                      .log = log,
-                                                      .external_url = external_text});
+  slos = std::make_unique<SloWiring>(SloWiring::Doors{
+      .flags = flags,
+      .files = *files,
+      .db = *db,
+      .engine = *engine,
+      .rules = *alerting_room,
+      .notifications = told,
+      .boost = [this](auto burning) { sampling->buffer().set_boosts(std::move(burning)); },
+      .log = log,
+      .external_url = external_text});
 
   alerting_room->show_also([this] { return slos->rule_groups(); });
   forwarder = std::make_unique<ForwardWiring>(*db, *client, log);
@@ -520,6 +534,7 @@ void Tarsier::Impl::start_rooms() {
   if (notifier) notifier->apply(current->notifier, now());
   alerting_room->apply(*current, std::move(rules_at_start));
   forwarder->apply(*current);
+  reader->apply(current->remote_read, external_labels(current->global));
   slos->apply(*current, std::move(slos_at_start));
   notifications.remove(kStartingNotification);
   if (otlp_http) otlp_http->set_state(Router::State::kReady);
@@ -553,11 +568,6 @@ Status Tarsier::Impl::reload_now() {
     return std::move(rules).status();
   }
   log_warnings(log, read->warnings);
-  if (is_agent(flags)) {
-    if (const Status fits = check_agent_config(*read); !fits.ok()) {
-      log.warn("Not acted upon by an agent", {{"err", fits.message()}});
-    }
-  }
   tsdb::Options wanted = storage_options(flags, read->storage);
   if (is_agent(flags)) wanted = agent_storage_options(flags, wanted);
   if (wanted.retention != storage.retention || wanted.retention_bytes != storage.retention_bytes) {
@@ -580,6 +590,7 @@ Status Tarsier::Impl::reload_now() {
   if (notifier) notifier->apply(next->notifier, t);
   if (alerting_room) alerting_room->apply(*next, std::move(*rules));
   if (forwarder) forwarder->apply(*next);
+  if (reader) reader->apply(next->remote_read, external_labels(next->global));
   if (tracing_room) tracing_room->apply(*next);
   if (sampling) sampling->apply(next->traces ? next->traces->sampling : tracing::SamplingConfig());
   if (slos) slos->apply(*next, std::move(*objectives));
@@ -607,6 +618,7 @@ std::string Tarsier::Impl::metrics() const {
     push_gateway->collect(out);
     alerting_room->collect(out);
     forwarder->collect(out);
+    reader->collect(out);
     tracing_room->collect(out);
     if (otlp_grpc) otlp_grpc->collect(out);
     sampling->collect(out);
@@ -671,6 +683,7 @@ void Tarsier::Impl::stop() {
   trace_storage.reset();
   query_api.reset();
   result_cache.reset();
+  reader.reset();
   early.reset();
   engine.reset();
   monitor.reset();
@@ -705,7 +718,6 @@ Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags& flags, Logger& log,
   const std::string own_address = loopback_of(flags.list("web.listen-address").at(0));
   auto config = std::make_shared<const Config>(TRY(load_config(flags, *impl.files, own_address)));
   log_warnings(log, config->warnings);
-  if (is_agent(flags)) TRY(check_agent_config(*config));
   impl.rules_at_start = TRY(load_rules(flags, *impl.files, *config));
   impl.slos_at_start = TRY(read_slo_files(*impl.files, config->slo_files));
   impl.storage = storage_options(flags, config->storage);

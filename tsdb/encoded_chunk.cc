@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "tsdb/chunk/chunk_encoding.h"
 #include "tsdb/chunk/histogram_encoder.h"
+#include "tsdb/chunk/histogram_iterator.h"
 #include "tsdb/chunk/xor_chunk.h"
 
 namespace tarsier::tsdb {
@@ -78,6 +79,16 @@ std::vector<TransferChunk> encode_chunks(const SampleColumns& floats,
     h = histogram_end;
   }
   return chunks;
+}
+
+Status decode_transfer_chunk(std::uint8_t encoding, Bytes data, TimeRange range,
+                             SampleColumns& floats, HistogramColumns& histograms) {
+  const auto known = static_cast<ChunkEncoding>(encoding);
+  if (is_float_encoding(known)) return decode_float_chunk(known, data, range, floats);
+  if (is_histogram_encoding(known)) {
+    return decode_histogram_chunk(known, data, range, histograms);
+  }
+  return corruption("a chunk of unknown encoding " + std::to_string(encoding));
 }
 
 }  // namespace tarsier::tsdb

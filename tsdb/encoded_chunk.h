@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
 #include "tsdb/histogram.h"
 #include "tsdb/sample.h"
 
@@ -22,5 +25,11 @@ struct TransferChunk {
 /// another. REQUIRES: no time is in both.
 std::vector<TransferChunk> encode_chunks(const SampleColumns& floats,
                                          const HistogramColumns& histograms);
+
+/// Appends the samples of a chunk within `range` (both ends inclusive) to the columns of its kind.
+/// kCorruption when it is damaged or of an encoding we cannot read; the columns then hold the
+/// samples before the damage.
+Status decode_transfer_chunk(std::uint8_t encoding, Bytes data, TimeRange range,
+                             SampleColumns& floats, HistogramColumns& histograms);
 
 }  // namespace tarsier::tsdb

@@ -1,11 +1,27 @@
-#include "ingest/discovery/dns.h"
-
+#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "ingest/discovery.h"
+
 namespace tarsier::ingest {
 namespace {
+
+/// The records of some names, asked for at each refresh. A name that does not exist loses its
+/// targets; when nobody can say, it keeps them.
+class DnsDiscovery final : public Discovery {
+ public:
+  DnsDiscovery(DnsDiscoveryConfig config, const DiscoveryDoor& door,
+               std::shared_ptr<DiscoveryMetrics> metrics);
+  Timestamp run_due(Timestamp now) override;
+
+ private:
+  const std::shared_ptr<const DnsDiscoveryConfig> config_;
+  const DiscoveryDoor& door_;
+  const std::shared_ptr<DiscoveryMetrics> metrics_;
+  Timestamp due_ = kMinTimestamp;
+};
 
 std::string address_of(std::string host, std::uint16_t port) {
   if (host.ends_with('.')) host.pop_back();
@@ -28,8 +44,6 @@ TargetGroup group_of(const DnsDiscoveryConfig& config, const std::string& name,
   std::erase_if(group.labels, [](const auto& label) { return label.second.empty(); });
   return group;
 }
-
-}  // namespace
 
 DnsDiscovery::DnsDiscovery(DnsDiscoveryConfig config, const DiscoveryDoor& door,
                            std::shared_ptr<DiscoveryMetrics> metrics)
@@ -56,6 +70,7 @@ Timestamp DnsDiscovery::run_due(Timestamp now) {
             table->set(name, {});
           } else {
             metrics->dns_failures.add();
+            table->set_error(records.status().message());
             log->error("Error refreshing DNS targets",
                        {{"discovery", "dns"}, {"name", name}, {"err", records.status().message()}});
           }
@@ -64,6 +79,13 @@ Timestamp DnsDiscovery::run_due(Timestamp now) {
         });
   }
   return due_;
+}
+
+}  // namespace
+
+std::unique_ptr<Discovery> DnsDiscoveryConfig::make(const DiscoveryDoor& door,
+                                                    const DiscoveryMetricsPtr& metrics) const {
+  return std::make_unique<DnsDiscovery>(*this, door, metrics);
 }
 
 }  // namespace tarsier::ingest

@@ -1,13 +1,36 @@
-#include "ingest/discovery/file.h"
-
 #include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/ascii.h"
+#include "ingest/discovery.h"
 #include "ingest/discovery/target_list.h"
 
 namespace tarsier::ingest {
 namespace {
+
+/// Target lists in files: read when a watched directory changes and at each refresh. A broken file
+/// keeps its last targets, one that is gone loses them.
+class FileDiscovery final : public Discovery {
+ public:
+  FileDiscovery(FileDiscoveryConfig config, const DiscoveryDoor& door,
+                std::shared_ptr<DiscoveryMetrics> metrics);
+  Timestamp run_due(Timestamp now) override;
+  void files_changed() override { due_ = kMinTimestamp; }
+  std::vector<std::string> directories() const override;
+
+ private:
+  std::vector<std::string> matching_files() const;
+  Result<std::vector<TargetGroup>> read(const std::string& path) const;
+
+  const FileDiscoveryConfig config_;
+  const DiscoveryDoor& door_;
+  const std::shared_ptr<DiscoveryMetrics> metrics_;
+  Timestamp due_ = kMinTimestamp;
+};
 
 constexpr std::size_t kFileBytesMax = std::size_t{256} << 20;
 
@@ -26,8 +49,6 @@ std::pair<std::string, std::string> split(const std::string& pattern) {
   if (slash == std::string::npos) return {".", pattern};
   return {slash == 0 ? "/" : pattern.substr(0, slash), pattern.substr(slash + 1)};
 }
-
-}  // namespace
 
 FileDiscovery::FileDiscovery(FileDiscoveryConfig config, const DiscoveryDoor& door,
                              std::shared_ptr<DiscoveryMetrics> metrics)
@@ -68,10 +89,12 @@ Result<std::vector<TargetGroup>> FileDiscovery::read(const std::string& path) co
 Timestamp FileDiscovery::run_due(Timestamp now) {
   if (now < due_) return due_;
   const std::vector<std::string> paths = matching_files();
+  std::string error;
   for (const std::string& path : paths) {
     auto groups = read(path);
     if (!groups.ok()) {
       metrics_->file_read_errors.add();
+      if (error.empty()) error = path + ": " + groups.status().message();
       door_.log.error("Error reading file",
                       {{"discovery", "file"}, {"path", path}, {"err", groups.status().message()}});
       continue;
@@ -79,9 +102,17 @@ Timestamp FileDiscovery::run_due(Timestamp now) {
     table()->set(path, std::move(*groups));
   }
   table()->keep_only(paths);
+  table()->set_error(std::move(error));
   table()->set_ready();
   due_ = now + config_.refresh_interval;
   return due_;
+}
+
+}  // namespace
+
+std::unique_ptr<Discovery> FileDiscoveryConfig::make(const DiscoveryDoor& door,
+                                                     const DiscoveryMetricsPtr& metrics) const {
+  return std::make_unique<FileDiscovery>(*this, door, metrics);
 }
 
 }  // namespace tarsier::ingest

@@ -1,15 +1,29 @@
-#include "ingest/discovery/http.h"
-
+#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/ascii.h"
 #include "base/quote.h"
+#include "ingest/discovery.h"
 #include "ingest/discovery/target_list.h"
 
 namespace tarsier::ingest {
 namespace {
+
+/// A target list from a server, asked for at each refresh. After any failure the last list stays.
+class HttpDiscovery final : public Discovery {
+ public:
+  HttpDiscovery(HttpDiscoveryConfig config, const DiscoveryDoor& door,
+                std::shared_ptr<DiscoveryMetrics> metrics);
+  Timestamp run_due(Timestamp now) override;
+
+ private:
+  const std::shared_ptr<const HttpDiscoveryConfig> config_;
+  const DiscoveryDoor& door_;
+  const std::shared_ptr<DiscoveryMetrics> metrics_;
+  Timestamp due_ = kMinTimestamp;
+};
 
 constexpr std::uint64_t kAnswerBytesMax = std::uint64_t{256} << 20;
 
@@ -36,8 +50,6 @@ Result<std::vector<TargetGroup>> read_answer(const Result<HttpResponse>& answer,
   for (TargetGroup& group : groups) group.labels.emplace_back("__meta_url", url);
   return groups;
 }
-
-}  // namespace
 
 HttpDiscovery::HttpDiscovery(HttpDiscoveryConfig config, const DiscoveryDoor& door,
                              std::shared_ptr<DiscoveryMetrics> metrics)
@@ -69,6 +81,7 @@ Timestamp HttpDiscovery::run_due(Timestamp now) {
       table->set(config->url, std::move(*groups));
     } else {
       metrics->http_failures.add();
+      table->set_error(groups.status().message());
       log->error("Unable to refresh target groups",
                  {{"discovery", "http"}, {"url", config->url}, {"err", groups.status().message()}});
     }
@@ -76,6 +89,13 @@ Timestamp HttpDiscovery::run_due(Timestamp now) {
     if (wake) wake();
   });
   return due_;
+}
+
+}  // namespace
+
+std::unique_ptr<Discovery> HttpDiscoveryConfig::make(const DiscoveryDoor& door,
+                                                     const DiscoveryMetricsPtr& metrics) const {
+  return std::make_unique<HttpDiscovery>(*this, door, metrics);
 }
 
 }  // namespace tarsier::ingest

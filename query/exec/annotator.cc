@@ -36,6 +36,11 @@ void Annotator::warn_often(std::string text, SourceRange where, std::uint64_t oc
   it->second.occurrences += occurrences;
 }
 
+void Annotator::warn_plainly(std::string text) {
+  const MutexLock lock(mutex_);
+  plain_warnings_.insert(std::move(text));
+}
+
 void Annotator::inform(std::string text, SourceRange where) {
   const MutexLock lock(mutex_);
   remember(infos_, "PromQL info: " + std::move(text), where);
@@ -66,6 +71,7 @@ Annotations Annotator::take() {
   };
   Annotations result;
   for (const auto& [text, where] : warnings_) result.warnings.push_back(at(text, where));
+  result.warnings.insert(result.warnings.end(), plain_warnings_.begin(), plain_warnings_.end());
   for (const auto& [text, where] : infos_) result.infos.push_back(at(text, where));
   for (const auto& [text, fixed] : fixes_) {
     const MonotonicityFix& fix = fixed.fix;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,8 @@ class Annotator final {
   void warn(std::string text, SourceRange where);
   /// The same of something that is counted: "... (3 occurrences)".
   void warn_often(std::string text, SourceRange where, std::uint64_t occurrences);
+  /// A warning that is about no place in the query; told as it is.
+  void warn_plainly(std::string text);
   void inform(std::string text, SourceRange where);
   void inform_of_fix(std::string text, SourceRange where, const MonotonicityFix& fix);
 
@@ -47,6 +50,7 @@ class Annotator final {
   // Text to position. Of equal texts from several places that of the node evaluated last stays,
   // whichever thread came first.
   std::map<std::string, SourceRange> warnings_ GUARDED_BY(mutex_);
+  std::set<std::string> plain_warnings_ GUARDED_BY(mutex_);
   std::map<std::string, SourceRange> infos_ GUARDED_BY(mutex_);
   std::map<std::string, Fixed> fixes_ GUARDED_BY(mutex_);
   struct Often {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "query/histogram/columns.h"
+#include "tsdb/select_warnings.h"
 
 namespace tarsier::query {
 namespace {
@@ -238,6 +239,9 @@ Status Selections::open_all() {
     return std::move(sets).status().with_prefix("expanding series");
   }
   for (std::size_t i = 0; i < requests.size(); ++i) {
+    for (std::string& warning : tsdb::warnings_of(*(*sets)[i])) {
+      context_.annotator.warn_plainly(std::move(warning));
+    }
     const bool may_have_histograms = (*sets)[i]->has_histogram_series();
     open_.push_back(
         {std::move((*sets)[i]), names_metric(requests[i].matchers), may_have_histograms});

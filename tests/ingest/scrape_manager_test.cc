@@ -363,7 +363,10 @@ TEST_F(ScrapeManagerTest, TheApiShowsActiveAndDroppedTargets) {
       R"("scrapeUrl":"http://localhost:9100/metrics","globalUrl":"http://me.example:9100/metrics",)";
   const std::string dropped = R"("droppedTargets":[{"discoveredLabels":{"__address__":"drop:1",)" +
                               discovered +
-                              R"(,"scrapePool":"x"}],"droppedTargetCounts":{"a":0,"x":2}})";
+                              R"(,"scrapePool":"x","droppedBy":{"rule":0,"config":{)"
+                              R"("source_labels":["__address__"],"separator":";","regex":"drop.*",)"
+                              R"("replacement":"$1","action":"drop"}}}],)"
+                              R"("droppedTargetCounts":{"a":0,"x":2}})";
   EXPECT_EQ(show("", ""), active_start +
                               R"("lastError":"","lastScrape":"0001-01-01T00:00:00Z",)"
                               R"("lastScrapeDuration":0,"health":"unknown","scrapeInterval":"10s",)"

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/posix_file.h"
+#include "ingest/discovery.h"
 #include "server/config_reader.h"
 #include "tests/support/temporary_directory.h"
 
@@ -234,11 +235,11 @@ scrape_configs:
   ASSERT_TRUE(config.ok()) << config.status().message();
   const auto& found = config->scrape_configs[0].discoveries;
   ASSERT_EQ(found.size(), 4u);
-  const auto& file = std::get<ingest::FileDiscoveryConfig>(found[0]);
+  const auto& file = (*found[0].as<ingest::FileDiscoveryConfig>());
   EXPECT_EQ(file.files, (std::vector<std::string>{"/etc/t/*.yml", "/x.json"}));
-  EXPECT_EQ(std::get<ingest::HttpDiscoveryConfig>(found[1]).refresh_interval, minutes(1));
-  EXPECT_EQ(std::get<ingest::DnsDiscoveryConfig>(found[2]).type, DnsType::kSrv);
-  EXPECT_EQ(std::get<ingest::DnsDiscoveryConfig>(found[3]).type, DnsType::kAaaa);
+  EXPECT_EQ((*found[1].as<ingest::HttpDiscoveryConfig>()).refresh_interval, minutes(1));
+  EXPECT_EQ((*found[2].as<ingest::DnsDiscoveryConfig>()).type, DnsType::kSrv);
+  EXPECT_EQ((*found[3].as<ingest::DnsDiscoveryConfig>()).type, DnsType::kAaaa);
   const std::string text = render_config(*config);
   EXPECT_EQ(text.find("hunter"), std::string::npos) << text;
   const Result<Config> again = parse_config(text, from);

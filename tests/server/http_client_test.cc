@@ -192,6 +192,58 @@ TEST(HttpClient, SendsTheUserOfTheUrlAsBasicAuthorization) {
             "Basic bWU6c2VjcmV0");
 }
 
+/// Gives a few pieces, each when it is asked for the next.
+class Pieces final : public BodyStream {
+ public:
+  explicit Pieces(int count) : left_(count) {}
+  void next(std::function<void(Result<std::string>)> done) override {
+    done(left_-- > 0 ? std::string("piece\n") : std::string());
+  }
+
+ private:
+  int left_;
+};
+
+TEST(HttpClient, HandsOverABodyWhileItComes) {
+  Fixture fixture([](HttpRequest, HttpResponder respond) {
+    respond({.body = {}, .headers = {}, .stream = std::make_shared<Pieces>(3)});
+  });
+  std::string seen;
+  const auto response = fixture.fetch({.url = fixture.url("/"), .on_piece = [&](auto piece) {
+                                         seen += piece;
+                                         return true;
+                                       }});
+  ASSERT_TRUE(response.ok()) << response.status().message();
+  EXPECT_EQ(seen, "piece\npiece\npiece\n");
+  EXPECT_EQ(response->body, "");
+  const auto refused =
+      fixture.fetch({.url = fixture.url("/"), .on_piece = [](auto) { return false; }});
+  EXPECT_EQ(refused.status().code(), Code::kCancelled);
+}
+
+TEST(HttpClient, KeepsTheBodyOfARefusalWhole) {
+  Fixture fixture([](HttpRequest request, HttpResponder respond) {
+    respond({.status = 410, .body = request.path == "/long" ? std::string(1 << 20, 'x') : "gone"});
+  });
+  const auto take = [](std::string_view) { return true; };
+  const auto short_one = fixture.fetch({.url = fixture.url("/"), .on_piece = take});
+  EXPECT_EQ(short_one->status, 410);
+  EXPECT_EQ(short_one->body, "gone");
+  EXPECT_EQ(fixture.fetch({.url = fixture.url("/long"), .on_piece = take}).status().code(),
+            Code::kLimit);
+}
+
+TEST(HttpClient, AFetchIsCancelledByItsToken) {
+  std::vector<HttpResponder> held;
+  Fixture fixture([&](HttpRequest, HttpResponder respond) { held.push_back(std::move(respond)); });
+  const auto token = std::make_shared<CancelToken>();
+  token->cancel();
+  const auto response = fixture.fetch({.url = fixture.url("/"), .cancel = token});
+  EXPECT_EQ(response.status().code(), Code::kCancelled);
+  for (HttpResponder& respond : held) respond({});
+  held.clear();
+}
+
 TEST(HttpClient, CancelsWhatIsRunningWhenItEnds) {
   std::promise<void> arrived;
   std::vector<HttpResponder> held;
