@@ -23,6 +23,7 @@
 #include "tsdb/db_metrics.h"
 #include "tsdb/follow/follower_hub.h"
 #include "tsdb/head/chunk_spiller.h"
+#include "tsdb/head/ended_series_cutter.h"
 #include "tsdb/head/head.h"
 #include "tsdb/head/head_chunk_files.h"
 #include "tsdb/head/head_cutter.h"
@@ -193,6 +194,11 @@ struct Db::Impl {
   std::unique_ptr<FollowerHub> followers;
   std::unique_ptr<ChunkSpiller> spiller;
   std::unique_ptr<HeadImageKeeper> images;
+  std::unique_ptr<EndedSeriesCutter> ended;
+  EndedSeriesCutter::Means means_for_ended(Timestamp now) {
+    return {wal->appended_position(), safe_positions(), [this, now] { return next_ulid(now); },
+            [this](const EncodedChunk& chunk) { compaction->note_first(chunk); }};
+  }
   HeadImageKeeper::Surroundings image_surroundings() const {
     return {complete_until(), wal->appended_position(), wal->followable_position()};
   }
@@ -240,6 +246,7 @@ Result<Db::Impl::Cut> Db::Impl::cut_due(Timestamp now) {
   while (const std::optional<Timestamp> next = next_cut_end()) {
     const Timestamp end = *next;
     if (!begun_cut || begun_cut->end != end) {
+      ended->forget();
       head->freeze_before(end);
       begun_cut = BegunCut{end, wal->appended_position()};
     }
@@ -528,6 +535,9 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->head->attach_changes(&impl->changes);
   impl->blocks->attach_changes(&impl->changes);
   impl->spiller = std::make_unique<ChunkSpiller>(*impl->head, *impl->head_chunks, log);
+  impl->ended = std::make_unique<EndedSeriesCutter>(EndedSeriesCutter::Parts{
+      files, directory, impl->options, *impl->head, *impl->head_chunks, *impl->spiller,
+      *impl->blocks, log});
   impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
   impl->head->attach_log(impl->wal.get());
   TRY(impl->open_followers());
@@ -633,6 +643,11 @@ Timestamp Db::run_due(Timestamp now) {
     } else {
       impl_->is_late_cut_due = false;
     }
+  }
+  if (impl_->ended->run_due(now, impl_->means_for_ended(now)) ==
+      EndedSeriesCutter::Outcome::kWaitsForLog) {
+    impl_->wal->wake();
+    return now + impl_->options.wal_sync_interval;
   }
   impl_->metrics.reloads.add();
   if (const Status status = impl_->blocks->reload(); !status.ok()) {

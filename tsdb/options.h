@@ -81,6 +81,11 @@ struct Options {
   /// never, not even when the database is closed.
   Duration head_image_interval = minutes(5);
   std::uint64_t head_image_log_bytes = std::uint64_t{32} << 20;
+  /// A series without a sample for this long, as its newest sample and the head's say, has ended, as
+  /// one has whose newest sample is a stale marker.
+  Duration ended_series_idle = minutes(15);
+  /// So many series that ended, and a twelfth of all, leave memory for a block.
+  std::size_t ended_series_min = 4096;
   std::size_t chunk_segment_bytes = std::size_t{512} << 20;
   /// Series beyond this many are refused with a clear error. 0 is no limit.
   std::size_t head_series_max = 0;

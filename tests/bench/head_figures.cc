@@ -4,8 +4,10 @@
 //   cmake --preset bench && cmake --build --preset bench --target head_figures
 //   build/bench/tests/bench/head_figures --directory /var/tmp/head --series 100000 --samples 240
 //
-// `--phase load|open|reopen` runs one part alone: `open` is what a start after kill -9 does,
-// `close` opens and closes cleanly. Memory is anonymous (RssAnon), CPU is of the process.
+// `--phase load|open|close|reopen` runs one part alone: `open` is what a start after kill -9 does,
+// `close` opens and closes cleanly, `reopen` is a start after that. `--phase churn` loads
+// two hours in which nothing ends, and two in which everything is replaced once an hour, and
+// compares the memory. Memory is anonymous (RssAnon), CPU is of the process.
 
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -87,6 +89,62 @@ class Meter final {
 
 constexpr std::size_t kBatch = 2'000;
 
+/// What `server` does beside: files for full chunks, images, and now and then the rest. `now` is
+/// the time of the samples.
+void maintain(tsdb::Db& db, std::size_t scrape, Timestamp now) {
+  db.write_head_chunks_due(now);
+  if (scrape % 4 != 3) return;
+  while (db.run_due(now) < now + milliseconds(1000)) ::usleep(50'000);
+}
+
+/// Two hours of scrapes; with `lives_scrapes`, every series is replaced after as many, each at a
+/// scrape of its own. Prints and returns the most memory there was in the second hour.
+double churn(const Settings& settings, tsdb::Db& db, std::size_t lives_scrapes) {
+  testing::Fleet fleet({.series_count = settings.series});
+  std::vector<tsdb::SeriesRef> refs(fleet.size());
+  std::vector<tsdb::AppendOutcome> outcomes(kBatch);
+  const double fleet_bytes = anonymous_bytes();
+  std::thread sync([&] {
+    while (db.sync_due()) {
+    }
+  });
+  const Meter all;
+  double most = 0;
+  constexpr std::size_t kScrapes = 480;
+  for (std::size_t scrape = 0; scrape < kScrapes; ++scrape) {
+    fleet.step();
+    const Timestamp now = fleet.samples()[0].t;
+    for (std::size_t begin = 0; begin < fleet.size(); begin += kBatch) {
+      const std::size_t count = std::min(kBatch, fleet.size() - begin);
+      const auto appender = db.appender();
+      for (std::size_t i = begin; i < begin + count; ++i) {
+        const bool is_replaced = lives_scrapes > 0 && (scrape + i) % lives_scrapes == 0;
+        if (scrape > 0 && !is_replaced) continue;
+        if (scrape > 0) {
+          static_cast<void>(appender->append(
+              refs[i], {fleet.samples()[i].t - milliseconds(1), tsdb::stale_marker()}));
+        }
+        tsdb::LabelsBuilder labels(fleet.labels(i));
+        if (scrape > 0) labels.set("pod_template_hash", fmt::format("{:x}", scrape * 2654435761u));
+        refs[i] = appender->resolve(labels.build()).value();
+      }
+      appender->append_batch(std::span(refs).subspan(begin, count),
+                             fleet.samples().subspan(begin, count),
+                             std::span(outcomes).first(count));
+      while (!appender->commit().ok()) ::usleep(2000);
+    }
+    maintain(db, scrape, now);
+    if (scrape >= kScrapes / 2) most = std::max(most, anonymous_bytes() - fleet_bytes);
+  }
+  all.print(lives_scrapes > 0 ? "with churn" : "without churn", settings.series,
+            static_cast<double>(settings.series * kScrapes));
+  fmt::print("{:22} {:9.1f} B/series, {} in the head\n", "most in the second hour",
+             most / static_cast<double>(settings.series), db.head_statistics(1).series_count);
+  db.interrupt_sync();
+  sync.join();
+  return most;
+}
+
 void load(const Settings& settings, tsdb::Db& db) {
   testing::Fleet fleet({.series_count = settings.series});
   std::vector<tsdb::SeriesRef> refs(fleet.size());
@@ -115,6 +173,7 @@ void load(const Settings& settings, tsdb::Db& db) {
       }
     }
     if (scrape == 0) all.print("series created", settings.series, 0);
+    maintain(db, scrape, fleet.samples()[0].t);
   }
   all.print("loaded (with fleet)", settings.series,
             static_cast<double>(settings.series * settings.samples));
@@ -130,10 +189,13 @@ void run(const Settings& settings, const std::string& phase) {
   PrintingLogger log;
   tsdb::Options options;
   options.wal_sync = tsdb::WalSync::kNone;
-  if (phase == "load") std::filesystem::remove_all(settings.directory);
+  const bool is_new = phase != "open" && phase != "close" && phase != "reopen";
+  if (is_new) std::filesystem::remove_all(settings.directory);
   const Meter meter;
   auto db = tsdb::Db::open(*files, settings.directory, options, log, &pool).value();
-  if (phase != "load") {
+  if (phase == "churn" || phase == "stay") {
+    churn(settings, *db, phase == "churn" ? 240 : 0);
+  } else if (phase != "load") {
     meter.print("opened", settings.series, static_cast<double>(settings.series * settings.samples));
     const Meter again;
     const auto statistics = db->head_statistics(10);
@@ -171,6 +233,9 @@ int run_all(int argc, char** argv) {
   }
   for (const char* phase : {"load", "open", "close", "reopen"}) {
     if (settings.phase == "all" || settings.phase == phase) run_alone(settings, phase);
+  }
+  for (const char* phase : {"stay", "churn"}) {
+    if (settings.phase == "churn") run_alone(settings, phase);
   }
   return 0;
 }

@@ -52,6 +52,21 @@ struct Totals {
   std::uint64_t crashes_in_recovery = 0;
   std::uint64_t blocks = 0;
   std::uint64_t compacted_blocks = 0;
+  std::uint64_t images = 0;  ///< Starts from an image of the head.
+  std::uint64_t departures = 0;  ///< Rounds in which series that ended left memory.
+};
+
+/// Counts what the totals want to know.
+class CountingLogger final : public Logger {
+ public:
+  explicit CountingLogger(Totals& totals) : Logger(LogLevel::kInfo), totals_(totals) {}
+
+ private:
+  void write(LogLevel, std::string_view line) override {
+    if (line.find("Head image loaded") != line.npos) ++totals_.images;
+    if (line.find("Series that ended left memory") != line.npos) ++totals_.departures;
+  }
+  Totals& totals_;
 };
 
 /// One database on one disk through several lives.
@@ -67,6 +82,10 @@ class Life final {
     if (seed % 2 == 0) {  // What is old is sealed, at the scale of these blocks.
       options_.seal_after = milliseconds(4 * kRangeMs);
       options_.tiers = {{milliseconds(100), Duration{0}}};
+    }
+    if (seed % 3 == 0) {  // Series that are silent for a while leave memory.
+      options_.ended_series_min = 1;
+      options_.ended_series_idle = milliseconds(400);
     }
     takes_late_ = chance(2);
     if (takes_late_) options_.out_of_order_time_window = milliseconds(4 * kRangeMs);
@@ -276,8 +295,9 @@ class Life final {
       const Commit::Kind kind = !chance(3)  ? Commit::kFloat
                                 : chance(3) ? Commit::kFloatHistogram
                                             : Commit::kIntegerHistogram;
-      // Of two at one time the second may be dropped without a word.
-      if (takes_late_ && times_[name].contains(sample.t.ms)) continue;
+      // Of two at one time the second may be dropped without a word, late or because the series had
+      // left memory in between.
+      if (times_[name].contains(sample.t.ms)) continue;
       if (append(*appender, *ref, sample, kind) != AppendOutcome::kAppended) continue;
       // A second sample of a series in one commit would need a list; one is enough.
       if (commit.samples.contains(name) || late.samples.contains(name)) return;  // Rolls back.
@@ -362,7 +382,7 @@ class Life final {
   Totals& totals_;
   ThreadPool* const pool_;
   Options options_;
-  NullLogger log_;
+  CountingLogger log_{totals_};
   std::unique_ptr<FaultyFileSystem> disk_ = std::make_unique<FaultyFileSystem>();
   std::unique_ptr<Db> db_;
   std::vector<Commit> commits_;
@@ -407,8 +427,10 @@ TEST_P(DbCrash, AcknowledgedMeansPresentAfterAnyCrash) {
             << " seen after a start, " << totals.late_commits << " out of order, "
             << totals.troubles << " disk troubles, " << totals.deletions << " deletions, "
             << totals.acknowledged_deletions << " acknowledged, " << totals.blocks << " blocks, "
-            << totals.compacted_blocks << " of them compacted\n";
+            << totals.compacted_blocks << " of them compacted, " << totals.images
+            << " starts from an image, " << totals.departures << " departures\n";
   EXPECT_TRUE(count < 100 || totals.compacted_blocks > 0);
+  EXPECT_TRUE(count < 100 || (totals.images > 0 && totals.departures > 0));
 }
 
 INSTANTIATE_TEST_SUITE_P(Portion, DbCrash, ::testing::Range(0u, kPortions));

@@ -24,6 +24,8 @@ constexpr std::size_t kPrefetchRecords = 24;
 constexpr std::size_t kPrefetchChunks = 10;
 constexpr std::size_t kSliceSlots = 4096;
 constexpr std::size_t kSeriesPerRecordMax = 10'000;
+/// `created_in` of a series that a replay emptied because it left the head; as in head_churn.cc.
+constexpr std::uint32_t kEmptied = 0x7fffffff;
 
 /// Where the chunk should end so that the window is divided evenly, given how long its first
 /// samples took (`newest` is the last of them).
@@ -38,6 +40,7 @@ std::int64_t estimate_end(std::int64_t start, std::int64_t newest, std::int64_t 
 }  // namespace
 
 HeadGeneration::~HeadGeneration() {
+  if (!chunks.empty()) freed_chunks->add(std::move(chunks));
   table.reclaim(std::move(removed));
   // A long chain that nobody else holds ends one by one, not one inside the other. Looking whether
   // somebody else holds the next (`use_count`) would be no synchronisation with who let go of it.
@@ -57,6 +60,7 @@ HeadGeneration::~HeadGeneration() {
 
 Head::Head(const Options& options)
     : range_ms_(options.block_range.ms),
+      idle_(options.ended_series_idle),
       table_(options),
       exemplars_(options.exemplars_max),
       generation_(std::make_shared<HeadGeneration>(table_, INT64_MIN)) {
@@ -406,6 +410,22 @@ void Head::finish_replay() {
   std::unordered_set<Slot>().swap(not_adopted_);
   // Files may have out-of-order chunks that are of no epoch to come.
   if (late_ == nullptr) next_late_epoch_ = 2;
+  // Series that left, and have not come back.
+  SeriesTable::Removed removed;
+  const auto is_gone = [&](Slot slot, const SeriesRecord& record) REQUIRES_LOCK(commit_mutex_) {
+    return record.created_in == kEmptied && record.chunk.t == kNoSample &&
+           !has_late(slot);
+  };
+  table_.remove_idle(0, static_cast<Slot>(table_.slot_count()), is_gone, removed);
+  if (!removed.slots.empty()) {
+    table_.finish_removal(removed);
+    auto next = std::make_shared<HeadGeneration>(table_, generation()->min_time);
+    std::shared_ptr<HeadGeneration> over;
+    MutexLock generation_lock(generation_mutex_);
+    over = std::exchange(generation_, next);
+    over->next = std::move(next);
+    over->removed = std::move(removed);
+  }
   table_.finish_restore(newest_replayed_ref_);
   publish(std::exchange(replayed_tombstones_, {}));
 }

@@ -48,6 +48,34 @@ struct ImageOrigin;
 struct ImageSeries;
 struct LastSample;
 
+/// Chunks of series that left the head, to be used anew: a leaf that whoever lets go of a generation
+/// fills.
+class FreedChunks final {
+ public:
+  struct Chunk {
+    std::int64_t window_end;
+    SealedChunk* chunk;  ///< Only while there is a window that ends then.
+  };
+  void add(std::vector<Chunk> chunks) EXCLUDES_LOCK(mutex_) {
+    MutexLock lock(mutex_);
+    chunks_.insert(chunks_.end(), chunks.begin(), chunks.end());
+  }
+  std::vector<Chunk> take() EXCLUDES_LOCK(mutex_) {
+    MutexLock lock(mutex_);
+    return std::exchange(chunks_, {});
+  }
+
+ private:
+  Mutex mutex_;
+  std::vector<Chunk> chunks_ GUARDED_BY(mutex_);
+};
+
+/// A series that ended, with the time of its newest sample: if it has another by now it goes on.
+struct EndedSeries {
+  Slot slot;
+  std::int64_t newest;
+};
+
 /// The head between two moments at which something was taken away, by a truncation or because
 /// chunks went to files, as its readers hold it. What is taken away hangs on the generation that
 /// ended and is freed with it; a generation keeps the next one alive, so nothing goes before the
@@ -71,6 +99,8 @@ struct HeadGeneration {
   SeriesTable::Removed removed;
   std::vector<std::unique_ptr<SealedWindow>> windows;
   std::vector<std::shared_ptr<const void>> retired;  ///< Memory that chunks were read from.
+  std::vector<FreedChunks::Chunk> chunks;            ///< Of removed series.
+  std::shared_ptr<FreedChunks> freed_chunks;         ///< Where they go.
 };
 
 /// What is on its way into the head: samples with the slots of their series, and metadata.
@@ -358,6 +388,12 @@ class Head final {
   /// an hour older than the head's) and those that are full, so that they can leave memory. A
   /// series that comes back begins a new chunk.
   void close_finished_chunks() EXCLUDES_LOCK(commit_mutex_);
+  /// The series that ended and have nothing open, nothing late and something the head must show.
+  std::vector<EndedSeries> ended_series() const EXCLUDES_LOCK(commit_mutex_);
+  /// Takes those out that have had no sample since, and says so in the log. What they had must be in
+  /// a block that serves, and `files` finished. Returns how many went.
+  Result<std::size_t> remove_ended(std::span<const EndedSeries> ended, const HeadChunkFiles& files)
+      EXCLUDES_LOCK(commit_mutex_);
   /// Takes no more samples before `end`, and seals what is there.
   void freeze_before(Timestamp end) EXCLUDES_LOCK(commit_mutex_);
   /// Drops what is before `end`, and the series that have nothing else. REQUIRES: `end` is the end
@@ -394,6 +430,8 @@ class Head final {
   };
 
   void note_replayed(SeriesRef ref);
+  /// The series has no samples any more.
+  void empty_replayed(Slot slot) REQUIRES_LOCK(commit_mutex_);
   void revive(HeadBatch& batch) REQUIRES_LOCK(commit_mutex_);
   void note_changes(const HeadBatch& batch);
   Result<LogPosition> log_batch(const HeadBatch& batch, const std::deque<EncodedRecord>& samples)
@@ -443,6 +481,8 @@ class Head final {
   void capture(Capture& capture) const REQUIRES_LOCK(commit_mutex_);
 
   const std::int64_t range_ms_;
+  const Duration idle_;
+  const std::shared_ptr<FreedChunks> freed_chunks_ = std::make_shared<FreedChunks>();
   GroupCommitLog* log_ = nullptr;
   SeriesTable table_;
   HeadMetrics metrics_;

@@ -29,8 +29,17 @@ std::vector<Slot> all_slots(const HeadGeneration& generation) {
   return slots;
 }
 
-Content survey(Head& head, const HeadGeneration& generation, const Tombstones& tombstones,
-               std::vector<Slot> slots, TimeRange range) {
+std::vector<Slot> slots_of(std::span<const EndedSeries> ended) {
+  std::vector<Slot> slots;
+  for (const EndedSeries& one : ended) slots.push_back(one.slot);
+  return slots;
+}
+
+/// Finds the chunks of a series that are to be written.
+using FindChunks = std::function<void(Slot, Head::ChunksInRange&)>;
+
+Content survey(const HeadGeneration& generation, const Tombstones& tombstones,
+               const FindChunks& find, std::vector<Slot> slots) {
   SeriesTable& table = generation.table;
   Content content;
   content.slots = std::move(slots);
@@ -38,7 +47,7 @@ Content survey(Head& head, const HeadGeneration& generation, const Tombstones& t
   std::vector<PairId> pairs;
   Head::ChunksInRange chunks;
   std::erase_if(content.slots, [&](Slot slot) {
-    head.find_chunks(slot, range, chunks);
+    find(slot, chunks);
     const std::optional<TimeRange> held = held_range(chunks);
     if (!held || is_deleted(tombstones.ranges(table.info(slot).ref), *held)) return true;
     content.min_time = std::min(content.min_time, held->min.ms);
@@ -65,7 +74,7 @@ struct Request {
   TimeRange range;
   std::uint64_t segment_bytes_max;
   const ChunkSeen& seen;
-  std::optional<std::vector<Slot>> slots;  ///< None: all.
+  std::optional<std::span<const EndedSeries>> ended;  ///< None: all.
 };
 
 /// Writes what the head has in the range into a block that ends at the end of the range or later,
@@ -75,15 +84,24 @@ Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files, Requ
   const std::shared_ptr<const HeadGeneration> generation = head.generation();
   TimeRange range = request.range;
   range.min = std::max(range.min, Timestamp{generation->min_time});
-  const bool is_part = request.slots.has_value();
-  Content content = survey(head, *generation, *tombstones,
-                           is_part ? std::move(*request.slots) : all_slots(*generation), range);
+  const bool is_part = request.ended.has_value();
+  // Of series that ended, what came since is not ours: the log may still lose it.
+  const auto find = [&](Slot slot, Head::ChunksInRange& chunks) {
+    head.find_chunks(slot, range, chunks);
+    if (!is_part) return;
+    const auto one = std::lower_bound(request.ended->begin(), request.ended->end(), slot,
+                                      [](const EndedSeries& a, Slot b) { return a.slot < b; });
+    std::erase_if(chunks.sealed, [&](const SealedChunk* c) { return c->max_t > one->newest; });
+    chunks.open_bytes = 0;
+  };
+  Content content = survey(*generation, *tombstones, find,
+                           is_part ? slots_of(*request.ended) : all_slots(*generation));
   if (content.slots.empty()) return std::optional<BlockMeta>();
 
   BlockMeta meta;
   meta.ulid = request.ulid;
   meta.min_time = Timestamp{content.min_time};
-  meta.max_time = is_part ? meta.min_time : range.max + milliseconds(1);
+  meta.max_time = (is_part ? meta.min_time : range.max) + milliseconds(1);
   meta.sources = {request.ulid};
   if (is_part) meta.hints = {std::string(kHintOutOfOrder)};
   const auto writer =
@@ -92,7 +110,7 @@ Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files, Requ
   Head::ChunksInRange chunks;
   std::vector<EncodedChunk> encoded;
   for (const Slot slot : content.slots) {
-    head.find_chunks(slot, range, chunks);
+    find(slot, chunks);
     encoded.clear();
     for (auto chunk = chunks.sealed.rbegin(); chunk != chunks.sealed.rend(); ++chunk) {
       encoded.push_back({Timestamp{(*chunk)->min_t()},
@@ -102,6 +120,7 @@ Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files, Requ
     if (chunks.open_bytes > 0) {
       encoded.push_back({chunks.open_range.min, chunks.open_range.max, chunks.open_chunk()});
     }
+    if (encoded.empty()) continue;
     if (request.seen) std::for_each(encoded.begin(), encoded.end(), request.seen);
     writer->extend_to(encoded.back().max_time + milliseconds(1));
     TRY(writer->add_series(head.table().labels(slot), encoded,
@@ -123,12 +142,10 @@ Result<std::optional<BlockMeta>> cut_block(Head& head, FileSystem& files,
 
 Result<std::optional<BlockMeta>> cut_series(Head& head, FileSystem& files,
                                             const std::string& data_directory, Ulid ulid,
-                                            std::vector<Slot> slots, TimeRange window,
+                                            std::span<const EndedSeries> series, TimeRange window,
                                             std::uint64_t segment_bytes_max,
                                             const ChunkSeen& seen) {
-  std::sort(slots.begin(), slots.end());
-  return write_block(head, files,
-                     {data_directory, ulid, window, segment_bytes_max, seen, std::move(slots)});
+  return write_block(head, files, {data_directory, ulid, window, segment_bytes_max, seen, series});
 }
 
 Result<std::optional<BlockMeta>> copy_head(Head& head, FileSystem& files,

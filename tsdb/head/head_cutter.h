@@ -26,12 +26,12 @@ Result<std::optional<BlockMeta>> cut_block(Head& head, FileSystem& files,
                                            Timestamp end, std::uint64_t segment_bytes_max,
                                            const ChunkSeen& seen = nullptr);
 
-/// Writes what the given series (any order) have in one window of time, up to `end` (exclusive), as
-/// a block that says that it does not hold all of its time. REQUIRES: nothing of it is open, and
-/// the caller holds a generation that has the slots.
+/// Writes the full chunks that these series, which ended, have in one window of time as a block
+/// that says that it does not hold all of its time. REQUIRES: the caller holds a generation that
+/// has the slots, which are ascending.
 Result<std::optional<BlockMeta>> cut_series(Head& head, FileSystem& files,
                                             const std::string& data_directory, Ulid ulid,
-                                            std::vector<Slot> slots, TimeRange window,
+                                            std::span<const EndedSeries> series, TimeRange window,
                                             std::uint64_t segment_bytes_max, const ChunkSeen& seen);
 
 /// The same with all the head has, open chunks included, and the head as it was. Each series is

@@ -2,6 +2,7 @@
 // until the block they are cut into is compacted.
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include "tsdb/head/head.h"
@@ -75,15 +76,30 @@ void Head::forget_deletions_before(Timestamp end) {
 
 void Head::replay_tombstones(std::span<const RefTombstone> tombstones) {
   MutexLock lock(commit_mutex_);
+  std::unordered_set<std::uint64_t> emptied;
   for (const RefTombstone& one : tombstones) {
     note_replayed(one.ref);
     const Slot slot = table_.find(one.ref);
     if (slot == SeriesRefs::kNone) continue;
-    // One over all time says that the series left the head: what it had is in a block.
+    if (one.min == kMinTimestamp && one.max == kMaxTimestamp) {
+      // The series left the head: what it had is in a block. It may have come back under another
+      // number, with older samples.
+      empty_replayed(slot);
+      emptied.insert(table_.info(slot).ref);
+      continue;
+    }
     const Timestamp max = std::min(one.max, Timestamp{table_.record(slot).chunk.t});
     if (max.ms == kNoSample || max < one.min) continue;
     replayed_tombstones_.add(table_.info(slot).ref, {one.min, max});
   }
+  if (emptied.empty()) return;
+  // What was deleted of them was deleted of what left.
+  Tombstones left;
+  for (const auto& [ref, ranges] : replayed_tombstones_.all()) {
+    if (emptied.contains(ref)) continue;
+    for (const TimeRange& range : ranges) left.add(ref, range);
+  }
+  replayed_tombstones_ = std::move(left);
 }
 
 }  // namespace tarsier::tsdb

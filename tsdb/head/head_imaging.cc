@@ -9,6 +9,7 @@
 
 #include "tsdb/head/found_chunk.h"
 #include "tsdb/head/head.h"
+#include "tsdb/head/head_chunk_ranges.h"
 #include "tsdb/head/head_image.h"
 
 namespace tarsier::tsdb {
@@ -20,38 +21,6 @@ constexpr std::size_t kPrefetchRecords = 16;
 constexpr std::size_t kPrefetchChunks = 8;
 /// What a chunk of floats that is open has at most; more is not ours.
 constexpr std::size_t kOpenBytesMax = 1200;
-
-/// Which bytes in memory are of which head chunk file.
-class FileRanges final {
- public:
-  explicit FileRanges(const HeadChunkFiles& files) {
-    for (const auto& file : files.all()) ranges_.push_back({file->bytes(), file->number});
-    std::sort(ranges_.begin(), ranges_.end(), [](const Range& a, const Range& b) {
-      return std::less<>()(a.bytes.data(), b.bytes.data());
-    });
-  }
-  /// Fills in where the chunk is, or leaves `out.file` 0.
-  void locate(const SealedChunk& chunk, ImageChunk& out) const {
-    const std::byte* const data = out.data.data();
-    auto after = std::upper_bound(ranges_.begin(), ranges_.end(), data,
-                                  [](const std::byte* p, const Range& range) {
-                                    return std::less<>()(p, range.bytes.data());
-                                  });
-    if (after == ranges_.begin()) return;
-    const Range& range = *--after;
-    if (!std::less<>()(data, range.bytes.data() + range.bytes.size())) return;
-    out.file = range.number;
-    out.offset = static_cast<std::uint32_t>(static_cast<std::size_t>(data - range.bytes.data()) -
-                                            uvarint_bytes(chunk.size) - kHeadChunkFixedBytes);
-  }
-
- private:
-  struct Range {
-    Bytes bytes;
-    std::uint32_t number;
-  };
-  std::vector<Range> ranges_;
-};
 
 /// The label pairs of some series, numbered in order of name and value.
 class PairNumbers final {
@@ -118,7 +87,7 @@ Status Head::write_image(HeadImageWriter& out, const HeadChunkFiles& files,
     std::size_t open_begin = 0;
     std::size_t open_size = 0;
   };
-  const FileRanges ranges(files);
+  const HeadChunkRanges ranges(files);
   std::vector<Copy> copies;
   std::string open;  // Of the copies.
   ImageSeries series;
@@ -173,7 +142,11 @@ Status Head::write_image(HeadImageWriter& out, const HeadChunkFiles& files,
         one.encoding = chunk->encoding();
         one.size = chunk->size;
         one.data = chunk->bytes();
-        ranges.locate(*chunk, one);
+        if (const auto place = ranges.find(one.data.data())) {
+          one.file = place->file;
+          one.offset = static_cast<std::uint32_t>(place->offset - uvarint_bytes(one.size) -
+                                                  kHeadChunkFixedBytes);
+        }
       }
       std::reverse(series.chunks.begin(), series.chunks.end());
       if (series.chunks.empty() && series.open.empty()) {

@@ -34,13 +34,24 @@ StagedPage::StagedPage(std::size_t size)
 
 StagedPage::~StagedPage() { ::munmap(memory_, size_); }
 
+void SealedWindow::give_back(SealedChunk* chunk) {
+  chunk->previous = free_;
+  free_ = chunk;
+  --chunk_count_;
+}
+
 SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* data) {
-  if (used_ == kPageChunks) {
+  if (free_ == nullptr && used_ == kPageChunks) {
     pages_.push_back(std::make_unique_for_overwrite<SealedChunk[]>(kPageChunks));
     bytes_ += kPageBytes;
     used_ = 0;
   }
-  SealedChunk* const made = &pages_.back()[used_++];
+  SealedChunk* made = free_;
+  if (made != nullptr) {
+    free_ = const_cast<SealedChunk*>(made->previous);
+  } else {
+    made = &pages_.back()[used_++];
+  }
   ++chunk_count_;
   made->previous = nullptr;
   made->previous_max_t = INT64_MIN;

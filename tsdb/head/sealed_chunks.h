@@ -93,6 +93,8 @@ class SealedWindow final {
   Allocated allocate(const NewSealedChunk& chunk);
   /// A chunk whose bytes lie in a file already.
   SealedChunk* adopt(const NewSealedChunk& chunk, const std::byte* data);
+  /// The chunk will never be looked at again. REQUIRES: it is in no page that waits for a file.
+  void give_back(SealedChunk* chunk);
   /// Takes over everything of `other`, which is empty then; its chunks stay where they are.
   void merge(SealedWindow& other);
 
@@ -117,6 +119,7 @@ class SealedWindow final {
   SealedChunk* make(const NewSealedChunk& chunk, const std::byte* data);
 
   std::vector<std::unique_ptr<SealedChunk[]>> pages_;
+  SealedChunk* free_ = nullptr;                      // Given back, by `previous`.
   std::size_t used_ = kPageChunks;                   // Of the last page.
   std::vector<std::unique_ptr<StagedPage>> staged_;  // The last may be open.
   std::size_t bytes_ = 0;
@@ -128,6 +131,11 @@ class SealedWindow final {
 class SealedChunks final {
  public:
   SealedWindow& window(std::int64_t window_end);
+  /// Null if there is none.
+  SealedWindow* find(std::int64_t window_end) {
+    const auto window = windows_.find(window_end);
+    return window == windows_.end() ? nullptr : window->second.get();
+  }
   /// Takes over everything of `other`; its chunks stay where they are.
   void merge(SealedChunks& other);
   /// Takes out the windows that end at or before `time`, for whoever knows when they may be freed.

@@ -18,6 +18,12 @@ SeriesTable::Unlogged SeriesTable::unlogged() const {
   return out;
 }
 
+bool SeriesTable::is_live(Slot slot) const {
+  MutexLock lock(mutex_);
+  const std::uint64_t ref = infos_[slot].ref;
+  return ref != 0 && refs_.find(ref) == slot;
+}
+
 std::map<std::uint64_t, std::uint64_t> SeriesTable::second_refs() const {
   MutexLock lock(mutex_);
   return second_refs_;

@@ -152,6 +152,8 @@ class SeriesTable final {
   void remove_idle(Slot begin, Slot end,
                    const std::function<bool(Slot, const SeriesRecord&)>& is_idle, Removed& removed)
       EXCLUDES_LOCK(mutex_);
+  /// Whether the slot has a series that can be found.
+  bool is_live(Slot slot) const EXCLUDES_LOCK(mutex_);
   /// Makes new postings without what was removed.
   void finish_removal(const Removed& removed) EXCLUDES_LOCK(mutex_);
   /// Frees what was removed, after its last possible reader.
