@@ -17,7 +17,9 @@
 namespace tarsier::server {
 namespace {
 
-std::string percent_text(double ratio) { return fmt::format("{:.4g} %", 100 * ratio); }
+std::string percent_text(double ratio) {
+  return std::isnan(ratio) ? "unknown" : fmt::format("{:.4g} %", 100 * ratio);
+}
 
 std::string text_at(const JsonValue& object, std::string_view name) {
   const JsonValue* const value = object.find(name);
