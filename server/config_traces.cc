@@ -10,6 +10,7 @@
 #include "base/quote.h"
 #include "server/config_fields.h"
 #include "server/config_sampling.h"
+#include "server/config_trace_export.h"
 
 namespace tarsier::server {
 namespace {
@@ -259,7 +260,8 @@ void render_storage(Emitter& out, const TraceStorageConfig& now) {
 
 }  // namespace
 
-Result<TracesConfig> read_traces(const YamlNode& node, Problems& problems) {
+Result<TracesConfig> read_traces(const YamlNode& node, const ConfigSources& sources,
+                                 Problems& problems) {
   MapReader map(node, "traces", problems);
   TracesConfig out;
   if (const YamlNode* part = map.find("receivers")) {
@@ -275,7 +277,9 @@ Result<TracesConfig> read_traces(const YamlNode& node, Problems& problems) {
     TRY(read_service_graph(*part, problems, out.service_graph));
   }
   if (const YamlNode* part = map.find("storage")) read_storage(*part, problems, out.storage);
-  map.ignore("export", kNotYet);
+  if (const YamlNode* part = map.find("export")) {
+    out.export_to = TRY(read_trace_export(*part, sources, problems));
+  }
   map.finish();
   return out;
 }
@@ -287,6 +291,7 @@ void render_traces(Emitter& out, const TracesConfig& traces) {
   render_span_metrics(parts, traces.span_metrics);
   render_service_graph(parts, traces.service_graph);
   render_storage(parts, traces.storage);
+  if (traces.export_to) render_trace_export(parts, *traces.export_to);
   const std::string text = parts.take();
   if (text.empty()) return;
   out.line(0, "traces:");

@@ -2,14 +2,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "base/result.h"
 #include "base/time.h"
+#include "server/config.h"
 #include "server/config_emitter.h"
 #include "server/config_reader.h"
 #include "tracing/sampling_config.h"
 #include "tracing/service_graph.h"
 #include "tracing/span_metrics.h"
+#include "tracing/trace_exporter.h"
 
 namespace tarsier::server {
 
@@ -38,11 +41,13 @@ struct TracesConfig {
   tracing::SpanMetricsOptions span_metrics;
   tracing::ServiceGraphOptions service_graph;
   TraceStorageConfig storage;
+  std::optional<tracing::TraceExportOptions> export_to;  ///< `traces.export`.
 };
 
 /// Reads the section; what it leaves out has its default. What has the wrong shape goes to
 /// `problems`; kInvalid with the place for what has the shape and makes no sense.
-Result<TracesConfig> read_traces(const YamlNode& node, Problems& problems);
+Result<TracesConfig> read_traces(const YamlNode& node, const ConfigSources& sources,
+                                 Problems& problems);
 /// What differs from the defaults, as YAML; nothing if nothing does.
 void render_traces(Emitter& out, const TracesConfig& traces);
 

@@ -281,7 +281,7 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   config.ha_dedup = TRY(read_ha_dedup(top));
   config.notifier = TRY(read_notifier_section(top, sources));
   if (const YamlNode* node = top.find("traces")) {
-    config.traces = std::make_shared<const TracesConfig>(TRY(read_traces(*node, problems)));
+    config.traces = std::make_shared<const TracesConfig>(TRY(read_traces(*node, sources, problems)));
   }
   top.ignore("tracing", kNotYet);
   top.find("runtime");  // For a runtime we do not have.

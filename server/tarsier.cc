@@ -56,6 +56,7 @@
 #include "server/slo_file.h"
 #include "server/slo_wiring.h"
 #include "server/status_api.h"
+#include "server/trace_export_wiring.h"
 #include "server/trace_storage.h"
 #include "server/tracing_wiring.h"
 #include "server/url.h"
@@ -165,6 +166,7 @@ struct Tarsier::Impl {
   std::string external_text;  ///< The URL users reach this server under.
   std::unique_ptr<AlertingWiring> alerting_room;
   std::unique_ptr<TraceStorage> trace_storage;
+  std::unique_ptr<TraceExportWiring> trace_export;
   std::unique_ptr<SamplingWiring> sampling;
   std::unique_ptr<ForwardWiring> forwarder;
   std::unique_ptr<TracingWiring> tracing_room;
@@ -375,8 +377,15 @@ Status Tarsier::Impl::open_traces() {
                                 quote(directory), opened.status().message()));
   }
   trace_storage = std::move(*opened);
+  network = std::make_unique<TcpHttpClient>(
+      HttpClientOptions{.user_agent = fmt::format("Tarsier/{}", version()),
+                        .files = files.get(),
+                        .environment = environment_variable});
+  client = std::make_unique<AuthorizingHttpClient>(*network, *files, monotonic_ns);
+  trace_export = std::make_unique<TraceExportWiring>(
+      TraceExportWiring::Doors{*files, *client, trace_storage->store(), log}, directory, *current);
   Result<std::unique_ptr<SamplingWiring>> buffer =
-      SamplingWiring::open({*files, trace_storage->store(), log}, directory,
+      SamplingWiring::open({*files, trace_export->exporter(), log}, directory,
                            current->traces ? current->traces->sampling : tracing::SamplingConfig());
   if (!buffer.ok()) {
     return io_error(fmt::format("couldn't open the trace buffer (--storage.traces.path={}): {}",
@@ -430,11 +439,6 @@ void Tarsier::Impl::start_rooms() {
           .clock = now,
           .draw_key = draw_hash_key},
       log);
-  network = std::make_unique<TcpHttpClient>(
-      HttpClientOptions{.user_agent = fmt::format("Tarsier/{}", version()),
-                        .files = files.get(),
-                        .environment = environment_variable});
-  client = std::make_unique<AuthorizingHttpClient>(*network, *files, monotonic_ns);
   Result<std::unique_ptr<NotifierWiring>> opened =
       NotifierWiring::start({.files = *files,
                              .client = *client,
@@ -523,7 +527,11 @@ void Tarsier::Impl::start_rooms() {
   doors->sampling = sampling.get();
   tracing_room = std::make_unique<TracingWiring>(
       TracingWiring::Doors{
-          .db = *db, .log = log, .sink = &sampling->buffer(), .pins = &sampling->buffer()},
+          .db = *db,
+          .log = log,
+          .sink = &sampling->buffer(),
+          .pins = &sampling->buffer(),
+          .exporter = &trace_export->exporter()},
       *current);
   doors->tracing = tracing_room.get();
   doors->storage_retention = describe_retention(storage.retention, storage.retention_bytes);
@@ -592,6 +600,7 @@ Status Tarsier::Impl::reload_now() {
   if (forwarder) forwarder->apply(*next);
   if (reader) reader->apply(next->remote_read, external_labels(next->global));
   if (tracing_room) tracing_room->apply(*next);
+  if (trace_export) trace_export->apply(*next);
   if (sampling) sampling->apply(next->traces ? next->traces->sampling : tracing::SamplingConfig());
   if (slos) slos->apply(*next, std::move(*objectives));
   open_query_log(next->global);
@@ -623,6 +632,7 @@ std::string Tarsier::Impl::metrics() const {
     if (otlp_grpc) otlp_grpc->collect(out);
     sampling->collect(out);
     trace_storage->collect(out);
+    trace_export->collect(out);
     slos->collect(out);
     if (notifier) notifier->collect(out, now());
   }
@@ -662,6 +672,7 @@ void Tarsier::Impl::stop() {
   if (forwarder) forwarder->stop();
   if (tracing_room) tracing_room->stop();
   if (sampling) sampling->stop();
+  if (trace_export) trace_export->stop();
   if (trace_storage) trace_storage->stop();
   dns.reset();
   if (notifier) notifier->stop();
@@ -680,6 +691,7 @@ void Tarsier::Impl::stop() {
   http.reset();
   tracing_room.reset();
   sampling.reset();
+  trace_export.reset();
   trace_storage.reset();
   query_api.reset();
   result_cache.reset();

@@ -39,6 +39,10 @@ TracingWiring::TracingWiring(Doors doors, const Config& config)
                std::vector<std::shared_ptr<tracing::SpanObserver>> out;
                if (now_in_force->span_metrics) out.push_back(now_in_force->span_metrics);
                if (now_in_force->service_graph) out.push_back(now_in_force->service_graph);
+               if (doors_.exporter != nullptr) {
+                 // Not shared with anybody: it lives longer than the door.
+                 out.emplace_back(std::shared_ptr<void>(), doors_.exporter);
+               }
                return out;
              }}) {
   scheduler_.add([this](Timestamp t) {

@@ -30,6 +30,8 @@ class TracingWiring final {
     /// to; both outlive this. Null: spans are counted, and not kept.
     tracing::SpanSink* sink = nullptr;
     tracing::TracePins* pins = nullptr;
+    /// Sees every span that comes in; outlives this. Null: nobody.
+    tracing::SpanObserver* exporter = nullptr;
   };
   /// `config` is in force from the beginning.
   TracingWiring(Doors doors, const Config& config);

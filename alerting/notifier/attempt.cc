@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 
 #include "alerting/notifier/body.h"
 #include "base/ascii.h"
 #include "base/base64.h"
-#include "base/calendar.h"
 #include "base/json_reader.h"
 #include "base/quote.h"
+#include "base/retry_after.h"
 #include "base/sha256.h"
 
 namespace tarsier::alerting {
@@ -19,7 +18,6 @@ namespace {
 constexpr std::uint64_t kSecretBytesMax = 4096;
 constexpr std::uint64_t kAnswerBytesMax = 64 << 10;
 constexpr std::size_t kShownBytesMax = 200;
-constexpr Duration kRetryAfterMax = hours(1);
 constexpr std::string_view kSecretPrefix = "whsec_";
 
 Result<std::string> read_text(FileSystem& files, const TextOrFile& source) {
@@ -63,14 +61,6 @@ std::optional<std::string> slack_refusal(const HttpResponse& response) {
   const JsonValue* error = answer->find("error");
   const Result<std::string> text = error != nullptr ? error->as_string() : invalid("");
   return text.ok() ? *text : "unknown error";
-}
-
-std::optional<int> parse_number(std::string_view text) {
-  int value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stop != end || value < 0) return std::nullopt;
-  return value;
 }
 
 }  // namespace
@@ -159,11 +149,7 @@ Outcome outcome_of(const Result<HttpResponse>& answer, const IntegrationConfig& 
     out.kind = status == 410 ? Outcome::Kind::kGone : Outcome::Kind::kDead;
     return out;
   }
-  for (const auto& [name, value] : answer->headers) {
-    if (equal_ignoring_case(name, "Retry-After")) {
-      out.retry_after = std::min(parse_retry_after(value, now), kRetryAfterMax);
-    }
-  }
+  out.retry_after = retry_after(answer->headers, now);
   return out;
 }
 
@@ -176,29 +162,6 @@ Duration retry_delay(std::string_view message_id, std::uint32_t failed_attempts)
       sha256(as_bytes(std::string(message_id) + "#" + std::to_string(failed_attempts)));
   const std::int64_t share = std::to_integer<std::int64_t>(digest[0]) + 1;  // Of 256.
   return std::max(Duration{most.ms * share / 256}, milliseconds(500));
-}
-
-Duration parse_retry_after(std::string_view text, Timestamp now) {
-  text = trimmed(text);
-  if (const std::optional<int> n = parse_number(text)) return seconds(*n);
-  // `Sun, 06 Nov 1994 08:49:37 GMT`
-  if (text.size() != 29 || !text.ends_with(" GMT")) return Duration{0};
-  constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
-  const std::size_t month = kMonths.find(text.substr(8, 3));
-  const auto part = [&](std::size_t at, std::size_t size) {
-    return parse_number(text.substr(at, size));
-  };
-  const auto day = part(5, 2);
-  const auto year = part(12, 4);
-  const auto hour = part(17, 2);
-  const auto minute = part(20, 2);
-  const auto second = part(23, 2);
-  if (month == std::string_view::npos || !day || !year || !hour || !minute || !second) {
-    return Duration{0};
-  }
-  const std::int64_t days = days_from({*year, static_cast<int>(month / 3) + 1, *day});
-  const Timestamp at{((days * 24 + *hour) * 60 + *minute) * 60'000 + *second * 1000};
-  return std::max(at - now, Duration{0});
 }
 
 }  // namespace tarsier::alerting

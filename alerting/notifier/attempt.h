@@ -47,7 +47,4 @@ Outcome outcome_of(const Result<HttpResponse>& answer, const IntegrationConfig& 
 /// once.
 Duration retry_delay(std::string_view message_id, std::uint32_t failed_attempts);
 
-/// Seconds or an HTTP date, as the header Retry-After has it; 0 when it is neither.
-Duration parse_retry_after(std::string_view text, Timestamp now);
-
 }  // namespace tarsier::alerting

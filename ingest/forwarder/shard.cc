@@ -1,13 +1,13 @@
 #include "ingest/forwarder/shard.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/ascii.h"
 #include "base/compression.h"
+#include "base/retry_after.h"
 
 namespace tarsier::ingest {
 namespace {
@@ -21,14 +21,6 @@ std::string_view header_of(const HttpResponse& response, std::string_view name) 
   return {};
 }
 
-std::optional<Duration> parse_retry_after(std::string_view text) {
-  std::int64_t n = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (error != std::errc() || end != text.data() + text.size() || n < 0) return std::nullopt;
-  constexpr std::int64_t kHour = 3600;
-  return seconds(std::min(n, kHour));
-}
-
 std::string first_line(const std::string& body) {
   return body.substr(0, std::min<std::size_t>(body.find('\n'), 300));
 }
@@ -36,7 +28,7 @@ std::string first_line(const std::string& body) {
 }  // namespace
 
 SendVerdict judge_answer(const Result<HttpResponse>& answer, const ForwardConfig& config,
-                         Timestamp) {
+                         Timestamp now) {
   using Kind = SendVerdict::Kind;
   if (!answer.ok()) return {Kind::kRetry, answer.status().message(), {}, false};
   const int status = answer->status;
@@ -52,8 +44,9 @@ SendVerdict judge_answer(const Result<HttpResponse>& answer, const ForwardConfig
                                 http_reason_phrase(status), first_line(answer->body));
   const bool is_retried = status / 100 == 5 || (status == 429 && config.queue.retry_on_http_429);
   if (!is_retried) return {Kind::kRefused, std::move(why), {}, status == 400};
-  return {Kind::kRetry, std::move(why), parse_retry_after(header_of(*answer, "Retry-After")),
-          false};
+  const Duration wanted = retry_after(answer->headers, now);
+  return {Kind::kRetry, std::move(why),
+          wanted.ms > 0 ? std::optional<Duration>(wanted) : std::nullopt, false};
 }
 
 HttpFetch make_write_request(const ForwardConfig& config,

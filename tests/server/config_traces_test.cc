@@ -86,6 +86,32 @@ TEST(ConfigTraces, ReadsHowLongTracesAreKept) {
   EXPECT_EQ(again->traces->storage, config->traces->storage);
 }
 
+TEST(ConfigTraces, ReadsWhereTracesAreSentOn) {
+  const Result<Config> config = parsed(
+      "traces:\n  export: {endpoint: 'http://tempo:4318/', traces: all, compression: zstd, "
+      "timeout: 3s, max_queue_bytes: 5MB, basic_auth: {username: u, password: p}}\n");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  ASSERT_TRUE(config->traces->export_to);
+  const tracing::TraceExportOptions& options = *config->traces->export_to;
+  EXPECT_EQ(options.url, "http://tempo:4318/v1/traces");
+  EXPECT_TRUE(options.is_all);
+  EXPECT_EQ(options.compression, tracing::ExportCompression::kZstd);
+  EXPECT_EQ(options.timeout, seconds(3));
+  EXPECT_EQ(options.queue_bytes_max, std::uint64_t{5} << 20);
+  EXPECT_EQ(options.http.credentials.user.text, "u");
+  const std::string shown = render_config(*config);
+  EXPECT_EQ(shown.find("password: p\n"), std::string::npos) << shown;
+  const Result<Config> again = parsed(shown);
+  ASSERT_TRUE(again.ok() && again->traces) << shown;
+  EXPECT_EQ(again->traces->export_to->url, options.url);
+  EXPECT_EQ(again->traces->export_to->queue_bytes_max, options.queue_bytes_max);
+  const Result<Config> exact =
+      parsed("traces: {export: {traces_endpoint: 'https://x/api/otlp'}}\n");
+  ASSERT_TRUE(exact.ok()) << exact.status().message();
+  EXPECT_EQ(exact->traces->export_to->url, "https://x/api/otlp");
+  EXPECT_FALSE(exact->traces->export_to->is_all);
+}
+
 TEST(ConfigTraces, ShowsNothingOfDefaults) {
   const Result<Config> config = parsed("traces:\n  span_metrics: {enabled: true}\n");
   ASSERT_TRUE(config.ok()) << config.status().message();
@@ -103,6 +129,12 @@ TEST(ConfigTraces, SaysWhatIsWrong) {
   EXPECT_NE(error_of("traces: {span_metrics: {histograms: none}}").find("classic, native or both"),
             std::string::npos);
   EXPECT_NE(error_of("traces: {service_graph: {interval: 0s}}").find("must be above zero"),
+            std::string::npos);
+  EXPECT_NE(error_of("traces: {export: {traces: all}}").find("endpoint is missing"),
+            std::string::npos);
+  EXPECT_NE(error_of("traces: {export: {endpoint: 'tempo:4318'}}").find("http://"),
+            std::string::npos);
+  EXPECT_NE(error_of("traces: {export: {endpoint: 'http://t', traces: some}}").find("kept or all"),
             std::string::npos);
   EXPECT_NE(error_of("traces: {receivers: {max_request_spans: 0}}").find("must be above zero"),
             std::string::npos);
