@@ -135,7 +135,7 @@ constexpr Spec kSpecs[] = {
     {"rules.alert.resend-delay", kTime, "1m", kActive,
      "Least time between two notifications of one alert."},
     {"rules.alert.history-retention", kTime, "90d", kActive,
-     "How long what happened to alerts is remembered, at most 64 MiB of it."},
+     "How long what happened to alerts is kept, at most 64 MiB of it."},
     {"rules.max-concurrent-evals", kNumber, "4", kActive,
      "Rule groups, and independent rules, evaluated at a time."},
     {"alertmanager.notification-queue-capacity", kNumber, "10000", kActive,

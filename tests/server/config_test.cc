@@ -235,11 +235,16 @@ scrape_configs:
   ASSERT_TRUE(config.ok()) << config.status().message();
   const auto& found = config->scrape_configs[0].discoveries;
   ASSERT_EQ(found.size(), 4u);
-  const auto& file = (*found[0].as<ingest::FileDiscoveryConfig>());
-  EXPECT_EQ(file.files, (std::vector<std::string>{"/etc/t/*.yml", "/x.json"}));
-  EXPECT_EQ((*found[1].as<ingest::HttpDiscoveryConfig>()).refresh_interval, minutes(1));
-  EXPECT_EQ((*found[2].as<ingest::DnsDiscoveryConfig>()).type, DnsType::kSrv);
-  EXPECT_EQ((*found[3].as<ingest::DnsDiscoveryConfig>()).type, DnsType::kAaaa);
+  // In the order of the sections' names.
+  for (const std::size_t i : {0u, 1u}) ASSERT_NE(found[i].as<ingest::DnsDiscoveryConfig>(), nullptr);
+  EXPECT_EQ(found[0].as<ingest::DnsDiscoveryConfig>()->type, DnsType::kSrv);
+  EXPECT_EQ(found[1].as<ingest::DnsDiscoveryConfig>()->type, DnsType::kAaaa);
+  const auto* const file = found[2].as<ingest::FileDiscoveryConfig>();
+  ASSERT_NE(file, nullptr);
+  EXPECT_EQ(file->files, (std::vector<std::string>{"/etc/t/*.yml", "/x.json"}));
+  const auto* const http = found[3].as<ingest::HttpDiscoveryConfig>();
+  ASSERT_NE(http, nullptr);
+  EXPECT_EQ(http->refresh_interval, minutes(1));
   const std::string text = render_config(*config);
   EXPECT_EQ(text.find("hunter"), std::string::npos) << text;
   const Result<Config> again = parse_config(text, from);
