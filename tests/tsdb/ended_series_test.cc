@@ -162,6 +162,29 @@ TEST_F(EndedSeriesTest, WhatIsDeletedOfThemStaysDeleted) {
   EXPECT_EQ(read(), model_);
 }
 
+TEST_F(EndedSeriesTest, ADeletionOfWhatLeftLastsOnlyOnceTheDepartureDoes) {
+  append("stays", 0, 0);
+  for (int s = 0; s < 30; ++s) append("ends", s, s);
+  append("ends", 30, stale_marker());
+  for (int i = 0; i < 10 && series_count() > 1; ++i) {
+    db_->sync_due();  // Never after the departure, of which the log's file has nothing then.
+    db_->run_due(Timestamp{clock_ms_ += 60'000});
+  }
+  ASSERT_EQ(series_count(), 1u);
+  const auto position = db_->delete_series({Matcher::equal("__name__", "ends")}, {});
+  ASSERT_TRUE(position.ok());
+  bool is_lasting = false;
+  db_->when_synced(*position, [&](const Status& status) { is_lasting = status.ok(); });
+  EXPECT_FALSE(is_lasting) << "a start would take the samples from the log again";
+  db_->sync_due();
+  EXPECT_TRUE(is_lasting);
+  model_.erase("ends");
+  db_.reset();
+  disk_ = disk_->after_power_cut(1);
+  open();
+  EXPECT_EQ(read(), model_);
+}
+
 TEST_F(EndedSeriesTest, ThousandsThatComeAndGoLoseNothing) {
   for (unsigned seed = 1; seed <= 4; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -322,8 +322,9 @@ class Head final {
   // Maintenance, from one thread.
 
   /// Deletes the samples in `range` that the series of `slots` have now: logged, then gone for
-  /// every selection to come. Lasting once the log is synced up to the position. REQUIRES: the
-  /// caller holds a generation that has the slots.
+  /// every selection to come. Lasting once the log is synced up to the position, as is what is
+  /// deleted in blocks from series that left. REQUIRES: the caller holds a generation that has the
+  /// slots.
   Result<LogPosition> delete_samples(std::span<const Slot> slots, TimeRange range)
       EXCLUDES_LOCK(commit_mutex_);
   /// Deletions before `end` are nobody's business any more.
@@ -493,6 +494,7 @@ class Head final {
   std::atomic<std::int64_t> min_time_{INT64_MAX};
   std::atomic<std::int64_t> max_time_{INT64_MIN};
   std::atomic<std::uint64_t> removal_count_{0};
+  LogPosition departed_at_;  // The newest record of series that ended; of the maintenance thread.
 
   mutable Mutex commit_mutex_;
   mutable HeadShards shards_;

@@ -113,8 +113,10 @@ Result<std::size_t> Head::remove_ended(std::span<const EndedSeries> ended,
       encode_tombstones(gone, plain);
       EncodedRecord record;
       record.encode(as_bytes(plain), log_->compression());
-      status = log_->append(record).status();
+      const Result<LogPosition> position = log_->append(record);
+      status = position.status();
       if (!status.ok()) break;
+      departed_at_ = *position;
     }
     const std::size_t first = removed.slots.size();
     table_.remove_idle(

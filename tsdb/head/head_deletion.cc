@@ -29,7 +29,9 @@ void Head::publish(Tombstones tombstones) {
 Result<LogPosition> Head::delete_samples(std::span<const Slot> slots, TimeRange range) {
   const Timestamp head_min{generation()->min_time};
   Tombstones next = *tombstones();
-  LogPosition position;
+  // A start that does not find in the log that series left takes from it what is deleted in their
+  // blocks.
+  LogPosition position = departed_at_;
   std::vector<RefTombstone> gone;
   std::vector<RefTombstone> late_gone;
   std::string plain;
