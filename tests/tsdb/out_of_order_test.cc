@@ -324,6 +324,33 @@ TEST_F(OutOfOrderTest, WhatComesAfterADeletionStays) {
   EXPECT_EQ(contents(), model_);
 }
 
+/// Nobody was promised a late sample that only one of the logs has. But once a start has taken it
+/// in order, the deletion before it is not to take it when it comes back from a file.
+TEST_F(OutOfOrderTest, WhatCameAfterADeletionStaysWhenAFileHasIt) {
+  options_.ended_series_idle = seconds(1);
+  options_.head_image_interval = Duration{0};
+  open_again();
+  append("a", 100'000, 1);
+  append("now", 108'000, 2);
+  erase("a", 101'000, 105'000);
+  append("a", 102'000, 3);  // Newer than its series' newest, and too old to go in order.
+  sync();
+  db_.reset();
+  ASSERT_TRUE(disk_->remove_all("data/wbl").ok());
+  open();
+  ASSERT_EQ(contents(), model_);
+  run_due();
+  write_head_chunks();
+  ASSERT_FALSE(names_in("chunks_head").empty());
+  crash();
+  EXPECT_EQ(contents(), model_);
+  // What was there before another deletion goes with it, wherever it comes from.
+  erase("a", 101'500, 102'500);
+  sync();
+  crash();
+  EXPECT_EQ(contents(), model_);
+}
+
 /// The file of a chunk that was cut into a block may live on with others in it.
 TEST_F(OutOfOrderTest, AChunkThatIsInABlockDoesNotComeBack) {
   fill("a", 300);

@@ -384,6 +384,9 @@ void Head::replay_run(Slot slot, std::span<const Sample> samples, ReplayLane& la
   // A series' samples get later one by one, and earlier ones were looked at in earlier runs.
   if (record.chunk.t == kNoSample) lane.oldest = std::min(lane.oldest, samples.front().t.ms);
   lane.appended += append_run(slot, samples, lane.lane);
+  if (!record.has_open_chunk()) {
+    for (const Sample& sample : samples) table_.record(slot).note_logged(sample.t.ms);
+  }
   lane.newest = std::max(lane.newest, record.chunk.t);
 }
 

@@ -94,7 +94,10 @@ void Head::take_found(Slot slot, std::span<const HeadChunkEntry> entries,
                       const LastSample& newest) {
   SeriesRecord& record = table_.record(slot);
   SeriesInfo& info = table_.info(slot);
-  if (record.chunk.t == kNoSample) ++lane_.first_sample_count;
+  if (record.chunk.t == kNoSample) {
+    ++lane_.first_sample_count;
+    record.next_at = kNoSample;  // The log has told nothing yet.
+  }
   for (const HeadChunkEntry& entry : entries) {
     SealedWindow& window = lane_.sealed.window(window_end(entry.header.min_time.ms));
     SealedChunk* const chunk = window.adopt(*adoptable(entry), entry.data.data());

@@ -90,7 +90,8 @@ void Head::replay_tombstones(std::span<const RefTombstone> tombstones) {
       emptied.insert(table_.info(slot).ref);
       continue;
     }
-    const Timestamp max = std::min(one.max, Timestamp{table_.record(slot).chunk.t});
+    // A file may have late samples that came after the deletion, and that a replay took in order.
+    const Timestamp max = std::min(one.max, Timestamp{table_.record(slot).newest_logged()});
     if (max.ms == kNoSample || max < one.min) continue;
     replayed_tombstones_.add(table_.info(slot).ref, {one.min, max});
   }

@@ -205,6 +205,9 @@ std::size_t Head::replay_histograms(std::span<RefHistogram> histograms) {
   }
   MutexLock lock(commit_mutex_);
   apply_histograms(slots, known, nullptr);
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    table_.record(slots[i]).note_logged(known[i].t.ms);
+  }
   return invalid_count;
 }
 

@@ -388,6 +388,7 @@ void Head::load_image_series(ImageLoad& load, Slot slot, const ImageSeries& seri
   }
   record.chunk.t = series.chunk.t;
   record.chunk.value_bits = series.chunk.value_bits;
+  record.next_at = series.chunk.t;  // As if the log had told that.
   load.newest = std::max(load.newest, series.chunk.t);
 
   // Full chunks that came behind: the first of them is what is open here, grown.

@@ -61,6 +61,16 @@ struct alignas(64) SeriesRecord {
     return std::atomic_ref(t).load(std::memory_order_relaxed);
   }
   bool has_open_histogram() const { return newest_is_histogram() && place.last != 0; }
+
+  /// While the log is replayed, chunks of files may be ahead of it: until the series has an open
+  /// chunk, `next_at` is then the newest time the log has told, and else it is that of the chunk.
+  void note_logged(std::int64_t t) {
+    if (!has_open_chunk() && !has_open_histogram() && t > next_at) next_at = t;
+  }
+  std::int64_t newest_logged() const {
+    if (has_open_chunk() || has_open_histogram()) return chunk.t;
+    return next_at < chunk.t ? next_at : chunk.t;
+  }
 };
 static_assert(sizeof(SeriesRecord) == 64);
 
