@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/quote.h"
 #include "base/sha256.h"
 
@@ -35,10 +36,18 @@ tsdb::Labels route_labels(const Route& route) {
   return builder.build();
 }
 
+/// What a message says is part of its name, not only which flush it belongs to: an alert whose end
+/// was told, and which fires again at that very instant, opens a group that is due then, too. A
+/// flush that a crash undid says the same under the same name when it is made up for.
 std::string message_id(const std::string& integration, const std::string& group_key,
-                       Timestamp flush) {
-  return hex_text(
-      sha256(as_bytes(integration + "\n" + group_key + "\n" + std::to_string(flush.ms))));
+                       Timestamp flush, const std::vector<NotifiedAlert>& alerts) {
+  std::string text = integration + "\n" + group_key + "\n" + std::to_string(flush.ms) + "\n";
+  for (const NotifiedAlert& a : alerts) {
+    put_be64(text, a.alert.fingerprint().value);
+    put_be64(text, static_cast<std::uint64_t>(a.alert.starts_at.ms));
+    text += a.is_resolved ? '!' : ' ';
+  }
+  return hex_text(sha256(as_bytes(text)));
 }
 
 }  // namespace
@@ -267,7 +276,7 @@ void Dispatcher::notify(const NotifierState::GroupKey& key, const Group& group,
     }
     Body body = make_body(integration, *templates_, n);
     if (!body.template_error.ok()) errors_.push_back(body.template_error.message());
-    Message message{.id = message_id(lane.first, lane.second, group.next_flush),
+    Message message{.id = message_id(lane.first, lane.second, group.next_flush, n.alerts),
                     .integration = lane.first,
                     .receiver = receiver->name,
                     .group_key = lane.second,
