@@ -36,6 +36,12 @@ describe("windows", () => {
     expect(a).toEqual(b);
     expect(a.end - a.start).toBe(3600);
   });
+  it("have a point at the end that was asked for", () => {
+    const panel = { ...emptyPanel(), tab: "graph" as const, rangeMs: 3 * kHour, endMs: 1_700_000_001_000 };
+    const window = windowOf(panel, 1_700_000_099_000);
+    expect(window.end).toBe(1_700_000_001);
+    expect((window.end - window.start) % window.step).toBe(0);
+  });
   it("have about as many points as the resolution says", () => {
     expect(windowOf({ ...emptyPanel(), tab: "graph" }, 1_700_000_000_000).step).toBe(14);
     expect(windowOf({ ...emptyPanel(), tab: "graph", rangeMs: 60_000 }, 0).step).toBe(1);

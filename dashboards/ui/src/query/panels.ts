@@ -110,12 +110,13 @@ export function stepOf(panel: Panel): number {
   );
 }
 
-/// Start, end and step in seconds, on multiples of the step: asked again, the same points come back
-/// and the server need not compute them anew.
+/// Start, end and step in seconds. A graph that ends now is on multiples of the step: asked again,
+/// the same points come back and the server need not compute them anew. One with an end of its own
+/// has a point there, since that is what somebody wants to see.
 export function windowOf(panel: Panel, nowMs: number): { start: number; end: number; step: number } {
   const step = stepOf(panel);
-  const end = (panel.endMs ?? nowMs) / 1000;
-  const last = Math.floor(end / step) * step;
+  const last =
+    panel.endMs === undefined ? Math.floor(nowMs / 1000 / step) * step : panel.endMs / 1000;
   const start = last - Math.floor(panel.rangeMs / 1000 / step) * step;
   return { start, end: last, step };
 }
