@@ -356,7 +356,7 @@ TEST(SloRunner, BacktestsFindTheSamePagesAtTheSameTimes) {
 }
 
 TEST(SloRunner, BacktestsOfPromqlObjectivesKnowCoverageAndGuards) {
-  for (const std::uint64_t min_bad_events : {0, 20'000}) {
+  for (const std::uint64_t min_bad_events : {0u, 20'000u}) {
     SloLab lab;
     const std::int64_t fault = kBegin + 40 * kMinute;
     lab.traffic = faulty(0.2, fault, fault + 70 * kMinute);
