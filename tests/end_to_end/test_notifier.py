@@ -22,6 +22,7 @@ class Receiver(http.server.ThreadingHTTPServer):
     """A webhook that answers as `behaviour` says: a status, "reset", "hang" or "drip"."""
 
     daemon_threads = True
+    request_queue_size = 128  # With 5, connections that a test makes at once wait for a second and more.
 
     def __init__(self, port=0):
         self.behaviour = 200
