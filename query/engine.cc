@@ -6,6 +6,7 @@
 #include "query/exec/analysis.h"
 #include "query/exec/context.h"
 #include "query/exec/evaluator.h"
+#include "query/exec/relabel.h"
 #include "query/monitor.h"
 #include "query/plan/describe.h"
 #include "query/plan/plan.h"
@@ -265,11 +266,19 @@ Result<QueryResult> Engine::run(tsdb::Queryable& storage, const PreparedQuery& q
   const Plan& plan = *query.plan_;
   Context context(options_, pool_, cancel, plan.text, memory_total_.get());
   if (plan.counts_steps) context.step_counter.emplace(plan.grid);
-  return run_in(context, plan, storage);
+  if (!plan.analyzes) return run_in(context, plan, storage);
+  Analysis analysis(*plan.root);
+  context.analysis = &analysis;
+  auto result = run_in(context, plan, storage);
+  if (result.ok()) {
+    result->statistics.operators = std::make_shared<const Explanation>(describe(plan, &analysis));
+  }
+  return result;
 }
 
 Result<QueryResult> Engine::run_in(Context& context, const Plan& plan,
                                    tsdb::Queryable& storage) const {
+  context.samples_ceiling = plan.samples_ceiling;
   if (monitor_ == nullptr) return evaluate(context, plan, storage);
   context.elapsed_seconds = [this] { return monitor_->elapsed_seconds(); };
   QueryRecord record;

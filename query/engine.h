@@ -53,6 +53,11 @@ struct QueryRequest {
   Duration lookback_delta{0};  ///< 0: the engine's.
   /// Counts samples step by step: `stats` in the API. Costs a second look at what is read.
   bool counts_steps = false;
+  /// Tells what every operator did, in the statistics of the result: `stats=all`.
+  bool analyzes = false;
+  /// What the asker does not want to be exceeded; 0 is no ceiling.
+  std::uint64_t series_ceiling = 0;   ///< Series selected, those of each selection counted.
+  std::uint64_t samples_ceiling = 0;  ///< Samples read.
   /// For whoever lists and logs queries; may be null.
   std::shared_ptr<const QueryOrigin> origin = nullptr;
 };

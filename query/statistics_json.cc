@@ -1,6 +1,7 @@
 #include "query/statistics_json.h"
 
 #include "base/number_text.h"
+#include "query/explain.h"
 
 namespace tarsier::query {
 namespace {
@@ -32,6 +33,10 @@ void write_statistics(JsonWriter& json, const QueryStatistics& statistics, doubl
   write_per_step(json, "samplesReadPerStep", statistics.read_per_step);
   json.field("samplesRead", statistics.samples_read);
   json.field("peakSamples", statistics.samples_peak).end_object();
+  if (statistics.operators != nullptr) {
+    json.key("operators");
+    write_explanation(json, *statistics.operators);
+  }
   json.end_object();
 }
 

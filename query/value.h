@@ -53,6 +53,8 @@ struct StepCounts {
   std::vector<std::uint64_t> counts;
 };
 
+struct Explanation;
+
 /// What a query cost. Times are zero for an engine without a monitor: then nobody has a clock.
 struct QueryStatistics {
   std::uint64_t samples_read = 0;       ///< Stored samples that were looked at, each once.
@@ -64,6 +66,7 @@ struct QueryStatistics {
   double sort_seconds = 0;
   StepCounts queryable_per_step;  ///< Empty unless asked for.
   StepCounts read_per_step;
+  std::shared_ptr<const Explanation> operators;  ///< What each did; null unless asked for.
 };
 
 /// The answer to a query: `type` says which one of the values below is meant.

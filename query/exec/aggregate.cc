@@ -197,11 +197,16 @@ Result<StreamPtr> aggregate(Context& context, const Aggregate& aggregate, Stream
   const bool adds_histograms =
       operand->may_have_histograms() &&
       (aggregate.op == AggregateOp::kSum || aggregate.op == AggregateOp::kAvg);
-  Grouper grouper(grouping_of(aggregate));
-  const std::vector<std::uint32_t> groups = grouper.add(*operand);
+  Grouper grouper(context, grouping_of(aggregate));
+  const std::vector<std::uint32_t> groups = TRY(grouper.add(*operand));
   TRY(context.check_dense(grouper.group_count(), operand->grid().count));
   std::optional<MemoryLoan> loan(std::in_place, context.memory);
   TRY(loan->grow(grouper.group_count() * operand->grid().count * sizeof(double)));
+  if (aggregate.op == AggregateOp::kQuantile) {
+    // It must see all values of a group before it can tell any.
+    TRY(context.check_dense(operand->size(), operand->grid().count));
+    TRY(loan->grow(operand->size() * operand->grid().count * sizeof(double)));
+  }
   std::vector<double> rows(grouper.group_count() * operand->grid().count, absent_value());
   HistogramOwner histograms;
   if (adds_histograms) {
@@ -236,6 +241,7 @@ Result<StreamPtr> count_values(Context& context, const Aggregate& aggregate, Str
     return is_listed == (by.kind == GroupBy::Kind::kOnly);
   };
   std::map<tsdb::Labels, std::size_t> positions;
+  std::optional<MemoryLoan> loan(std::in_place, context.memory);
   std::vector<Table::Series> series;
   std::vector<double> rows;
   tsdb::LabelsBuilder builder;
@@ -253,14 +259,16 @@ Result<StreamPtr> count_values(Context& context, const Aggregate& aggregate, Str
       }
       const auto [it, is_new] = positions.try_emplace(builder.build(), series.size());
       if (is_new) {
+        TRY(context.check_dense(series.size() + 1, steps));
+        TRY(loan->grow(2 * bytes_of(it->first) + steps * sizeof(double)));
         series.push_back({it->first, false});
         rows.resize(rows.size() + steps, absent_value());
-        TRY(context.check_dense(series.size(), steps));
       }
       double& count = rows[it->second * steps + k];
       count = is_absent(count) ? 1 : count + 1;
     }
   }
+  loan.reset();
   return StreamPtr(TRY(Table::create(context, table->grid(), std::move(series), std::move(rows))));
 }
 

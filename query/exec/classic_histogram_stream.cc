@@ -159,9 +159,9 @@ struct Sorted {
   std::vector<std::uint32_t> malformed;
 };
 
-Sorted sort_buckets(const VectorStream& buckets) {
-  Grouper grouper(GroupBy{GroupBy::Kind::kExcept, {"le"}});
-  const std::vector<std::uint32_t> groups = grouper.add(buckets);
+Result<Sorted> sort_buckets(Context& context, const VectorStream& buckets) {
+  Grouper grouper(context, GroupBy{GroupBy::Kind::kExcept, {"le"}});
+  const std::vector<std::uint32_t> groups = TRY(grouper.add(buckets));
   Sorted sorted;
   sorted.histograms.resize(grouper.group_count());
   for (std::uint32_t i = 0; i < buckets.size(); ++i) {
@@ -218,7 +218,7 @@ Status warn_of_malformed(Context& context, const VectorStream& buckets,
 }  // namespace
 
 Result<StreamPtr> ask_histograms(Context& context, StreamPtr buckets, HistogramQuestion question) {
-  Sorted sorted = sort_buckets(*buckets);
+  Sorted sorted = TRY(sort_buckets(context, *buckets));
   TRY(warn_of_malformed(context, *buckets, sorted.malformed, question.buckets_source));
   if (buckets->may_have_histograms()) add_native_series(*buckets, sorted.histograms);
   return StreamPtr(std::make_unique<HistogramStream>(

@@ -1,6 +1,7 @@
 #include "query/exec/context.h"
 
 #include <algorithm>
+#include <string>
 
 namespace tarsier::query {
 namespace {
@@ -34,6 +35,13 @@ Status Context::check_alive() const {
   if (cancel_ == nullptr || !cancel_->is_cancelled()) return {};
   if (cancel_->is_expired()) return timeout("query timed out in expression evaluation");
   return cancelled("query was canceled in expression evaluation");
+}
+
+Status Context::count_read(std::uint64_t samples) {
+  const std::uint64_t all = samples_read.fetch_add(samples, std::memory_order_relaxed) + samples;
+  if (samples_ceiling == 0 || all <= samples_ceiling) return {};
+  return limit_exceeded("query reads more than " + std::to_string(samples_ceiling) +
+                        " samples (max_samples_scanned)");
 }
 
 Status Context::run_tasks(std::size_t count,

@@ -126,6 +126,9 @@ class Context final {
   /// allocated. More generous than the budget, which counts only values that exist.
   Status check_dense(std::size_t series_count, std::size_t step_count) const;
 
+  /// Counts samples read from storage. kLimit beyond the asker's ceiling.
+  Status count_read(std::uint64_t samples);
+
   /// Runs `task(i, scratch)` for i < count, on several threads if there are, and gives the error of
   /// the lowest i that failed. What a task does must depend on i alone: so results never depend on
   /// the number of threads.
@@ -137,6 +140,7 @@ class Context final {
   SampleBudget budget;
   MemoryBudget memory;
   std::atomic<std::uint64_t>& samples_read = progress->samples_read;
+  std::uint64_t samples_ceiling = 0;  ///< Of samples read; 0 is none.
   /// Only for queries that count their steps.
   std::optional<StepCounter> step_counter;
   /// The monitor's clock, or zero.

@@ -12,12 +12,11 @@
 #include "query/exec/cell_operator.h"
 #include "query/exec/histogram_streams.h"
 #include "query/exec/join.h"
+#include "query/exec/relabel.h"
 #include "query/functions/numbers.h"
 
 namespace tarsier::query {
 namespace {
-
-const std::string& string_of(const Expr& e) { return as<String>(without_parens(e)).value; }
 
 Grid first_step(const Grid& grid) {
   return Grid{grid.start_ms, 0, std::min<std::size_t>(grid.count, 1)};

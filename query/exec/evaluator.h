@@ -12,6 +12,9 @@
 
 namespace tarsier::query {
 
+/// The text of a string literal, parentheses around it or not.
+inline const std::string& string_of(const Expr& e) { return as<String>(without_parens(e)).value; }
+
 /// Turns the expressions of a plan into streams, bottom up. What needs all of its input before it
 /// can name its output (aggregations, scalars, joins by step) is computed here and now; everything
 /// else becomes a stream that computes rows when they are read. One thread.

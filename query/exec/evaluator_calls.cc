@@ -5,23 +5,20 @@
 #include <fmt/format.h>
 
 #include "base/number_text.h"
-#include "query/exec/classic_histogram_stream.h"
 #include "query/exec/evaluator.h"
 #include "query/exec/histogram_streams.h"
 #include "query/exec/info.h"
 #include "query/exec/label_functions.h"
+#include "query/exec/relabel.h"
 #include "query/exec/simple_streams.h"
 #include "query/functions/counter_kernels.h"
 #include "query/functions/elementwise.h"
 #include "query/functions/numbers.h"
 #include "query/functions/over_time_kernels.h"
 #include "query/functions/regression_kernels.h"
-#include "query/histogram/statistics.h"
 
 namespace tarsier::query {
 namespace {
-
-const std::string& string_of(const Expr& e) { return as<String>(without_parens(e)).value; }
 
 std::vector<std::string> strings_from(const Call& call, std::size_t first) {
   std::vector<std::string> strings;
@@ -62,18 +59,6 @@ RangeKernel range_kernel(FunctionId function) {
     case FunctionId::kQuantileOverTime: return quantile_kernel;
     case FunctionId::kMadOverTime: return mad_kernel;
     default: return nullptr;
-  }
-}
-
-/// What histogram_count and its like say of one histogram.
-HistogramNumber histogram_number(FunctionId function) {
-  switch (function) {
-    case FunctionId::kHistogramCount: return [](const HistogramView& h) { return h.count; };
-    case FunctionId::kHistogramSum: return [](const HistogramView& h) { return h.sum; };
-    case FunctionId::kHistogramAvg: return [](const HistogramView& h) { return h.sum / h.count; };
-    case FunctionId::kHistogramStddev:
-      return [](const HistogramView& h) { return std::sqrt(histogram_variance(h)); };
-    default: return histogram_variance;
   }
 }
 
@@ -122,13 +107,6 @@ tsdb::Labels labels_of_absent(const Expr& argument) {
     }
   }
   return builder.build();
-}
-
-/// φ as the value of a label: "0.5", "1.0", "+Inf".
-std::string quantile_label(double phi) {
-  std::string text = short_number(phi);
-  const bool is_integer = text.find_first_of(".eIN") == std::string::npos;
-  return is_integer ? text + ".0" : text;
 }
 
 /// Where annotations about a range function point: to its first argument. A subquery has no place
@@ -305,82 +283,6 @@ Result<StreamPtr> Evaluator::start_timestamp_call(const Call& call, const Grid& 
   }
   StreamPtr starts = TRY(selector(as<Selector>(inner), grid, SampleAspect::kStartTime));
   return drop_names(context_, std::move(starts), OnEqual::kMerge);
-}
-
-void Evaluator::warn_of_bad_quantiles(const std::vector<double>& phi, SourceRange where) {
-  for (const double v : phi) {
-    if (is_good_quantile(v)) continue;
-    context_.annotator.warn("quantile value should be between 0 and 1, got " + short_number(v),
-                            where);
-  }
-}
-
-Result<StreamPtr> Evaluator::histogram_number_call(const Call& call, const Grid& grid) {
-  StreamPtr operand = TRY(vector(*call.arguments[0], grid));
-  if (!operand->may_have_histograms()) return no_series(grid);
-  StreamPtr numbers = histogram_numbers(std::move(operand), histogram_number(call.function.id));
-  if (context_.options.delayed_name_removal) {
-    return drop_names(context_, std::move(numbers), OnEqual::kMerge);
-  }
-  // Unlike other functions these keep type and unit.
-  std::vector<tsdb::Labels> labels(numbers->size());
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    tsdb::LabelsBuilder builder(numbers->labels(i));
-    builder.remove(tsdb::kMetricName);
-    labels[i] = builder.build();
-  }
-  return relabel(context_, std::move(numbers), std::move(labels), {}, OnEqual::kMerge);
-}
-
-Result<StreamPtr> Evaluator::histogram_call(const Call& call, const Grid& grid) {
-  HistogramQuestion question;
-  const Expr& buckets = *call.arguments.back();
-  question.buckets_source = buckets.source;
-  question.first = TRY(scalar(*call.arguments[0], grid));
-  if (call.function.id == FunctionId::kHistogramFraction) {
-    question.kind = HistogramQuestion::Kind::kFraction;
-    question.second = TRY(scalar(*call.arguments[1], grid));
-  }
-  StreamPtr operand = TRY(vector(buckets, grid));
-  if (call.function.id == FunctionId::kHistogramQuantile) {
-    warn_of_bad_quantiles(question.first, quantile_source(call, *call.arguments[0]));
-  }
-  StreamPtr histograms = TRY(ask_histograms(context_, std::move(operand), std::move(question)));
-  return drop_names(context_, std::move(histograms), OnEqual::kMerge);
-}
-
-Result<StreamPtr> Evaluator::histogram_quantiles_call(const Call& call, const Grid& grid) {
-  const Expr& buckets = *call.arguments[0];
-  const std::string& label = string_of(*call.arguments[1]);
-  std::vector<Table::Series> series;
-  std::vector<double> rows;
-  for (std::size_t q = 2; q < call.arguments.size(); ++q) {
-    HistogramQuestion question;
-    question.buckets_source = buckets.source;
-    question.first = TRY(scalar(*call.arguments[q], grid));
-    const std::string value = quantile_label(question.first.empty() ? 0 : question.first.front());
-    StreamPtr operand = TRY(vector(buckets, grid));
-    warn_of_bad_quantiles(question.first, quantile_source(call, *call.arguments[q]));
-    StreamPtr histograms = TRY(ask_histograms(context_, std::move(operand), std::move(question)));
-    const StreamPtr named = TRY(drop_names(context_, std::move(histograms), OnEqual::kMerge));
-    const auto table = TRY(Table::of(context_, *named));
-    tsdb::LabelsBuilder builder;
-    for (std::size_t i = 0; i < table->size(); ++i) {
-      builder.reset(table->labels_of(i));
-      builder.set(label, value);
-      series.push_back({builder.build(), table->drops_name(i)});
-      rows.insert(rows.end(), table->row(i).begin(), table->row(i).end());
-    }
-  }
-  std::vector<tsdb::Labels> labels;
-  std::vector<bool> drops_name;
-  for (const Table::Series& s : series) {
-    labels.push_back(s.labels);
-    drops_name.push_back(s.drops_name);
-  }
-  StreamPtr all = TRY(Table::create(context_, grid, std::move(series), std::move(rows)));
-  return relabel(context_, std::move(all), std::move(labels), std::move(drops_name),
-                 OnEqual::kMerge);
 }
 
 Result<StreamPtr> Evaluator::absent_call(const Call& call, const Grid& grid) {

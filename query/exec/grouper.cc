@@ -1,6 +1,10 @@
 #include "query/exec/grouper.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/check.h"
 
 namespace tarsier::query {
 
@@ -16,15 +20,17 @@ GroupBy signature_of(const VectorMatching& matching) {
   return by;
 }
 
-Grouper::Grouper(GroupBy by) : by_(std::move(by)) {
+Grouper::Grouper(Context& context, GroupBy by)
+    : context_(context), by_(std::move(by)), loan_(context.memory) {
   std::sort(by_.labels.begin(), by_.labels.end());
   by_.labels.erase(std::unique(by_.labels.begin(), by_.labels.end()), by_.labels.end());
 }
 
-std::vector<std::uint32_t> Grouper::add(const VectorStream& stream) {
+Result<std::vector<std::uint32_t>> Grouper::add(const VectorStream& stream) {
+  constexpr std::size_t kLook = 4096;
   std::vector<std::uint32_t> groups(stream.size(), 0);
   if (by_.kind == GroupBy::Kind::kOnly && by_.labels.empty()) {
-    if (!groups.empty()) group_of(tsdb::Labels());
+    if (!groups.empty() && groups_.empty()) TRY(new_group({}));
     return groups;
   }
   if (by_.kind == GroupBy::Kind::kOnly && by_.labels.size() == 1) {
@@ -32,9 +38,10 @@ std::vector<std::uint32_t> Grouper::add(const VectorStream& stream) {
     std::string_view last;
     std::uint32_t last_group = 0;
     for (std::size_t i = 0; i < groups.size(); ++i) {
+      if (i % kLook == 0) TRY(context_.check_alive());
       const std::string_view value = stream.label(i, by_.labels.front());
       if (i == 0 || value.data() != last.data() || value.size() != last.size()) {
-        last_group = group_of_single(value);
+        last_group = TRY(group_of_single(value));
         last = value;
       }
       groups[i] = last_group;
@@ -43,13 +50,14 @@ std::vector<std::uint32_t> Grouper::add(const VectorStream& stream) {
   }
   std::vector<tsdb::LabelView> kept;
   for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (i % kLook == 0) TRY(context_.check_alive());
     kept.clear();
     if (by_.kind == GroupBy::Kind::kOnly) {
       for (const std::string& name : by_.labels) {
         const std::string_view value = stream.label(i, name);
         if (!value.empty()) kept.push_back({name, value});
       }
-      groups[i] = group_of(tsdb::Labels::from_sorted(kept));
+      groups[i] = TRY(group_of(kept));
       continue;
     }
     const tsdb::Labels labels = stream.labels(i);
@@ -58,24 +66,37 @@ std::vector<std::uint32_t> Grouper::add(const VectorStream& stream) {
         kept.push_back(label);
       }
     }
-    groups[i] = group_of(tsdb::Labels::from_sorted(kept));
+    groups[i] = TRY(group_of(kept));
   }
   return groups;
 }
 
-std::uint32_t Grouper::group_of_single(std::string_view value) {
-  if (const auto known = by_value_.find(value); known != by_value_.end()) return known->second;
-  const auto group = static_cast<std::uint32_t>(groups_.size());
-  by_value_.emplace(value, group);
-  groups_.push_back(tsdb::Labels{{by_.labels.front(), value}});
+Result<std::uint32_t> Grouper::group_of_single(std::string_view value) {
+  if (const auto known = known_.find(value); known != known_.end()) return known->second;
+  const std::string& name = by_.labels.front();
+  const std::uint32_t group = TRY(new_group(tsdb::Labels{{name, value}}));
+  known_.emplace(groups_[group].get(name), group);
   return group;
 }
 
-std::uint32_t Grouper::group_of(tsdb::Labels labels) {
-  const auto [it, is_new] =
-      by_labels_.try_emplace(std::move(labels), static_cast<std::uint32_t>(groups_.size()));
-  if (is_new) groups_.push_back(it->first);
-  return it->second;
+Result<std::uint32_t> Grouper::group_of(const std::vector<tsdb::LabelView>& kept) {
+  key_.clear();
+  for (const tsdb::LabelView& label : kept) {
+    put_string(key_, label.name);
+    put_string(key_, label.value);
+  }
+  if (const auto known = known_.find(key_); known != known_.end()) return known->second;
+  const std::uint32_t group = TRY(new_group(tsdb::Labels::from_sorted(kept)));
+  CHECK(groups_[group].encoded() == key_);
+  known_.emplace(groups_[group].encoded(), group);
+  return group;
+}
+
+Result<std::uint32_t> Grouper::new_group(tsdb::Labels labels) {
+  constexpr std::uint64_t kEntryBytes = 64;  // In the map.
+  TRY(loan_.grow(bytes_of(labels) + kEntryBytes));
+  groups_.push_back(std::move(labels));
+  return static_cast<std::uint32_t>(groups_.size() - 1);
 }
 
 }  // namespace tarsier::query

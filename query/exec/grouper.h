@@ -1,12 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "query/exec/context.h"
 #include "query/exec/stream.h"
 #include "query/parse/ast.h"
 
@@ -25,33 +26,30 @@ GroupBy grouping_of(const Aggregate& aggregate);
 /// on(...) or ignoring(...); ignoring ignores the metric name too.
 GroupBy signature_of(const VectorMatching& matching);
 
-/// Numbers groups in order of first appearance, over one or several streams.
+/// Numbers groups in order of first appearance, over one or several streams. Their labels count as
+/// the query's memory while it lives.
 class Grouper final {
  public:
-  explicit Grouper(GroupBy by);
+  Grouper(Context& context, GroupBy by);
 
-  /// The group of each series of `stream`.
-  std::vector<std::uint32_t> add(const VectorStream& stream);
+  /// The group of each series of `stream`. kLimit when there are more than the query may hold.
+  Result<std::vector<std::uint32_t>> add(const VectorStream& stream);
   std::size_t group_count() const { return groups_.size(); }
   /// The labels by which the group was made.
   const tsdb::Labels& labels(std::size_t group) const { return groups_[group]; }
 
  private:
-  std::uint32_t group_of_single(std::string_view value);
-  std::uint32_t group_of(tsdb::Labels labels);
+  Result<std::uint32_t> group_of_single(std::string_view value);
+  Result<std::uint32_t> group_of(const std::vector<tsdb::LabelView>& kept);
+  Result<std::uint32_t> new_group(tsdb::Labels labels);
 
+  Context& context_;
   GroupBy by_;
-  std::vector<tsdb::Labels> groups_;
-  /// Finds by view, so that a known group costs no allocation.
-  struct TextHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
-  };
-  // When grouping by one label.
-  std::unordered_map<std::string, std::uint32_t, TextHash, std::equal_to<>> by_value_;
-  std::unordered_map<tsdb::Labels, std::uint32_t> by_labels_;
+  MemoryLoan loan_;
+  std::deque<tsdb::Labels> groups_;  // Stay where they are: the maps look at their bytes.
+  // By the value when grouping by one label, otherwise by the labels' encoding.
+  std::unordered_map<std::string_view, std::uint32_t> known_;
+  std::string key_;
 };
 
 }  // namespace tarsier::query

@@ -12,6 +12,8 @@
 
 #include <fmt/format.h>
 
+#include "query/exec/relabel.h"
+
 namespace tarsier::query {
 namespace {
 
@@ -254,16 +256,8 @@ Result<StreamPtr> enrich_with_info(Context& context, StreamPtr base, StreamPtr i
   const auto info_table = TRY(Table::of(context, *info_times));
   InfoJoin info_join(*base_table, *info_table, matchers);
   TRY(info_join.run(context));
-  std::vector<PartsStream::Part> parts = info_join.take();
-  std::vector<tsdb::Labels> labels;
-  std::vector<bool> drops_name;
-  for (const PartsStream::Part& part : parts) {
-    labels.push_back(part.labels);
-    drops_name.push_back(base_table->drops_name(part.child));
-  }
-  StreamPtr stream = std::make_unique<PartsStream>(std::move(base_table), std::move(parts));
-  return relabel(context, std::move(stream), std::move(labels), std::move(drops_name),
-                 OnEqual::kMerge);
+  StreamPtr stream = std::make_unique<PartsStream>(std::move(base_table), info_join.take());
+  return resolve_equal(context, std::move(stream), OnEqual::kMerge);
 }
 
 }  // namespace tarsier::query

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <limits>
-#include <unordered_set>
+#include <memory>
+#include <utility>
 
 #include "query/exec/cell_operator.h"
 #include "query/exec/join_matching.h"
+#include "query/exec/relabel.h"
 
 namespace tarsier::query {
 
@@ -31,16 +33,22 @@ Comparison JoinRules::comparison() const {
 
 BinaryKernel JoinRules::kernel() const { return binary_kernel(op, comparison()); }
 
+bool JoinRules::is_included(std::string_view name) const {
+  return std::find(include.begin(), include.end(), name) != include.end();
+}
+
+bool JoinRules::keeps_of_many(std::string_view name) const {
+  if (drops_metadata && is_metadata_label(name)) return false;
+  if (is_grouped) return true;
+  const bool is_matching =
+      std::find(matching_labels.begin(), matching_labels.end(), name) != matching_labels.end();
+  return is_matching == on;
+}
+
 tsdb::Labels JoinRules::result_labels(const tsdb::Labels& many, const tsdb::Labels* one) const {
-  const auto is_matching = [&](std::string_view name) {
-    return std::find(matching_labels.begin(), matching_labels.end(), name) != matching_labels.end();
-  };
   std::vector<tsdb::LabelView> kept;
   for (const tsdb::LabelView& label : many) {
-    if (drops_metadata && is_metadata_label(label.name)) continue;
-    if (!is_grouped && is_matching(label.name) != on) continue;
-    if (std::find(include.begin(), include.end(), label.name) != include.end()) continue;
-    kept.push_back(label);
+    if (keeps_of_many(label.name) && !is_included(label.name)) kept.push_back(label);
   }
   if (include.empty()) return tsdb::Labels::from_sorted(kept);
   for (const std::string& name : include) {
@@ -62,37 +70,43 @@ class PairStream final : public VectorStream {
     std::uint32_t one;
   };
 
-  PairStream(Context& context, const Binary& binary, const JoinRules& rules, StreamPtr many,
-             StreamPtr one, std::vector<Pair> pairs, std::vector<tsdb::Labels> labels)
+  PairStream(Context& context, const Binary& binary, JoinRules rules, StreamPtr many, StreamPtr one,
+             std::vector<Pair> pairs)
       : VectorStream(many->grid()),
-        kernel_(is_trim(rules.op) ? nullptr : rules.kernel()),
-        many_is_left_(rules.many_is_left),
-        marks_names_(rules.marks_names),
+        rules_(std::move(rules)),
+        kernel_(is_trim(rules_.op) ? nullptr : rules_.kernel()),
         many_(std::move(many)),
         one_(std::move(one)),
-        pairs_(std::move(pairs)),
-        labels_(std::move(labels)) {
-    if (needs_cells(rules.op, PairStream::may_have_histograms())) {
-      cells_ = std::make_unique<CellOperator>(context, binary, rules.comparison());
+        pairs_(std::move(pairs)) {
+    if (needs_cells(rules_.op, PairStream::may_have_histograms())) {
+      cells_ = std::make_unique<CellOperator>(context, binary, rules_.comparison());
     }
   }
 
   std::size_t size() const override { return pairs_.size(); }
-  tsdb::Labels labels(std::size_t i) const override { return labels_[i]; }
-  std::string_view label(std::size_t i, std::string_view name) const override {
-    return labels_[i].get(name);
+  tsdb::Labels labels(std::size_t i) const override {
+    return pair_labels(rules_, *many_, *one_, pairs_[i]);
   }
-  bool drops_name(std::size_t) const override { return marks_names_; }
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    if (rules_.is_included(name)) return one_->label(pairs_[i].one, name);
+    return rules_.keeps_of_many(name) ? many_->label(pairs_[i].many, name) : std::string_view();
+  }
+  bool drops_name(std::size_t) const override { return rules_.marks_names; }
   bool may_have_names() const override {
-    return std::any_of(labels_.begin(), labels_.end(), [](const tsdb::Labels& labels) {
-      return std::any_of(labels.begin(), labels.end(), [](const tsdb::LabelView& label) {
-        return is_metadata_label(label.name);
-      });
-    });
+    return (!rules_.drops_metadata && many_->may_have_names()) ||
+           std::any_of(rules_.include.begin(), rules_.include.end(), is_metadata_label);
   }
   bool is_distinct_without_names() const override { return false; }
   bool may_have_histograms() const override {
     return many_->may_have_histograms() || one_->may_have_histograms();
+  }
+
+  /// The labels of a pair's result.
+  static tsdb::Labels pair_labels(const JoinRules& rules, const VectorStream& many,
+                                  const VectorStream& one, const Pair& pair) {
+    if (rules.include.empty()) return rules.result_labels(many.labels(pair.many), nullptr);
+    const tsdb::Labels one_labels = one.labels(pair.one);
+    return rules.result_labels(many.labels(pair.many), &one_labels);
   }
 
   Status read(std::span<const std::uint32_t> series, double* rows,
@@ -107,7 +121,7 @@ class PairStream final : public VectorStream {
     TRY(one_->read(*wanted, others->data(), scratch));
     if (cells_ != nullptr) {
       combine_cells(series, rows, others->data(), scratch.histograms());
-    } else if (many_is_left_) {
+    } else if (rules_.many_is_left) {
       kernel_(rows, others->data(), count, rows);
     } else {
       kernel_(others->data(), rows, count, rows);
@@ -124,20 +138,18 @@ class PairStream final : public VectorStream {
         rows[i] = absent_value();
         continue;
       }
-      const double left = many_is_left_ ? rows[i] : others[i];
-      const double right = many_is_left_ ? others[i] : rows[i];
+      const double left = rules_.many_is_left ? rows[i] : others[i];
+      const double right = rules_.many_is_left ? others[i] : rows[i];
       rows[i] = cells_->apply(left, right, {i % steps, series[i / steps]}, pool).cell;
     }
   }
 
+  const JoinRules rules_;
   const BinaryKernel kernel_;            // Null where cells are needed.
   std::unique_ptr<CellOperator> cells_;  // Null where the kernel does it. Locks itself.
-  const bool many_is_left_;
-  const bool marks_names_;
   const StreamPtr many_;
   const StreamPtr one_;
   const std::vector<Pair> pairs_;
-  const std::vector<tsdb::Labels> labels_;
 };
 
 /// The only series of each group; nothing if a group has two.
@@ -151,11 +163,16 @@ std::optional<std::vector<std::uint32_t>> only_series(const std::vector<std::uin
   return series;
 }
 
-bool are_distinct(const std::vector<tsdb::Labels>& labels) {
-  std::unordered_set<std::string_view> seen;
-  seen.reserve(labels.size());
-  return std::all_of(labels.begin(), labels.end(),
-                     [&](const tsdb::Labels& l) { return seen.insert(l.encoded()).second; });
+/// Whether the results of all pairs are known to be different without looking at their labels.
+bool are_surely_distinct(const JoinRules& rules, const VectorStream& many) {
+  if (!rules.include.empty()) return false;
+  if (rules.is_grouped || (!rules.on && rules.matching_labels.empty())) {
+    return !rules.drops_metadata || !many.may_have_names() || many.is_distinct_without_names();
+  }
+  // One to one: what matches is in the result, unless it is a name that is dropped.
+  const bool matches_names =
+      std::any_of(rules.matching_labels.begin(), rules.matching_labels.end(), is_metadata_label);
+  return rules.on && !(rules.drops_metadata && matches_names);
 }
 
 }  // namespace
@@ -164,30 +181,27 @@ Result<StreamPtr> join(Context& context, const Binary& binary, StreamPtr left, S
   const JoinRules rules(context, binary);
   StreamPtr many = rules.many_is_left ? std::move(left) : std::move(right);
   StreamPtr one = rules.many_is_left ? std::move(right) : std::move(left);
-  Grouper signatures(signature_of(binary.matching));
-  const std::vector<std::uint32_t> one_groups = signatures.add(*one);
-  const std::vector<std::uint32_t> many_groups = signatures.add(*many);
+  Grouper signatures(context, signature_of(binary.matching));
+  const std::vector<std::uint32_t> one_groups = TRY(signatures.add(*one));
+  const std::vector<std::uint32_t> many_groups = TRY(signatures.add(*many));
   const bool fills = rules.many_fill.has_value() || rules.one_fill.has_value();
   const auto partners = only_series(one_groups, signatures.group_count());
   const bool many_is_unique =
       rules.is_grouped || only_series(many_groups, signatures.group_count()).has_value();
   if (!fills && partners && many_is_unique) {
     std::vector<PairStream::Pair> pairs;
-    std::vector<tsdb::Labels> labels;
     for (std::size_t i = 0; i < many_groups.size(); ++i) {
       const std::uint32_t partner = (*partners)[many_groups[i]];
-      if (partner == kNoSeries) continue;
-      pairs.push_back({static_cast<std::uint32_t>(i), partner});
-      const tsdb::Labels partner_labels =
-          rules.include.empty() ? tsdb::Labels() : one->labels(partner);
-      labels.push_back(rules.result_labels(many->labels(i), &partner_labels));
+      if (partner != kNoSeries) pairs.push_back({static_cast<std::uint32_t>(i), partner});
     }
-    if (are_distinct(labels)) {
+    const auto labels_of = [&](std::size_t i) {
+      return PairStream::pair_labels(rules, *many, *one, pairs[i]);
+    };
+    if (are_surely_distinct(rules, *many) || TRY(are_distinct(context, pairs.size(), labels_of))) {
       // A one-side row is needed once for each of its partners.
       if (rules.is_grouped) one = TRY(Table::of(context, *one));
       return StreamPtr(std::make_unique<PairStream>(context, binary, rules, std::move(many),
-                                                    std::move(one), std::move(pairs),
-                                                    std::move(labels)));
+                                                    std::move(one), std::move(pairs)));
     }
   }
   const auto many_table = TRY(Table::of(context, *many));

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <limits>
-#include <map>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -10,6 +10,7 @@
 #include "query/exec/annotator.h"
 #include "query/exec/cell_operator.h"
 #include "query/exec/join_matching.h"
+#include "query/exec/relabel.h"
 
 namespace tarsier::query {
 namespace {
@@ -34,7 +35,9 @@ class StepJoin final {
            const Grouper& signatures, const Table& many,
            const std::vector<std::uint32_t>& many_groups, const Table& one,
            const std::vector<std::uint32_t>& one_groups)
-      : rules_(rules),
+      : context_(context),
+        loan_(std::in_place, context.memory),
+        rules_(rules),
         signatures_(signatures),
         many_(many),
         many_groups_(many_groups),
@@ -46,20 +49,24 @@ class StepJoin final {
         partner_(signatures.group_count()),
         results_of_(signatures.group_count()) {}
 
-  Status run(const Context& context) {
+  Status run() {
     for (std::size_t k = 0; k < steps_; ++k) {
-      TRY(context.check_alive());
+      TRY(context_.check_alive());
       TRY(run_step(k));
     }
     return {};
   }
 
-  Result<StreamPtr> take(Context& context) {
+  Result<StreamPtr> take() {
     std::vector<double> rows;
     rows.reserve(rows_.size() * steps_);
-    for (const std::vector<double>& row : rows_) rows.insert(rows.end(), row.begin(), row.end());
+    for (std::vector<double>& row : rows_) {
+      rows.insert(rows.end(), row.begin(), row.end());
+      row = {};
+    }
+    loan_.reset();
     return StreamPtr(TRY(
-        Table::create(context, many_.grid(), std::move(series_), std::move(rows), histograms())));
+        Table::create(context_, many_.grid(), std::move(series_), std::move(rows), histograms())));
   }
 
  private:
@@ -151,7 +158,7 @@ class StepJoin final {
     const CellOperator::Outcome outcome = operator_.apply(left, right, {k, emitted_++}, *pool_);
     if (outcome.is_refused) return {};
     const auto [known, is_new] = result_of_.try_emplace(pair, 0);
-    if (is_new) known->second = series_for(rules_.result_labels(many, one));
+    if (is_new) known->second = TRY(series_for(rules_.result_labels(many, one)));
     const std::uint32_t result = known->second;
     std::vector<std::uint32_t>& results = results_of_[group];
     if (!rules_.is_grouped && !results.empty()) {
@@ -170,16 +177,20 @@ class StepJoin final {
     return {};
   }
 
-  std::uint32_t series_for(tsdb::Labels labels) {
+  Result<std::uint32_t> series_for(tsdb::Labels labels) {
     const auto [it, is_new] =
         series_of_.try_emplace(labels, static_cast<std::uint32_t>(series_.size()));
     if (is_new) {
+      TRY(context_.check_dense(series_.size() + 1, steps_));
+      TRY(loan_->grow(2 * bytes_of(labels) + steps_ * sizeof(double)));
       series_.push_back({std::move(labels), rules_.marks_names});
       rows_.emplace_back(steps_, absent_value());
     }
     return it->second;
   }
 
+  Context& context_;
+  std::optional<MemoryLoan> loan_;  // Of the results, until a table takes them over.
   const JoinRules& rules_;
   const Grouper& signatures_;
   const Table& many_;
@@ -209,8 +220,8 @@ Result<StreamPtr> join_by_step(Context& context, const Binary& binary, const Joi
                                const std::vector<std::uint32_t>& many_groups, const Table& one,
                                const std::vector<std::uint32_t>& one_groups) {
   StepJoin step_join(context, binary, rules, signatures, many, many_groups, one, one_groups);
-  TRY(step_join.run(context));
-  return step_join.take(context);
+  TRY(step_join.run());
+  return step_join.take();
 }
 
 }  // namespace tarsier::query

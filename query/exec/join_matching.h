@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -33,6 +34,10 @@ struct JoinRules {
   Comparison comparison() const;
   /// The kernel over (left, right). REQUIRES: not a trim operator.
   BinaryKernel kernel() const;
+  /// Whether the result has this label from the one side.
+  bool is_included(std::string_view name) const;
+  /// Whether it has it from the many side, if that is not included.
+  bool keeps_of_many(std::string_view name) const;
   /// The labels of what a many-side and a one-side element give. `one` is null for a fill value.
   tsdb::Labels result_labels(const tsdb::Labels& many, const tsdb::Labels* one) const;
 };

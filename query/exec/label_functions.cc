@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <memory>
 #include <numeric>
+#include <unordered_map>
+#include <utility>
 
 #include "base/regex.h"
 #include "base/utf8.h"
+#include "query/exec/relabel.h"
 #include "query/functions/natural_order.h"
 
 namespace tarsier::query {
@@ -35,6 +40,78 @@ class ReorderedStream final : public ForwardingStream {
   const std::vector<std::uint32_t> order_;
 };
 
+/// Values of one label, each kept once, that some series get.
+class NewValues final {
+ public:
+  static constexpr std::uint32_t kKept = std::numeric_limits<std::uint32_t>::max();
+
+  NewValues(Context& context, std::size_t series_count)
+      : of_(series_count, kKept), loan_(context.memory) {}
+  Status hold() { return loan_.grow(of_.size() * sizeof(std::uint32_t)); }
+  Result<std::uint32_t> add(std::string value) {
+    TRY(loan_.grow(sizeof(std::string) + value.size()));
+    values_.push_back(std::move(value));
+    return static_cast<std::uint32_t>(values_.size() - 1);
+  }
+  void set(std::size_t series, std::uint32_t value) { of_[series] = value; }
+  bool is_kept(std::size_t series) const { return of_[series] == kKept; }
+  const std::string& of(std::size_t series) const { return values_[of_[series]]; }
+
+ private:
+  std::vector<std::uint32_t> of_;  // Positions in `values_`, or kKept.
+  std::vector<std::string> values_;
+  MemoryLoan loan_;
+};
+
+/// `child` with the label `name` changed; labels are put together when somebody asks.
+class ChangedLabelStream final : public ForwardingStream {
+ public:
+  ChangedLabelStream(StreamPtr child, std::string name, std::unique_ptr<NewValues> values,
+                     bool is_added)
+      : ForwardingStream(std::move(child)),
+        name_(std::move(name)),
+        values_(std::move(values)),
+        is_added_(is_added) {}
+  tsdb::Labels labels(std::size_t i) const override {
+    tsdb::Labels labels = child().labels(i);
+    if (values_->is_kept(i)) return labels;
+    tsdb::LabelsBuilder builder(labels);
+    builder.set(name_, values_->of(i));
+    return builder.build();
+  }
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    if (name != name_ || values_->is_kept(i)) return child().label(i, name);
+    return values_->of(i);
+  }
+  bool drops_name(std::size_t i) const override {
+    return child().drops_name(i) && (values_->is_kept(i) || name_ != tsdb::kMetricName);
+  }
+  bool may_have_names() const override {
+    return child().may_have_names() || is_metadata_label(name_);
+  }
+  bool is_distinct_without_names() const override {
+    return is_added_ && !is_metadata_label(name_) && child().is_distinct_without_names();
+  }
+
+ private:
+  const std::string name_;
+  const std::unique_ptr<NewValues> values_;
+  const bool is_added_;  // No series had the label before.
+};
+
+/// The series with their new values. Only a label that was there before can make two equal.
+Result<StreamPtr> change_label(Context& context, StreamPtr stream, std::string name,
+                               std::unique_ptr<NewValues> values) {
+  bool is_added = true;
+  for (std::size_t i = 0; i < stream->size() && is_added; ++i) {
+    is_added = stream->label(i, name).empty();
+  }
+  StreamPtr changed = std::make_unique<ChangedLabelStream>(std::move(stream), std::move(name),
+                                                           std::move(values), is_added);
+  if (is_added) return changed;
+  return resolve_equal(context, std::move(changed), OnEqual::kMerge);
+}
+
 std::vector<std::uint32_t> all_positions(const VectorStream& stream) {
   std::vector<std::uint32_t> order(stream.size());
   std::iota(order.begin(), order.end(), 0U);
@@ -52,23 +129,21 @@ Result<StreamPtr> label_replace(Context& context, StreamPtr stream,
   if (!is_valid_label_name(replacement.destination)) {
     return invalid("invalid destination label name in label_replace(): " + replacement.destination);
   }
-  const bool sets_name = replacement.destination == tsdb::kMetricName;
-  std::vector<tsdb::Labels> labels(stream->size());
-  std::vector<bool> drops_name(stream->size());
+  auto values = std::make_unique<NewValues>(context, stream->size());
+  TRY(values->hold());
+  // Each value is matched once, however many series share it.
+  std::unordered_map<std::string_view, std::uint32_t> known;
   std::vector<std::string_view> groups;
-  tsdb::LabelsBuilder builder;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    labels[i] = stream->labels(i);
-    drops_name[i] = stream->drops_name(i);
-    const std::string_view source = labels[i].get(replacement.source);
-    if (!regex->full_match(source, groups)) continue;
-    builder.reset(labels[i]);
-    builder.set(replacement.destination, regex->expand(replacement.replacement, groups));
-    labels[i] = builder.build();
-    if (sets_name) drops_name[i] = false;
+  for (std::size_t i = 0; i < stream->size(); ++i) {
+    const std::string_view source = stream->label(i, replacement.source);
+    const auto [it, is_new] = known.try_emplace(source, NewValues::kKept);
+    if (is_new && regex->full_match(source, groups)) {
+      it->second = TRY(values->add(regex->expand(replacement.replacement, groups)));
+    }
+    values->set(i, it->second);
+    if (i % 4096 == 0) TRY(context.check_alive());
   }
-  return relabel(context, std::move(stream), std::move(labels), std::move(drops_name),
-                 OnEqual::kMerge);
+  return change_label(context, std::move(stream), replacement.destination, std::move(values));
 }
 
 Result<StreamPtr> label_join(Context& context, StreamPtr stream, const std::string& destination,
@@ -82,22 +157,21 @@ Result<StreamPtr> label_join(Context& context, StreamPtr stream, const std::stri
   if (!is_valid_label_name(destination)) {
     return invalid("invalid destination label name in label_join(): " + destination);
   }
-  std::vector<tsdb::Labels> labels(stream->size());
-  std::vector<bool> drops_name(stream->size());
-  tsdb::LabelsBuilder builder;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    builder.reset(stream->labels(i));
+  auto values = std::make_unique<NewValues>(context, stream->size());
+  TRY(values->hold());
+  std::unordered_map<std::string, std::uint32_t> known;
+  for (std::size_t i = 0; i < stream->size(); ++i) {
     std::string joined;
     for (std::size_t s = 0; s < sources.size(); ++s) {
       if (s > 0) joined += separator;
-      joined += builder.get(sources[s]);
+      joined += stream->label(i, sources[s]);
     }
-    builder.set(destination, joined);
-    labels[i] = builder.build();
-    drops_name[i] = stream->drops_name(i) && destination != tsdb::kMetricName;
+    const auto [it, is_new] = known.try_emplace(std::move(joined), 0);
+    if (is_new) it->second = TRY(values->add(it->first));
+    values->set(i, it->second);
+    if (i % 4096 == 0) TRY(context.check_alive());
   }
-  return relabel(context, std::move(stream), std::move(labels), std::move(drops_name),
-                 OnEqual::kMerge);
+  return change_label(context, std::move(stream), destination, std::move(values));
 }
 
 Result<StreamPtr> sort_by_value(Context& context, StreamPtr stream, Direction direction) {

@@ -97,7 +97,7 @@ class SelectedRange final : public RangeSource {
   }
 
   Status count(std::uint64_t samples) const {
-    context_.samples_read.fetch_add(samples, std::memory_order_relaxed);
+    TRY(context_.count_read(samples));
     TRY(context_.budget.hold(samples));
     context_.budget.release(samples);
     return {};

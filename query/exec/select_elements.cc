@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -10,6 +13,7 @@
 #include "query/exec/grouper.h"
 #include "query/exec/histogram_streams.h"
 #include "query/exec/label_share.h"
+#include "query/exec/simple_streams.h"
 #include "query/functions/numbers.h"
 
 namespace tarsier::query {
@@ -87,72 +91,145 @@ Result<std::vector<std::size_t>> counts_of(const std::vector<double>& parameter,
 /// Collects chosen elements into rows, series in the order in which they were first chosen.
 class ChosenRows final {
  public:
-  explicit ChosenRows(const VectorStream& operand)
-      : operand_(operand), position_(operand.size(), kNone), steps_(operand.grid().count) {}
-  void add(std::uint32_t series, std::size_t step, double v) {
+  ChosenRows(Context& context, const VectorStream& operand)
+      : context_(context),
+        operand_(operand),
+        position_(operand.size(), kNone),
+        steps_(operand.grid().count),
+        loan_(std::in_place, context.memory) {}
+  Status add(std::uint32_t series, std::size_t step, double v) {
     if (position_[series] == kNone) {
       position_[series] = chosen_.size();
       chosen_.push_back({operand_.labels(series), operand_.drops_name(series)});
+      TRY(context_.check_dense(chosen_.size(), steps_));
+      TRY(loan_->grow(bytes_of(chosen_.back().labels) + steps_ * sizeof(double)));
       rows_.resize(rows_.size() + steps_, absent_value());
     }
     rows_[position_[series] * steps_ + step] = v;
+    return {};
   }
   /// `histograms` is what keeps those of the operand alive.
-  Result<StreamPtr> take(Context& context, HistogramOwner histograms) {
-    return StreamPtr(TRY(Table::create(context, operand_.grid(), std::move(chosen_),
+  Result<StreamPtr> take(HistogramOwner histograms) {
+    loan_.reset();  // The table takes it over.
+    return StreamPtr(TRY(Table::create(context_, operand_.grid(), std::move(chosen_),
                                        std::move(rows_), std::move(histograms))));
   }
 
  private:
   static constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+  Context& context_;
   const VectorStream& operand_;
   std::vector<std::size_t> position_;
   const std::size_t steps_;
   std::vector<Table::Series> chosen_;
   std::vector<double> rows_;
+  std::optional<MemoryLoan> loan_;
 };
+
+/// What the heaps of a top-k may come to hold at most.
+std::uint64_t bytes_of_heaps(const std::vector<std::size_t>& counts, std::size_t series_count,
+                             std::size_t group_count) {
+  std::uint64_t entries = 0;
+  for (const std::size_t k : counts) {
+    entries +=
+        k < series_count / std::max<std::size_t>(1, group_count) ? k * group_count : series_count;
+  }
+  return entries * sizeof(Entry) + group_count * counts.size() * sizeof(TopRules::Cell);
+}
 
 Result<StreamPtr> select_top(Context& context, const Aggregate& aggregate,
                              const VectorStream& operand, std::vector<std::size_t> counts) {
-  Grouper grouper(grouping_of(aggregate));
-  const std::vector<std::uint32_t> groups = grouper.add(operand);
+  Grouper grouper(context, grouping_of(aggregate));
+  const std::vector<std::uint32_t> groups = TRY(grouper.add(operand));
+  MemoryLoan loan(context.memory);
+  TRY(loan.grow(bytes_of_heaps(counts, operand.size(), grouper.group_count())));
   TopRules rules{aggregate.op == AggregateOp::kTopk, std::move(counts), {}};
   rules.chosen.resize(grouper.group_count());
   TRY(GroupFold(operand, groups, grouper.group_count(), rules).run(context));
-  ChosenRows rows(operand);
+  ChosenRows rows(context, operand);
   for (const auto& cells : rules.chosen) {
     for (std::size_t k = 0; k < cells.size(); ++k) {
-      for (const Entry& entry : cells[k]) rows.add(entry.series, k, entry.value);
+      for (const Entry& entry : cells[k]) TRY(rows.add(entry.series, k, entry.value));
     }
   }
-  return rows.take(context, nullptr);
+  return rows.take(nullptr);
 }
 
 Result<StreamPtr> limit_count(Context& context, const Aggregate& aggregate,
                               const VectorStream& operand, const std::vector<std::size_t>& counts) {
   const auto table = TRY(Table::of(context, operand));
-  Grouper grouper(grouping_of(aggregate));
-  const std::vector<std::uint32_t> groups = grouper.add(*table);
+  Grouper grouper(context, grouping_of(aggregate));
+  const std::vector<std::uint32_t> groups = TRY(grouper.add(*table));
   const std::size_t steps = table->grid().count;
+  TRY(context.check_dense(grouper.group_count(), steps));
+  MemoryLoan loan(context.memory);
+  TRY(loan.grow(grouper.group_count() * steps * sizeof(std::size_t)));
   std::vector<std::size_t> taken(grouper.group_count() * steps, 0);
-  ChosenRows rows(*table);
+  ChosenRows rows(context, *table);
   for (std::uint32_t i = 0; i < table->size(); ++i) {
     for (std::size_t k = 0; k < steps; ++k) {
       std::size_t& count = taken[groups[i] * steps + k];
       if (is_absent(table->row(i)[k]) || count >= counts[k]) continue;
       ++count;
-      rows.add(i, k, table->row(i)[k]);
+      TRY(rows.add(i, k, table->row(i)[k]));
     }
   }
-  return rows.take(context, table->histograms());
+  return rows.take(table->histograms());
 }
 
-Result<StreamPtr> limit_ratio(Context& context, const Aggregate& aggregate,
-                              const VectorStream& operand, std::vector<double> ratios) {
-  const auto table = TRY(Table::of(context, operand));
-  ChosenRows rows(*table);
+/// The series whose share of the hash's range lies within the ratio of some step.
+class RatioStream final : public VectorStream {
+ public:
+  RatioStream(StreamPtr child, std::vector<double> ratios)
+      : VectorStream(child->grid()), child_(std::move(child)), ratios_(std::move(ratios)) {
+    for (std::uint32_t i = 0; i < child_->size(); ++i) {
+      const double share = share_of(child_->labels(i));
+      const bool is_ever_kept = std::any_of(ratios_.begin(), ratios_.end(),
+                                            [&](double ratio) { return is_kept(share, ratio); });
+      if (is_ever_kept) kept_.push_back({i, share});
+    }
+  }
+  std::size_t size() const override { return kept_.size(); }
+  tsdb::Labels labels(std::size_t i) const override { return child_->labels(kept_[i].series); }
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    return child_->label(kept_[i].series, name);
+  }
+  bool drops_name(std::size_t i) const override { return child_->drops_name(kept_[i].series); }
+  bool may_have_names() const override { return child_->may_have_names(); }
+  bool is_distinct_without_names() const override { return child_->is_distinct_without_names(); }
+  bool may_have_histograms() const override { return child_->may_have_histograms(); }
+  Status read(std::span<const std::uint32_t> series, double* rows,
+              Scratch& scratch) const override {
+    auto wanted = scratch.indices();
+    for (const std::uint32_t i : series) wanted->push_back(kept_[i].series);
+    TRY(child_->read(*wanted, rows, scratch));
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      for (std::size_t k = 0; k < ratios_.size(); ++k) {
+        if (!is_kept(kept_[series[i]].share, ratios_[k])) {
+          rows[i * ratios_.size() + k] = absent_value();
+        }
+      }
+    }
+    return {};
+  }
+
+ private:
+  struct Kept {
+    std::uint32_t series;
+    double share;
+  };
+  static bool is_kept(double share, double ratio) {
+    return ratio >= 0 ? share < ratio : share >= 1 + ratio;
+  }
+  const StreamPtr child_;
+  const std::vector<double> ratios_;
+  std::vector<Kept> kept_;
+};
+
+Result<StreamPtr> limit_ratio(Context& context, const Aggregate& aggregate, StreamPtr operand,
+                              std::vector<double> ratios) {
   if (std::all_of(ratios.begin(), ratios.end(), [](double r) { return r == 0; })) {
-    return rows.take(context, table->histograms());
+    return no_series(operand->grid());
   }
   if (std::any_of(ratios.begin(), ratios.end(), [](double r) { return std::isnan(r); })) {
     return invalid("Ratio value is NaN");
@@ -166,14 +243,7 @@ Result<StreamPtr> limit_ratio(Context& context, const Aggregate& aggregate,
         aggregate.parameter->source);
     ratio = capped;
   }
-  for (std::uint32_t i = 0; i < table->size(); ++i) {
-    const double share = share_of(table->labels_of(i));
-    for (std::size_t k = 0; k < ratios.size(); ++k) {
-      const bool is_kept = ratios[k] >= 0 ? share < ratios[k] : share >= 1 + ratios[k];
-      if (is_kept && is_present(table->row(i)[k])) rows.add(i, k, table->row(i)[k]);
-    }
-  }
-  return rows.take(context, table->histograms());
+  return StreamPtr(std::make_unique<RatioStream>(std::move(operand), std::move(ratios)));
 }
 
 }  // namespace
@@ -181,7 +251,7 @@ Result<StreamPtr> limit_ratio(Context& context, const Aggregate& aggregate,
 Result<StreamPtr> select_elements(Context& context, const Aggregate& aggregate, StreamPtr operand,
                                   const std::vector<double>& parameter) {
   if (aggregate.op == AggregateOp::kLimitRatio) {
-    return limit_ratio(context, aggregate, *operand, parameter);
+    return limit_ratio(context, aggregate, std::move(operand), parameter);
   }
   std::vector<std::size_t> counts = TRY(counts_of(parameter, operand->size()));
   if (counts.empty()) {

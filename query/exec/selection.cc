@@ -1,6 +1,7 @@
 #include "query/exec/selection.h"
 
 #include <algorithm>
+#include <string>
 
 #include "query/histogram/columns.h"
 #include "tsdb/select_warnings.h"
@@ -49,8 +50,7 @@ class InstantStream final : public VectorStream {
       pick(*columns, rows + i * grid().count);
       if (context_.step_counter) context_.step_counter->add_row(rows + i * grid().count, grid());
     }
-    context_.samples_read.fetch_add(samples, std::memory_order_relaxed);
-    return {};
+    return context_.count_read(samples);
   }
 
  private:
@@ -66,8 +66,7 @@ class InstantStream final : public VectorStream {
       rows[i] = newest ? aspect_of(newest->t.ms, newest->v) : absent_value();
       if (context_.step_counter) context_.step_counter->add_row(rows + i, grid());
     }
-    context_.samples_read.fetch_add(series.size(), std::memory_order_relaxed);
-    return {};
+    return context_.count_read(series.size());
   }
 
   /// The start timestamp of the newest sample of either kind, in seconds.
@@ -149,8 +148,7 @@ class InstantStream final : public VectorStream {
       }
       if (context_.step_counter) context_.step_counter->add_row(row, grid());
     }
-    context_.samples_read.fetch_add(samples, std::memory_order_relaxed);
-    return {};
+    return context_.count_read(samples);
   }
 
   void pick_mixed(const tsdb::SampleColumns& columns, const tsdb::HistogramColumns& histograms,
@@ -237,6 +235,12 @@ Status Selections::open_all() {
   if (!sets.ok()) {
     TRY(context_.check_alive());
     return std::move(sets).status().with_prefix("expanding series");
+  }
+  std::uint64_t selected = 0;
+  for (const auto& set : *sets) selected += set->size();
+  if (plan_.series_ceiling != 0 && selected > plan_.series_ceiling) {
+    return limit_exceeded("query selects " + std::to_string(selected) + " series, more than " +
+                          std::to_string(plan_.series_ceiling) + " (max_series)");
   }
   for (std::size_t i = 0; i < requests.size(); ++i) {
     for (std::string& warning : tsdb::warnings_of(*(*sets)[i])) {

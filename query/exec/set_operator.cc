@@ -213,9 +213,9 @@ Result<StreamPtr> unite(Context& context, StreamPtr left, StreamPtr right,
 
 Result<StreamPtr> combine_sets(Context& context, const Binary& binary, StreamPtr left,
                                StreamPtr right) {
-  Grouper signatures(signature_of(binary.matching));
-  std::vector<std::uint32_t> left_groups = signatures.add(*left);
-  std::vector<std::uint32_t> right_groups = signatures.add(*right);
+  Grouper signatures(context, signature_of(binary.matching));
+  std::vector<std::uint32_t> left_groups = TRY(signatures.add(*left));
+  std::vector<std::uint32_t> right_groups = TRY(signatures.add(*right));
   if (binary.op == BinaryOp::kOr) {
     return unite(context, std::move(left), std::move(right), left_groups, std::move(right_groups),
                  signatures.group_count());

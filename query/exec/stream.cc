@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
-#include <unordered_map>
 
 namespace tarsier::query {
 namespace {
@@ -17,48 +16,6 @@ std::size_t batch_size(const VectorStream& stream) {
   const std::size_t by_count = (stream.size() + kBatchCountMax - 1) / kBatchCountMax;
   return std::max(by_cache, by_count);
 }
-
-/// Labels without metadata, computed when asked for.
-class NamelessStream final : public ForwardingStream {
- public:
-  using ForwardingStream::ForwardingStream;
-  tsdb::Labels labels(std::size_t i) const override { return drop_metadata(child().labels(i)); }
-  std::string_view label(std::size_t i, std::string_view name) const override {
-    return is_metadata_label(name) ? std::string_view() : child().label(i, name);
-  }
-  bool may_have_names() const override { return false; }
-  bool is_distinct_without_names() const override { return true; }
-};
-
-/// Every series marked to lose its name at the end.
-class MarkedStream final : public ForwardingStream {
- public:
-  using ForwardingStream::ForwardingStream;
-  bool drops_name(std::size_t) const override { return true; }
-};
-
-/// The same rows under other labels.
-class RelabelledStream final : public ForwardingStream {
- public:
-  RelabelledStream(StreamPtr child, std::vector<tsdb::Labels> labels, std::vector<bool> drops_name,
-                   std::unique_ptr<MemoryLoan> loan)
-      : ForwardingStream(std::move(child)),
-        labels_(std::move(labels)),
-        drops_name_(std::move(drops_name)),
-        loan_(std::move(loan)) {}
-  tsdb::Labels labels(std::size_t i) const override { return labels_[i]; }
-  std::string_view label(std::size_t i, std::string_view name) const override {
-    return labels_[i].get(name);
-  }
-  bool drops_name(std::size_t i) const override { return !drops_name_.empty() && drops_name_[i]; }
-  bool may_have_names() const override { return true; }
-  bool is_distinct_without_names() const override { return false; }
-
- private:
-  const std::vector<tsdb::Labels> labels_;
-  const std::vector<bool> drops_name_;
-  const std::unique_ptr<MemoryLoan> loan_;  // Of the labels.
-};
 
 class BroadcastStream final : public VectorStream {
  public:
@@ -96,52 +53,10 @@ std::uint64_t count_present(const std::vector<double>& rows, bool may_have_histo
   return count;
 }
 
-/// Merges the rows of series with equal labels: `target[i]` is where series i goes.
-Result<StreamPtr> merge_rows(Context& context, const VectorStream& stream,
-                             const std::vector<std::uint32_t>& target,
-                             std::vector<Table::Series> series, OnEqual on_equal) {
-  const auto table = TRY(Table::of(context, stream));
-  const std::size_t steps = stream.grid().count;
-  std::vector<double> rows(series.size() * steps, absent_value());
-  std::vector<bool> has_values(series.size(), false);
-  for (std::size_t i = 0; i < table->size(); ++i) {
-    const std::span<const double> from = table->row(i);
-    double* to = rows.data() + target[i] * steps;
-    bool is_empty = true;
-    for (std::size_t k = 0; k < steps; ++k) {
-      if (is_absent(from[k])) continue;
-      if (is_present(to[k])) return duplicate_labels_error();
-      to[k] = from[k];
-      is_empty = false;
-    }
-    if (is_empty) continue;
-    if (on_equal == OnEqual::kRefuse && has_values[target[i]]) return duplicate_labels_error();
-    has_values[target[i]] = true;
-  }
-  return StreamPtr(TRY(Table::create(context, stream.grid(), std::move(series), std::move(rows),
-                                     table->histograms())));
-}
-
 }  // namespace
 
 std::uint64_t bytes_of(const tsdb::Labels& labels) {
   return sizeof(tsdb::Labels) + labels.encoded().size();
-}
-
-Status duplicate_labels_error() {
-  return invalid("vector cannot contain metrics with the same labelset");
-}
-
-bool is_metadata_label(std::string_view name) {
-  return name == tsdb::kMetricName || name == "__type__" || name == "__unit__";
-}
-
-tsdb::Labels drop_metadata(const tsdb::Labels& labels) {
-  std::vector<tsdb::LabelView> kept;
-  for (const tsdb::LabelView& label : labels) {
-    if (!is_metadata_label(label.name)) kept.push_back(label);
-  }
-  return tsdb::Labels::from_sorted(kept);
 }
 
 std::size_t batch_count(const VectorStream& stream) {
@@ -249,57 +164,6 @@ Status Table::read(std::span<const std::uint32_t> series, double* rows, Scratch&
     std::copy_n(rows_.data() + series[i] * steps, steps, rows + i * steps);
   }
   return {};
-}
-
-Result<StreamPtr> relabel(Context& context, StreamPtr stream, std::vector<tsdb::Labels> labels,
-                          std::vector<bool> drops_name, OnEqual on_equal) {
-  auto loan = std::make_unique<MemoryLoan>(context.memory);
-  std::uint64_t bytes = 0;
-  for (const tsdb::Labels& l : labels) bytes += bytes_of(l);
-  TRY(loan->grow(bytes));
-  std::unordered_map<std::string_view, std::uint32_t> positions;
-  positions.reserve(labels.size());
-  std::vector<std::uint32_t> target(labels.size());
-  std::vector<Table::Series> merged;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    const auto [it, is_new] =
-        positions.emplace(labels[i].encoded(), static_cast<std::uint32_t>(positions.size()));
-    target[i] = it->second;
-  }
-  if (positions.size() == labels.size()) {
-    return StreamPtr(std::make_unique<RelabelledStream>(std::move(stream), std::move(labels),
-                                                        std::move(drops_name), std::move(loan)));
-  }
-  merged.resize(positions.size());
-  for (std::size_t i = labels.size(); i-- > 0;) {
-    merged[target[i]] = {labels[i], !drops_name.empty() && drops_name[i]};
-  }
-  return merge_rows(context, *stream, target, std::move(merged), on_equal);
-}
-
-Result<StreamPtr> drop_names(Context& context, StreamPtr stream, OnEqual on_equal) {
-  if (context.options.delayed_name_removal) {
-    return StreamPtr(std::make_unique<MarkedStream>(std::move(stream)));
-  }
-  if (!stream->may_have_names()) return stream;
-  if (stream->is_distinct_without_names()) {
-    return StreamPtr(std::make_unique<NamelessStream>(std::move(stream)));
-  }
-  std::vector<tsdb::Labels> labels(stream->size());
-  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = drop_metadata(stream->labels(i));
-  return relabel(context, std::move(stream), std::move(labels), {}, on_equal);
-}
-
-Result<StreamPtr> finish_names(Context& context, StreamPtr stream) {
-  bool drops_any = false;
-  for (std::size_t i = 0; i < stream->size() && !drops_any; ++i) drops_any = stream->drops_name(i);
-  if (!drops_any) return stream;
-  std::vector<tsdb::Labels> labels(stream->size());
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    labels[i] = stream->labels(i);
-    if (stream->drops_name(i)) labels[i] = drop_metadata(labels[i]);
-  }
-  return relabel(context, std::move(stream), std::move(labels), {}, OnEqual::kMerge);
 }
 
 StreamPtr broadcast(StreamPtr stream, Grid grid) {

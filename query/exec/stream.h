@@ -14,10 +14,6 @@
 
 namespace tarsier::query {
 
-/// `__name__`, `__type__` and `__unit__`: what functions drop together as "the name".
-bool is_metadata_label(std::string_view name);
-tsdb::Labels drop_metadata(const tsdb::Labels& labels);
-
 /// An instant vector at every step of a grid, as the node of a query computes it: its series are
 /// known first, their rows are computed when somebody asks. Whoever needs a series' row once reads
 /// it through; whoever needs rows again keeps them (`Table`). Immutable once made, so any number of
@@ -133,28 +129,8 @@ Status for_each_batch(Context& context, const VectorStream& stream,
 /// How many batches that will be.
 std::size_t batch_count(const VectorStream& stream);
 
-/// What happens to series that became equal.
-enum class OnEqual : unsigned char {
-  kMerge,   ///< They are one, unless both have a value at some step.
-  kRefuse,  ///< An error if both have any value.
-};
-
-/// `stream` with other labels: `labels[i]` for series i; `drops_name` may be empty. Series that
-/// became equal are merged or refused with "vector cannot contain metrics with the same labelset".
-Result<StreamPtr> relabel(Context& context, StreamPtr stream, std::vector<tsdb::Labels> labels,
-                          std::vector<bool> drops_name, OnEqual on_equal);
-
-/// What every function that computes something new does to names: removes them now, or (delayed
-/// name removal) marks the series.
-Result<StreamPtr> drop_names(Context& context, StreamPtr stream, OnEqual on_equal);
-
-/// The end of a query under delayed name removal: marked series lose their names.
-Result<StreamPtr> finish_names(Context& context, StreamPtr stream);
-
 /// The one value or row of `stream` (a grid of one step) at every step of `grid`.
 StreamPtr broadcast(StreamPtr stream, Grid grid);
-
-Status duplicate_labels_error();
 
 /// What keeping a label set costs.
 std::uint64_t bytes_of(const tsdb::Labels& labels);

@@ -148,6 +148,9 @@ Result<std::shared_ptr<Plan>> make_plan(const QueryRequest& request, const Engin
   plan->text = request.text;
   plan->origin = request.origin;
   plan->counts_steps = request.counts_steps;
+  plan->analyzes = request.analyzes;
+  plan->series_ceiling = request.series_ceiling;
+  plan->samples_ceiling = request.samples_ceiling;
   plan->root = TRY(parse_expression(request.text, parse_options(options)));
   plan->is_range_query = request.step.ms > 0;
   if (plan->is_range_query && plan->root->type != ValueType::kScalar &&

@@ -30,6 +30,9 @@ struct Plan {
   std::string text;
   std::shared_ptr<const QueryOrigin> origin;
   bool counts_steps = false;
+  bool analyzes = false;
+  std::uint64_t series_ceiling = 0;  ///< As asked.
+  std::uint64_t samples_ceiling = 0;
   double prepare_seconds = 0;  ///< What parsing and planning took.
   ExprPtr root;
   bool is_range_query = false;

@@ -149,6 +149,33 @@ TEST_F(ApiTest, LimitTruncatesWithAWarning) {
             R"("warnings":["results truncated due to limit"]})");
 }
 
+TEST_F(ApiTest, AllStatisticsTellWhatEachOperatorDid) {
+  const std::string all = api_.query(request({{"query", "sum(up)"}, {"stats", "all"}})).body;
+  EXPECT_NE(all.find(R"("operators":{"analyzed":true,"plan":{"operator":"aggregate sum")"),
+            std::string::npos)
+      << all;
+  EXPECT_NE(all.find(R"("operator":"selector","expr":"up","steps":1,"series":2)"),
+            std::string::npos)
+      << all;
+  const std::string basic = api_.query(request({{"query", "sum(up)"}, {"stats", "true"}})).body;
+  EXPECT_EQ(basic.find("operators"), std::string::npos) << basic;
+}
+
+TEST_F(ApiTest, CeilingsOfOneRequest) {
+  const HttpResponse refused = api_.query(request({{"query", "up"}, {"max_series", "1"}}));
+  EXPECT_EQ(refused.status, 422);
+  EXPECT_EQ(refused.body,
+            R"({"status":"error","errorType":"execution","error":)"
+            R"("query selects 2 series, more than 1 (max_series)"
+})");
+  EXPECT_EQ(api_.query(request({{"query", "up"}, {"max_samples_scanned", "1"}})).status, 422);
+EXPECT_EQ(api_.query(request({{"query", "up"}, {"max_series", "2"}})).status, 200);
+EXPECT_EQ(api_.query(request({{"query", "up"}, {"max_series", "x"}})).status, 400);
+deadlines_.clear();
+api_.query(request({{"query", "up"}, {"max_query_duration", "5s"}}));
+EXPECT_EQ(deadlines_, std::vector<Timestamp>{Timestamp{105'000}});
+}
+
 TEST_F(ApiTest, BadParametersAreNamedInPrometheusWords) {
   const auto error_of = [&](const HttpResponse& response) {
     EXPECT_EQ(response.status, 400);
