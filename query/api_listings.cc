@@ -96,10 +96,10 @@ bool is_hex(char c) {
 }  // namespace
 
 Result<HttpResponse> Api::try_series(const HttpRequest& request) const {
-  const std::size_t limit = TRY(limit_parameter(request));
   if (request.parameter_values("match[]").empty()) {
     return invalid("no match[] parameter provided");
   }
+  const std::size_t limit = TRY(limit_parameter(request));
   const TimeRange range = TRY(parse_range(request));
   const Selectors selectors = TRY(parse_selectors(
       request, [](const std::string& why) { return invalid_parameter("match[]", why); }));

@@ -89,7 +89,16 @@ Status read_terms(const HttpRequest& request, SearchRequest& search) {
   return {};
 }
 
-Status read_order(const HttpRequest& request, SearchRequest& search) {
+std::string_view name_of(SearchIn in) {
+  switch (in) {
+    case SearchIn::kMetricNames: return "metric_names";
+    case SearchIn::kLabelNames: return "label_names";
+    case SearchIn::kLabelValues: return "label_values";
+  }
+  return "";
+}
+
+Status read_order(const HttpRequest& request, SearchIn in, SearchRequest& search) {
   const std::string_view by = request.parameter("sort_by").value_or("");
   const std::string_view direction = request.parameter("sort_dir").value_or("");
   if (!direction.empty() && by.empty()) {
@@ -102,7 +111,8 @@ Status read_order(const HttpRequest& request, SearchRequest& search) {
     return invalid("invalid sort_dir " + quote(direction) + ": must be \"asc\" or \"dsc\"");
   }
   if (!by.empty() && by != "alpha" && by != "score") {
-    return invalid("invalid sort_by " + quote(by) + ": must be \"alpha\" or \"score\"");
+    return invalid("invalid sort_by " + quote(by) + " for " + std::string(name_of(in)) +
+                   ": must be \"alpha\" or \"score\"");
   }
   if (by == "score" && search.terms.empty()) {
     return invalid("sort_by=score requires search[] to be set");
@@ -112,7 +122,8 @@ Status read_order(const HttpRequest& request, SearchRequest& search) {
   return {};
 }
 
-Result<SearchRequest> read_request(const HttpRequest& request, const SearchOptions& options) {
+Result<SearchRequest> read_request(const HttpRequest& request, SearchIn in,
+                                   const SearchOptions& options) {
   SearchRequest search;
   search.range.min = TRY(optional_time(request, "start", request.received - hours(1)));
   search.range.max = TRY(optional_time(request, "end", request.received));
@@ -121,13 +132,13 @@ Result<SearchRequest> read_request(const HttpRequest& request, const SearchOptio
   }
   for (const std::string_view text : request.parameter_values("match[]")) {
     auto matchers = parse_metric_selector(text);
-    if (!matchers.ok()) return invalid_parameter("match[]", matchers.status().message());
+    if (!matchers.ok()) return std::move(matchers).status();
     search.selectors.push_back(std::move(*matchers));
   }
   TRY(read_terms(request, search));
   search.includes_score = TRY(switch_parameter(request, "include_score", false));
   search.includes_metadata = TRY(switch_parameter(request, "include_metadata", false));
-  TRY(read_order(request, search));
+  TRY(read_order(request, in, search));
   const std::size_t limit_max = options.limit_max;
   const std::size_t otherwise = limit_max == 0 ? kLimitDefault : std::min(kLimitDefault, limit_max);
   search.limit = TRY(count_parameter(request, "limit", otherwise));
@@ -286,7 +297,7 @@ double jaro_winkler(std::string_view a, std::string_view b) {
 
 HttpResponse search(const HttpRequest& request, tsdb::Queryable& storage, SearchIn in,
                     const SearchOptions& options) {
-  const Result<SearchRequest> read = read_request(request, options);
+  const Result<SearchRequest> read = read_request(request, in, options);
   if (!read.ok()) return api_error(ApiErrorType::kBadData, read.status().message());
   const std::string label(request.parameter("label").value_or(""));
   if (in == SearchIn::kLabelValues && label.empty()) {

@@ -98,7 +98,7 @@ void snapshot(const Doors& doors, const HttpRequest& request, HttpResponder resp
     if (!skips_head) {
       return respond(api_error(invalid_parameter(
           "skip_head",
-          fmt::format("unable to parse boolean strconv.ParseBool: parsing {}: invalid syntax",
+          fmt::format("unable to parse boolean: strconv.ParseBool: parsing {}: invalid syntax",
                       quote(text)))));
     }
     if (*skips_head) scope = tsdb::Db::SnapshotScope::kBlocksOnly;

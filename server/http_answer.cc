@@ -111,7 +111,11 @@ void gzip_body(HttpResponse& response) {
     response.body = std::move(compressed);
   }
   response.headers.emplace_back("Content-Encoding", "gzip");
-  response.headers.emplace_back("Vary", "Accept-Encoding");
+  const std::pair<std::string, std::string> varies("Vary", "Accept-Encoding");
+  if (std::find(response.headers.begin(), response.headers.end(), varies) ==
+      response.headers.end()) {
+    response.headers.push_back(varies);
+  }
 }
 
 }  // namespace tarsier::server

@@ -36,8 +36,11 @@ bool is_form(const HttpRequest& request) {
 }
 
 std::string allowed_methods(const Route& route) {
+  std::vector<std::string> methods = route.methods;
+  methods.emplace_back("OPTIONS");
+  std::sort(methods.begin(), methods.end());
   std::string out;
-  for (const std::string& method : route.methods) out += (out.empty() ? "" : ", ") + method;
+  for (const std::string& method : methods) out += (out.empty() ? "" : ", ") + method;
   return out;
 }
 
@@ -153,6 +156,7 @@ void Router::serve(Entry& entry, HttpRequest request, HttpResponder respond) con
   // No copy of the answer on its way: each layer passes it on.
   HttpResponder counted = [this, &entry, origin, begin_ns,
                            respond = std::move(respond)](HttpResponse response) {
+    if (entry.route.compress) response.headers.emplace_back("Vary", "Accept-Encoding");
     if (entry.route.is_api) add_cors(origin, response.headers);
     entry.duration_seconds.observe(static_cast<double>(monotonic_ns() - begin_ns) / kNsPerSecond);
     entry.response_bytes.observe(static_cast<double>(response.body.size()));

@@ -110,7 +110,8 @@ void add_targets(Router& router, const Doors& doors) {
   get("/api/v1/targets/relabel_steps",
       [&](const HttpRequest& r) { return relabel_steps_response(r, *doors.config()); });
   get("/api/v1/targets/metadata", [&](const HttpRequest& r) {
-    const Result<std::size_t> limit = parse_api_limit(r.parameter("limit").value_or(""));
+    const std::string_view asked = r.parameter("limit").value_or("");
+    const Result<std::size_t> limit = asked == "-1" ? 0 : parse_api_limit(asked);
     if (!limit.ok()) return api_error(ApiErrorType::kBadData, "limit must be a number");
     std::vector<tsdb::Matcher> matchers;
     if (const std::string_view text = r.parameter("match_target").value_or(""); !text.empty()) {

@@ -74,11 +74,11 @@ Status unsupported(Extension extension, const FunctionSignature& function) {
 /// Of double exponential smoothing, a value per step each.
 Status check_factors(const std::vector<double>& smoothing, const std::vector<double>& trend) {
   for (std::size_t k = 0; k < smoothing.size(); ++k) {
-    if (!(smoothing[k] > 0 && smoothing[k] < 1)) {
+    if (smoothing[k] <= 0 || smoothing[k] >= 1) {  // NaN passes.
       return invalid(
           fmt::format("invalid smoothing factor. Expected: 0 < sf < 1, got: {:f}", smoothing[k]));
     }
-    if (!(trend[k] > 0 && trend[k] < 1)) {
+    if (trend[k] <= 0 || trend[k] >= 1) {
       return invalid(
           fmt::format("invalid trend factor. Expected: 0 < tf < 1, got: {:f}", trend[k]));
     }

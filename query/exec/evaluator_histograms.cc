@@ -1,4 +1,7 @@
 #include <cmath>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "base/number_text.h"
 #include "query/exec/classic_histogram_stream.h"
@@ -35,7 +38,37 @@ SourceRange quantile_source(const Call& call, const Expr& phi) {
   return {without_parens(phi).source.begin, call.source.end};
 }
 
+/// Appends the series of `table` with `label` telling the quantile of each step.
+Status add_quantile(const Context& context, const Table& table, const std::string& label,
+                    const std::vector<double>& phi, std::vector<Table::Series>& series,
+                    std::vector<double>& rows) {
+  const std::size_t steps = phi.size();
+  std::map<std::string, std::vector<std::size_t>> steps_of;
+  for (std::size_t k = 0; k < steps; ++k) steps_of[quantile_label(phi[k])].push_back(k);
+  TRY(context.check_dense(series.size() + steps_of.size() * table.size(), steps));
+  tsdb::LabelsBuilder builder;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    for (const auto& [value, own_steps] : steps_of) {
+      builder.reset(table.labels_of(i));
+      builder.set(label, value);
+      series.push_back({builder.build(), table.drops_name(i)});
+      rows.resize(rows.size() + steps, absent_value());
+      double* const row = rows.data() + rows.size() - steps;
+      for (const std::size_t k : own_steps) row[k] = table.row(i)[k];
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+void Evaluator::warn_of_bad_quantiles(const std::vector<double>& phi, SourceRange where) {
+  for (const double v : phi) {
+    if (v >= 0 && v <= 1) continue;
+    context_.annotator.warn("quantile value should be between 0 and 1, got " + short_number(v),
+                            where);
+  }
+}
 
 Result<StreamPtr> Evaluator::histogram_number_call(const Call& call, const Grid& grid) {
   StreamPtr operand = TRY(vector(*call.arguments[0], grid));
@@ -74,19 +107,13 @@ Result<StreamPtr> Evaluator::histogram_quantiles_call(const Call& call, const Gr
     HistogramQuestion question;
     question.buckets_source = buckets.source;
     question.first = TRY(scalar(*call.arguments[q], grid));
-    const std::string value = quantile_label(question.first.empty() ? 0 : question.first.front());
+    const std::vector<double> phi = question.first;
     StreamPtr operand = TRY(vector(buckets, grid));
     warn_of_bad_quantiles(question.first, quantile_source(call, *call.arguments[q]));
     StreamPtr histograms = TRY(ask_histograms(context_, std::move(operand), std::move(question)));
     const StreamPtr named = TRY(drop_names(context_, std::move(histograms), OnEqual::kMerge));
     const auto table = TRY(Table::of(context_, *named));
-    tsdb::LabelsBuilder builder;
-    for (std::size_t i = 0; i < table->size(); ++i) {
-      builder.reset(table->labels_of(i));
-      builder.set(label, value);
-      series.push_back({builder.build(), table->drops_name(i)});
-      rows.insert(rows.end(), table->row(i).begin(), table->row(i).end());
-    }
+    TRY(add_quantile(context_, *table, label, phi, series, rows));
   }
   StreamPtr all = TRY(Table::create(context_, grid, std::move(series), std::move(rows)));
   return resolve_equal(context_, std::move(all), OnEqual::kMerge);

@@ -153,6 +153,13 @@ void smoothed_instant_kernel(const Column& column, const Windows& windows, const
 tsdb::SampleColumns extended_points(Extension extension, const Column& column,
                                     const Windows& windows) {
   tsdb::SampleColumns points;
+  if (extension == Extension::kSmoothed && column.size() > 0 &&
+      column.times_ms.front() > windows.end_ms(0)) {
+    // Functions have no value here; the bare samples of Prometheus begin with what comes later.
+    points.push_back(Timestamp{windows.start_ms(0)}, column.values.front());
+    points.push_back(Timestamp{windows.end_ms(0)}, column.values.front());
+    return points;
+  }
   const std::optional<Span> span = extended_span(extension, column, windows, 0);
   if (!span) return points;
   const Edges edges = edges_of(extension, column, windows, 0, *span, Reading::kGauge);

@@ -205,7 +205,11 @@ Status Parser::parse_binary_modifiers(Binary& binary) {
     if (next_is(TokenKind::kGroupLeft) || next_is(TokenKind::kGroupRight)) {
       matching.cardinality =
           take().kind == TokenKind::kGroupLeft ? Cardinality::kManyToOne : Cardinality::kOneToMany;
-      if (next_is(TokenKind::kLeftParen)) matching.include = TRY(parse_label_list());
+      if (next_is(TokenKind::kLeftParen)) {
+        matching.include = TRY(parse_label_list());
+      } else {
+        ungrouped_at_ = peek().source.begin;
+      }
     }
   }
   return parse_fill(binary);
@@ -289,7 +293,10 @@ Result<ExprPtr> Parser::parse_primary() {
       second == TokenKind::kLeftParen) {
     return parse_call();
   }
-  if (kind != TokenKind::kLeftBrace && !can_be_metric_name(kind)) return unexpected();
+  if (kind != TokenKind::kLeftBrace && !can_be_metric_name(kind)) {
+    if (peek().source.begin == ungrouped_at_) return unexpected({"grouping opts", "\"(\""});
+    return unexpected();
+  }
   return ExprPtr(TRY(parse_selector()));
 }
 

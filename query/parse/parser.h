@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -104,6 +105,7 @@ class Parser final {
   std::size_t next_ = 0;
   std::uint32_t last_end_ = 0;  // Of the last token taken.
   Context context_;
+  std::uint32_t ungrouped_at_ = UINT32_MAX;  // Behind a group_left or group_right without labels.
   std::uint16_t nesting_ = 0;
   std::uint32_t duration_node_count_ = 0;
   ParseError error_;

@@ -11,6 +11,7 @@ TEST(Quote, EscapesLikeGo) {
   EXPECT_EQ(quote("plain ä"), "\"plain ä\"");
   EXPECT_EQ(quote("a\"b\\c\n\t"), "\"a\\\"b\\\\c\\n\\t\"");
   EXPECT_EQ(quote(std::string_view("\x00\x7f\xff", 3)), "\"\\x00\\x7f\\xff\"");
+  EXPECT_EQ(quote("\u00a0\u200b\ufeff\U000E0001 漢"), "\"\\u00a0\\u200b\\ufeff\\U000e0001 漢\"");
 }
 
 TEST(Api, WrapsDataInTheEnvelope) {

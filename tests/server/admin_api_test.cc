@@ -115,7 +115,7 @@ TEST_F(AdminApiTest, NamesTheBadParameter) {
   EXPECT_EQ(selector.status, 400);
   EXPECT_TRUE(error_of(selector).starts_with("bad_data: invalid parameter \"match[]\": "));
   EXPECT_EQ(error_of(ask("snapshot", {{"skip_head", "maybe"}})),
-            "bad_data: invalid parameter \"skip_head\": unable to parse boolean strconv.ParseBool: "
+            "bad_data: invalid parameter \"skip_head\": unable to parse boolean: strconv.ParseBool: "
             "parsing \"maybe\": invalid syntax");
   EXPECT_EQ(series_count(), 2u);
 }
