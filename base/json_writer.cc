@@ -83,37 +83,40 @@ JsonWriter& JsonWriter::raw(std::string_view json) {
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
+  std::size_t begin = 0;  // Of what is written as it stands: nearly always all of it.
   std::size_t i = 0;
+  const auto replace = [&](std::string_view by) {
+    out.append(text, begin, i - begin);
+    out += by;
+    begin = ++i;
+  };
   while (i < text.size()) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c >= 0x80) {
       const std::size_t size = utf8_sequence_size(text.substr(i));
       if (size == 0) {
-        out += "\\ufffd";
-        ++i;
+        replace("\\ufffd");
       } else {
-        out.append(text, i, size);
         i += size;
       }
-      continue;
-    }
-    ++i;
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default:
-        if (c < 0x20) {
-          out += "\\u00";
-          out += kHex[c >> 4];
-          out += kHex[c & 15];
-        } else {
-          out += static_cast<char>(c);
-        }
+    } else if (c == '"') {
+      replace("\\\"");
+    } else if (c == '\\') {
+      replace("\\\\");
+    } else if (c >= 0x20) {
+      ++i;
+    } else if (c == '\n') {
+      replace("\\n");
+    } else if (c == '\r') {
+      replace("\\r");
+    } else if (c == '\t') {
+      replace("\\t");
+    } else {
+      const char escape[] = {'\\', 'u', '0', '0', kHex[c >> 4], kHex[c & 15]};
+      replace({escape, sizeof escape});
     }
   }
+  out.append(text, begin);
   out += '"';
 }
 

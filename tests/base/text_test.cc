@@ -22,6 +22,11 @@ TEST(JsonWriter, ReplacesInvalidUtf8) {
   std::string out;
   append_json_string(out, "é\xff\xc3");
   EXPECT_EQ(out, "\"é\\ufffd\\ufffd\"");
+  out.clear();
+  append_json_string(out,
+                     "a\xff"
+                     "b\\\t\rc\xffé\"");
+  EXPECT_EQ(out, R"("a\ufffdb\\\t\rc\ufffdé\"")");
 }
 
 TEST(Utf8, RejectsOverlongSurrogateAndTruncated) {
