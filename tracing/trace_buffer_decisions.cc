@@ -293,7 +293,7 @@ bool TraceBuffer::hand_over_group(std::vector<Decided*>& group, Timestamp now) {
       }
       views.back().begin_batch(std::move(batch).value());
       for (std::size_t k = trace.parts[i].begin; k < end; ++k)
-        views.back().add(trace.spans[k].index);
+        views.back().add_kept(trace.spans[k].index, decided->decision.threshold);
       span_count += end - trace.parts[i].begin;
       if (span_count < kSpansPerCall) continue;
       // A giant goes in pieces: its requests need not all be in memory at once.

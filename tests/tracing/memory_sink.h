@@ -16,6 +16,7 @@ class MemorySink final : public KeptTraceSink {
  public:
   struct Kept {
     std::map<std::pair<std::uint64_t, std::int32_t>, std::string> spans;  ///< Their services.
+    std::map<std::uint64_t, std::string> trace_states;                    ///< By span id.
     SamplingDecision decision;
     std::size_t calls = 0;
   };
@@ -36,6 +37,7 @@ class MemorySink final : public KeptTraceSink {
                                     [&](std::string_view key, const AttributeValue& value) {
                                       if (key == "service.name") service = value.bytes;
                                     });
+        kept.trace_states[record.span_id.value] = std::string(record.trace_state);
         const auto kind = static_cast<std::int32_t>(record.kind);
         kept.spans[{record.span_id.value, kind}] = std::move(service);
       }

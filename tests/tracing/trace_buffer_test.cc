@@ -163,6 +163,40 @@ TEST_F(TraceBufferTest, ABurningServiceIsSampledMore) {
   EXPECT_NEAR(estimated, offered, 4 * std::sqrt(offered));
 }
 
+TEST_F(TraceBufferTest, KeptSpansSayWithWhichThresholdTheyWereKept) {
+  world_.policies = kErrorsOnly;
+  start();
+  buffer().set_boosts({{"payment", 0.5}});
+  constexpr std::uint32_t kRandom = 2;
+  const std::string sent = "ot=th:4;rv:ffffffffffffff,vendor=1";
+  const TraceId high{1, 0x00FFFFFFFFFFFFFF};  // Its randomness is above every threshold.
+  ASSERT_TRUE(world_.send(high, {{.id = 1, .service = "payment", .flags = kRandom},
+                                 {.id = 2, .parent = 1, .service = "payment"}}));
+  ASSERT_TRUE(world_.send({2, 1}, {{.id = 1, .service = "payment", .trace_state = sent}}));
+  // Nobody says that this id is random: what was kept of it cannot be told by a threshold.
+  ASSERT_TRUE(world_.send({3, 1}, {{.status = StatusCode::kError}}));
+  world_.pass(seconds(3));
+  EXPECT_EQ(world_.sink.kept(high).trace_states[1], "ot=th:8");
+  EXPECT_EQ(world_.sink.kept(high).trace_states[2], "ot=th:8");
+  EXPECT_EQ(world_.sink.kept({2, 1}).trace_states[1], "ot=th:8;rv:ffffffffffffff,vendor=1");
+  EXPECT_EQ(world_.sink.kept({3, 1}).trace_states[1], "");
+  ASSERT_TRUE(world_.send(high, {{.id = 7, .parent = 1, .trace_state = "ot=th:c"},
+                                 {.id = 8, .parent = 1, .trace_state = "vendor=2"}}));
+  world_.pass(milliseconds(200));
+  EXPECT_EQ(world_.sink.kept(high).trace_states[7], "ot=th:c") << "a stricter one stays";
+  EXPECT_EQ(world_.sink.kept(high).trace_states[8], "ot=th:8,vendor=2");
+}
+
+TEST_F(TraceBufferTest, AThresholdThatIsNoLongerTrueIsErased) {
+  // What a budget keeps has nothing to do with randomness.
+  world_.policies =
+      R"([{"name":"few","type":"rate_limiting","rate_limiting":{"spans_per_second":10}}])";
+  start();
+  ASSERT_TRUE(world_.send({1, 5}, {{.trace_state = "ot=th:4;rv:ffffffffffffff,vendor=1"}}));
+  world_.pass(seconds(3));
+  EXPECT_EQ(world_.sink.kept({1, 5}).trace_states[1], "ot=rv:ffffffffffffff,vendor=1");
+}
+
 TEST_F(TraceBufferTest, SpansComeBackFromTheLogWhenMemoryIsShort) {
   world_.policies = kErrorsOnly;
   world_.options.memory_bytes_max = 1 << 20;

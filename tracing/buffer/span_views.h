@@ -2,9 +2,14 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "tracing/buffer/stamped_span.h"
 #include "tracing/kept_trace.h"
 #include "tracing/span.h"
 
@@ -16,7 +21,17 @@ class SpanViews final {
   /// The spans added from here on are this batch's.
   void begin_batch(std::shared_ptr<const SpanBatch> batch) { batches_.push_back(std::move(batch)); }
   /// REQUIRES: a batch was begun and has the index.
-  void add(std::uint32_t index) {
+  void add(std::uint32_t index) { add(index, batches_.back()->spans()[index].wire); }
+  /// The span as it goes on when its trace was kept with this threshold.
+  void add_kept(std::uint32_t index, std::optional<Threshold> threshold) {
+    const SpanRecord& span = batches_.back()->spans()[index];
+    std::optional<std::string> stamped = stamped_span(span, threshold);
+    add(index, stamped ? stamped_.emplace_back(*std::move(stamped)) : span.wire);
+  }
+  std::span<const KeptSpan> spans() const { return spans_; }
+
+ private:
+  void add(std::uint32_t index, std::string_view wire) {
     const SpanBatch& batch = *batches_.back();
     const SpanRecord& span = batch.spans()[index];
     const SpanResource& resource = batch.resource_of(span);
@@ -25,13 +40,12 @@ class SpanViews final {
                       .resource_schema_url = resource.schema_url,
                       .scope = scope.wire,
                       .scope_schema_url = scope.schema_url,
-                      .span = span.wire});
+                      .span = wire});
   }
-  std::span<const KeptSpan> spans() const { return spans_; }
 
- private:
   std::vector<std::shared_ptr<const SpanBatch>> batches_;
   std::vector<KeptSpan> spans_;
+  std::deque<std::string> stamped_;  ///< Their bytes stay where they are.
 };
 
 }  // namespace tarsier::tracing
