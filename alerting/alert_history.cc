@@ -64,12 +64,14 @@ void AlertHistory::trim() {
 }
 
 std::vector<AlertEvent> AlertHistory::find(const AlertEventFilter& filter) const {
+  static const AlertLabelling kNone;
+  const AlertLabelling& labelling = filter.labelling ? *filter.labelling : kNone;
   std::vector<AlertEvent> out;
   for (auto event = events_.rbegin(); event != events_.rend(); ++event) {
     if (filter.limit > 0 && out.size() >= filter.limit) break;
     if ((event->kind >= AlertEventKind::kStarted) != filter.is_of_process) continue;
     if (event->at < filter.begin || event->at > filter.end) continue;
-    if (filter.fingerprint && fingerprint_of(event->labels) != *filter.fingerprint) continue;
+    if (filter.id && !has_alert_id(event->labels, labelling, *filter.id)) continue;
     const bool is_wanted = std::all_of(
         filter.matchers.begin(), filter.matchers.end(),
         [&](const auto& matcher) { return matcher.matches(event->labels.get(matcher.name())); });

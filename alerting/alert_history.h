@@ -2,12 +2,14 @@
 
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "alerting/alert.h"
+#include "alerting/alert_labelling.h"
 #include "alerting/alert_table.h"
 #include "base/time.h"
 #include "tsdb/labels.h"
@@ -44,7 +46,9 @@ std::optional<AlertEvent> event_between(const AlertRecord* before, const AlertRe
 
 /// Which events are asked for.
 struct AlertEventFilter {
-  std::optional<Fingerprint> fingerprint;
+  std::optional<Fingerprint> id;  ///< Under `labelling`, as has_alert_id() has it.
+  /// What ids are made by; null: the labels as they are.
+  std::shared_ptr<const AlertLabelling> labelling;
   std::vector<tsdb::Matcher> matchers;  ///< All of them.
   Timestamp begin = kMinTimestamp;      ///< Inclusive, as the end.
   Timestamp end = kMaxTimestamp;

@@ -15,8 +15,8 @@ constexpr std::size_t kDefaultLimit = 100;
 Result<AlertEventFilter> read_filter(const HttpRequest& request) {
   AlertEventFilter filter{.limit = kDefaultLimit};
   if (const auto id = request.parameter("id"); id && !id->empty()) {
-    filter.fingerprint = parse_fingerprint(*id);
-    if (!filter.fingerprint) return invalid_parameter("id", "not a fingerprint of 16 hex digits");
+    filter.id = parse_fingerprint(*id);
+    if (!filter.id) return invalid_parameter("id", "not a fingerprint of 16 hex digits");
   }
   for (const std::string_view text : request.parameter_values("match[]")) {
     Result<std::vector<tsdb::Matcher>> parsed = query::parse_metric_selector(text);
@@ -29,10 +29,10 @@ Result<AlertEventFilter> read_filter(const HttpRequest& request) {
   return filter;
 }
 
-void write_event(JsonWriter& json, const AlertEvent& event) {
+void write_event(JsonWriter& json, const AlertEvent& event, const AlertLabelling& labelling) {
   json.begin_object()
       .field("at", format_rfc3339_ms(event.at))
-      .field("id", fingerprint_of(event.labels).to_string())
+      .field("id", alert_id(event.labels, labelling).to_string())
       .field("event", alert_event_name(event.kind));
   if (event.reason != ResolveReason::kNone) {
     json.field("reason", resolve_reason_text(event.reason));
@@ -45,14 +45,21 @@ void write_event(JsonWriter& json, const AlertEvent& event) {
 }  // namespace
 
 HttpResponse alert_history_response(
-    const HttpRequest& request,
+    const HttpRequest& request, const std::shared_ptr<const AlertLabelling>& labelling,
     const std::function<std::vector<AlertEvent>(const AlertEventFilter&)>& find) {
-  const Result<AlertEventFilter> filter = read_filter(request);
+  Result<AlertEventFilter> filter = read_filter(request);
   if (!filter.ok()) return api_error(filter.status());
+  filter->labelling = labelling;
   const std::vector<AlertEvent> events = find(*filter);
+  // Nothing in this span is an answer, a mistyped id is none.
+  if (events.empty() && filter->id &&
+      find({.id = filter->id, .labelling = labelling, .limit = 1}).empty()) {
+    return api_error(ApiErrorType::kNotFound,
+                     "nothing is known of an alert " + filter->id->to_string());
+  }
   return api_success([&](JsonWriter& json) {
     json.begin_object().key("events").begin_array();
-    for (const AlertEvent& event : events) write_event(json, event);
+    for (const AlertEvent& event : events) write_event(json, event, *labelling);
     json.end_array().end_object();
   });
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "alerting/alert_history.h"
@@ -8,10 +9,11 @@
 
 namespace tarsier::alerting {
 
-/// /api/tarsier/v1/alerts/history: what happened to alerts, newest first. Parameters: `id` (a
-/// fingerprint), `match[]` (a selector on labels of alerts), `start`, `end`, `limit` (100; 0: all).
+/// /api/tarsier/v1/alerts/history: what happened to alerts, newest first, with their ids under
+/// `labelling`. Parameters: `id`, `match[]` (a selector on labels of alerts), `start`, `end`,
+/// `limit` (100; 0: all). 404 for an id nothing is known of.
 HttpResponse alert_history_response(
-    const HttpRequest& request,
+    const HttpRequest& request, const std::shared_ptr<const AlertLabelling>& labelling,
     const std::function<std::vector<AlertEvent>(const AlertEventFilter&)>& find);
 
 }  // namespace tarsier::alerting

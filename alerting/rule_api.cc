@@ -135,7 +135,7 @@ void write_map(JsonWriter& json, std::string_view name, const LabelMap& map) {
   json.end_object();
 }
 
-void write_alert(JsonWriter& json, const AlertRecord& alert) {
+void write_alert(JsonWriter& json, const AlertRecord& alert, const AlertLabelling& labelling) {
   json.begin_object().key("labels");
   query::write_labels(json, alert.labels);
   write_map(json, "annotations", alert.annotations);
@@ -146,7 +146,8 @@ void write_alert(JsonWriter& json, const AlertRecord& alert) {
   }
   std::string value;
   append_scientific_number(value, alert.value);
-  json.field("value", value).end_object();
+  json.field("value", value);
+  json.field("fingerprint", alert_id(alert.labels, labelling).to_string()).end_object();
 }
 
 std::string_view health_name(RuleHealth health) {
@@ -166,7 +167,8 @@ std::string_view state_name(const RuleStatus& status) {
   return alert_state_name(highest);
 }
 
-void write_rule(JsonWriter& json, const RuleStatus& status, bool exclude_alerts) {
+void write_rule(JsonWriter& json, const RuleStatus& status, bool exclude_alerts,
+                const AlertLabelling& labelling) {
   const Rule& rule = *status.rule;
   json.begin_object();
   if (rule.is_alerting()) json.field("state", state_name(status));
@@ -183,7 +185,7 @@ void write_rule(JsonWriter& json, const RuleStatus& status, bool exclude_alerts)
       json.null();
     } else {
       json.begin_array();
-      for (const AlertRecord& alert : status.alerts) write_alert(json, alert);
+      for (const AlertRecord& alert : status.alerts) write_alert(json, alert, labelling);
       json.end_array();
     }
   }
@@ -194,10 +196,11 @@ void write_rule(JsonWriter& json, const RuleStatus& status, bool exclude_alerts)
   json.field("type", rule.is_alerting() ? "alerting" : "recording").end_object();
 }
 
-void write_group(JsonWriter& json, const RuleGroupStatus& group, bool exclude_alerts) {
+void write_group(JsonWriter& json, const RuleGroupStatus& group, bool exclude_alerts,
+                 const AlertLabelling& labelling) {
   json.begin_object().field("name", group.name).field("file", group.file).key("rules");
   json.begin_array();
-  for (const RuleStatus& rule : group.rules) write_rule(json, rule, exclude_alerts);
+  for (const RuleStatus& rule : group.rules) write_rule(json, rule, exclude_alerts, labelling);
   json.end_array();
   json.field("interval", seconds_of(group.interval)).field("limit", group.limit);
   json.field("evaluationTime", group.evaluation_seconds);
@@ -210,8 +213,8 @@ std::string token_of(const RuleGroupStatus& group) {
 
 }  // namespace
 
-HttpResponse rules_response(const HttpRequest& request,
-                            const std::vector<RuleGroupStatus>& groups) {
+HttpResponse rules_response(const HttpRequest& request, const std::vector<RuleGroupStatus>& groups,
+                            const AlertLabelling& labelling) {
   const Result<Filter> filter = read_filter(request);
   if (!filter.ok()) return api_error(filter.status());
   std::vector<RuleGroupStatus> shown;
@@ -239,19 +242,22 @@ HttpResponse rules_response(const HttpRequest& request,
   }
   return api_success([&](JsonWriter& json) {
     json.begin_object().key("groups").begin_array();
-    for (const RuleGroupStatus& group : shown) write_group(json, group, filter->exclude_alerts);
+    for (const RuleGroupStatus& group : shown) {
+      write_group(json, group, filter->exclude_alerts, labelling);
+    }
     json.end_array();
     if (!next_token.empty()) json.field("groupNextToken", next_token);
     json.end_object();
   });
 }
 
-HttpResponse alerts_response(const std::vector<RuleGroupStatus>& groups) {
+HttpResponse alerts_response(const std::vector<RuleGroupStatus>& groups,
+                             const AlertLabelling& labelling) {
   return api_success([&](JsonWriter& json) {
     json.begin_object().key("alerts").begin_array();
     for (const RuleGroupStatus& group : groups) {
       for (const RuleStatus& rule : group.rules) {
-        for (const AlertRecord& alert : rule.alerts) write_alert(json, alert);
+        for (const AlertRecord& alert : rule.alerts) write_alert(json, alert, labelling);
       }
     }
     json.end_array().end_object();

@@ -98,7 +98,7 @@ void write_group(JsonWriter& json, const Slo& slo, const SloGroupStatus& group) 
   json.end_object().end_object();
 }
 
-void write_slo(JsonWriter& json, const SloStatus& status) {
+void write_slo(JsonWriter& json, const SloStatus& status, const AlertLabelling& labelling) {
   const Slo& slo = *status.slo;
   const SloDefinition& definition = slo.definition();
   json.field("id", slo.id())
@@ -121,7 +121,7 @@ void write_slo(JsonWriter& json, const SloStatus& status) {
   json.end_array().key("alerts").begin_array();
   for (const AlertRecord& alert : status.alerts) {
     json.begin_object()
-        .field("id", fingerprint_of(alert.labels).to_string())
+        .field("id", alert_id(alert.labels, labelling).to_string())
         .field("state", alert_state_name(alert.state))
         .field("activeAt", format_rfc3339(alert.active_at))
         .field("value", alert.value)
@@ -209,27 +209,29 @@ void write_backtest(JsonWriter& json, const NamedBacktest& backtest) {
 }  // namespace
 
 HttpResponse slos_response(const HttpRequest& request,
-                           const std::vector<std::shared_ptr<const SloStatus>>& all) {
+                           const std::vector<std::shared_ptr<const SloStatus>>& all,
+                           const AlertLabelling& labelling) {
   const std::optional<std::string_view> service = request.parameter("service");
   return api_success([&](JsonWriter& json) {
     json.begin_object().key("slos").begin_array();
     for (const std::shared_ptr<const SloStatus>& slo : all) {
       if (service && !service->empty() && slo->slo->definition().service != *service) continue;
       json.begin_object();
-      write_slo(json, *slo);
+      write_slo(json, *slo, labelling);
       json.end_object();
     }
     json.end_array().end_object();
   });
 }
 
-HttpResponse slo_response(const std::shared_ptr<const SloStatus>& slo, std::string_view id) {
+HttpResponse slo_response(const std::shared_ptr<const SloStatus>& slo, std::string_view id,
+                          const AlertLabelling& labelling) {
   if (!slo) {
     return api_error(ApiErrorType::kNotFound, "there is no objective " + std::string(id));
   }
   return api_success([&](JsonWriter& json) {
     json.begin_object();
-    write_slo(json, *slo);
+    write_slo(json, *slo, labelling);
     json.key("forecast").begin_array();
     for (const TierForecast& forecast : forecast_tiers(*slo->slo)) write_forecast(json, forecast);
     json.end_array().end_object();

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "alerting/alert_labelling.h"
 #include "alerting/backtest.h"
 #include "alerting/slo_runner.h"
 #include "base/http.h"
@@ -12,11 +13,13 @@ namespace tarsier::alerting {
 
 // What /api/tarsier/v1/slos* and /api/tarsier/v1/backtest answer. Pure.
 
-/// All objectives, or those of the parameter `service`.
+/// All objectives, or those of the parameter `service`. Their alerts have the ids of `labelling`.
 HttpResponse slos_response(const HttpRequest& request,
-                           const std::vector<std::shared_ptr<const SloStatus>>& all);
+                           const std::vector<std::shared_ptr<const SloStatus>>& all,
+                           const AlertLabelling& labelling);
 /// One, with what its tiers do; null: 404.
-HttpResponse slo_response(const std::shared_ptr<const SloStatus>& slo, std::string_view id);
+HttpResponse slo_response(const std::shared_ptr<const SloStatus>& slo, std::string_view id,
+                          const AlertLabelling& labelling);
 /// One objective or rule that was replayed.
 struct NamedBacktest {
   std::string id;

@@ -149,7 +149,7 @@ AlertingWiring::AlertingWiring(Doors doors) : doors_(std::move(doors)) {
                                           .wake = [this] { scheduler_.wake(); }});
   std::vector<alerting::AlertSink*> sinks{sender_.get()};
   if (doors_.notifier != nullptr) {
-    notifier_ = std::make_unique<alerting::LabellingSink>(*doors_.notifier);
+    notifier_ = std::make_unique<alerting::LabellingSink>(*doors_.notifier, labelling_);
     sinks.push_back(notifier_.get());
   }
   sinks_ = std::make_unique<alerting::AlertFanOut>(std::move(sinks));
@@ -240,7 +240,7 @@ void AlertingWiring::apply_targets() {
   const alerting::AlertLabelling labelling{
       .external_labels = external_labels(global_),
       .relabel = relabel_by(alerting_config_.alert_relabel_rules)};
-  if (notifier_) notifier_->apply(labelling);
+  labelling_.apply(labelling);
   alerting::AlertmanagerSettings settings{
       .labelling = labelling, .targets = {}, .dropped_urls = {}};
   discovered_version_ = 0;
@@ -276,10 +276,12 @@ std::vector<alerting::RuleGroupStatus> AlertingWiring::shown() const {
   return out;
 }
 
-HttpResponse AlertingWiring::alerts() const { return alerting::alerts_response(shown()); }
+HttpResponse AlertingWiring::alerts() const {
+  return alerting::alerts_response(shown(), *labelling());
+}
 
 HttpResponse AlertingWiring::rules(const HttpRequest& request) const {
-  return alerting::rules_response(request, shown());
+  return alerting::rules_response(request, shown(), *labelling());
 }
 
 HttpResponse AlertingWiring::alertmanagers() const {
@@ -288,7 +290,8 @@ HttpResponse AlertingWiring::alertmanagers() const {
 
 HttpResponse AlertingWiring::history(const HttpRequest& request) const {
   return alerting::alert_history_response(
-      request, [&](const alerting::AlertEventFilter& filter) -> std::vector<alerting::AlertEvent> {
+      request, labelling(),
+      [&](const alerting::AlertEventFilter& filter) -> std::vector<alerting::AlertEvent> {
         if (!journal_) return {};
         return journal_->history(filter);
       });

@@ -71,6 +71,8 @@ class AlertingWiring final {
   void show_also(std::function<std::vector<alerting::RuleGroupStatus>()> groups) {
     others_ = std::move(groups);
   }
+  /// What ids of alerts are made by.
+  std::shared_ptr<const alerting::AlertLabelling> labelling() const { return labelling_.get(); }
   HttpResponse rules(const HttpRequest& request) const;
   HttpResponse alerts() const;
   HttpResponse alertmanagers() const;
@@ -88,6 +90,7 @@ class AlertingWiring final {
   std::function<std::vector<alerting::RuleGroupStatus>()> others_;
   std::unique_ptr<alerting::AlertJournal> journal_;
   std::unique_ptr<alerting::AlertmanagerSender> sender_;
+  alerting::CurrentLabelling labelling_;
   std::unique_ptr<alerting::LabellingSink> notifier_;  ///< Null: there is none.
   std::unique_ptr<alerting::AlertFanOut> sinks_;
   std::unique_ptr<ThreadPool> pool_;

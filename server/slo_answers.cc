@@ -201,10 +201,12 @@ alerting::AlertTimeline SloWiring::remembered(alerting::Fingerprint id, TimeRang
   alerting::AlertTimeline out{.id = id, .start = span.min, .end = span.max};
   const alerting::AlertJournal* const journal = doors_.rules.journal();
   if (journal == nullptr) return out;
-  std::vector<alerting::AlertEvent> all = journal->history({.fingerprint = id});
+  const std::shared_ptr<const alerting::AlertLabelling> labelling = doors_.rules.labelling();
+  std::vector<alerting::AlertEvent> all = journal->history({.id = id, .labelling = labelling});
   if (!all.empty()) {
     out.owner = all.front().owner;
     out.labels = all.front().labels;
+    out.id = alerting::alert_id(out.labels, *labelling);
   }
   std::erase_if(all, [&](const auto& event) { return !span.contains(event.at); });
   const std::vector<alerting::AlertEvent> process =
@@ -218,12 +220,13 @@ alerting::AlertTimeline SloWiring::remembered(alerting::Fingerprint id, TimeRang
 std::optional<tsdb::Labels> SloWiring::labels_of_slo_alert(std::string_view id,
                                                            std::string& owner) const {
   const std::optional<alerting::Fingerprint> wanted = alerting::parse_fingerprint(id);
+  const std::shared_ptr<const alerting::AlertLabelling> labelling = doors_.rules.labelling();
   const auto look_at = [&](const alerting::SloStatus& status) -> std::optional<tsdb::Labels> {
     const alerting::SloAlertTexts texts(*status.slo);
     for (const alerting::SloGroupStatus& group : status.groups) {
       for (const alerting::BurnTier& tier : status.slo->tiers()) {
         tsdb::Labels labels = texts.labels(*status.slo, tier.severity, group.group);
-        if (wanted && alerting::fingerprint_of(labels) != *wanted) continue;
+        if (wanted && !alerting::has_alert_id(labels, *labelling, *wanted)) continue;
         owner = "slo;" + status.slo->id();
         return labels;
       }
@@ -241,21 +244,25 @@ std::optional<tsdb::Labels> SloWiring::labels_of_slo_alert(std::string_view id,
 
 HttpResponse SloWiring::explained_rule(const HttpRequest& request, alerting::AlertTimeline& out,
                                        std::string_view id) const {
+  const std::shared_ptr<const alerting::AlertLabelling> labelling = doors_.rules.labelling();
   for (const alerting::RuleGroupStatus& group : doors_.rules.rule_status()) {
     for (const alerting::RuleStatus& rule : group.rules) {
       if (!rule.rule->is_alerting()) continue;
       const std::string owner =
           fmt::format("rule;{};{};{};", group.file, group.name, rule.rule->identity());
-      const auto active = std::find_if(
-          rule.alerts.begin(), rule.alerts.end(),
-          [&](const auto& alert) { return alerting::fingerprint_of(alert.labels) == out.id; });
+      const auto active =
+          std::find_if(rule.alerts.begin(), rule.alerts.end(), [&](const auto& alert) {
+            return alerting::has_alert_id(alert.labels, *labelling, out.id);
+          });
       const bool is_named = out.owner.empty() && rule.rule->name() == id;
       if (!out.owner.starts_with(owner) && active == rule.alerts.end() && !is_named) continue;
       if (active != rule.alerts.end()) {
         out.labels = active->labels;
+        out.id = alerting::alert_id(out.labels, *labelling);
       } else if (is_named && !rule.alerts.empty()) {  // The first of its alerts.
         const tsdb::Labels& labels = rule.alerts.front().labels;
-        out = remembered(alerting::fingerprint_of(labels), {.min = out.start, .max = out.end});
+        out =
+            remembered(alerting::alert_id(labels, *labelling), {.min = out.start, .max = out.end});
         out.labels = labels;
       }
       // Evaluations are at their own moments: those of the group's schedule.
@@ -284,7 +291,7 @@ HttpResponse SloWiring::timeline(const HttpRequest& request, const std::string& 
   alerting::AlertTimeline out = remembered(fingerprint.value_or(alerting::Fingerprint()), *span);
   if (out.owner.empty()) labels = labels_of_slo_alert(id, owner);
   if (labels) {  // An alert that never fired, or an objective.
-    out = remembered(alerting::fingerprint_of(*labels), *span);
+    out = remembered(alerting::alert_id(*labels, *doors_.rules.labelling()), *span);
     out.owner = owner;
     out.labels = std::move(*labels);
   }

@@ -169,11 +169,11 @@ void SloWiring::apply(const Config& config,
 }
 
 HttpResponse SloWiring::list(const HttpRequest& request) const {
-  return alerting::slos_response(request, runner_->status());
+  return alerting::slos_response(request, runner_->status(), *doors_.rules.labelling());
 }
 
 HttpResponse SloWiring::show(const HttpRequest& /*request*/, const std::string& id) const {
-  return alerting::slo_response(runner_->find(id), id);
+  return alerting::slo_response(runner_->find(id), id, *doors_.rules.labelling());
 }
 
 void SloWiring::collect(MetricWriter& out) const { runner_->collect(out); }

@@ -227,7 +227,7 @@ TEST(AlertJournal, TellsWhatHappenedAlsoAfterARestart) {
   journal = lab.open();
   EXPECT_EQ(told(journal->history({})), expected);
   const AlertEventFilter narrow{
-      .fingerprint = fingerprint_of(a.labels), .matchers = {}, .end = {2000}, .limit = 1};
+      .id = fingerprint_of(a.labels), .labelling = {}, .matchers = {}, .end = {2000}, .limit = 1};
   EXPECT_EQ(told(journal->history(narrow)), std::vector<std::string>{"2000 A firing "});
 }
 

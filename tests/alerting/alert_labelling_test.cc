@@ -16,15 +16,16 @@ AlertBatch batch_of(std::vector<tsdb::Labels> labels) {
 
 TEST(LabellingSink, TellsWhatAnAlertmanagerWouldBeTold) {
   testing::CapturingSink inner;
-  LabellingSink sink(inner);
+  CurrentLabelling labelling;
+  LabellingSink sink(inner, labelling);
   const AlertBatch batch = batch_of({{{"alertname", "A"}, {"region", "us"}}, {{"alertname", "B"}}});
   ASSERT_TRUE(sink.deliver(batch).ok());
   EXPECT_EQ(inner.batches.back().alerts, batch.alerts);
-  sink.apply({.external_labels = {{"region", "eu"}, {"replica", "1"}},
-              .relabel = [](tsdb::LabelsBuilder& labels) {
-                labels.remove("replica");
-                return labels.get("alertname") != "Dropped";
-              }});
+  labelling.apply({.external_labels = {{"region", "eu"}, {"replica", "1"}},
+                   .relabel = [](tsdb::LabelsBuilder& labels) {
+                     labels.remove("replica");
+                     return labels.get("alertname") != "Dropped";
+                   }});
   ASSERT_TRUE(sink.deliver(batch).ok());
   ASSERT_EQ(inner.batches.back().alerts.size(), 2u);
   EXPECT_EQ(inner.batches.back().alerts[0].labels.to_string(), R"({alertname="A", region="us"})");
@@ -37,8 +38,23 @@ TEST(LabellingSink, TellsWhatAnAlertmanagerWouldBeTold) {
 TEST(LabellingSink, ARefusalIsTheInnerSinks) {
   testing::CapturingSink inner;
   inner.refuses = true;
-  LabellingSink sink(inner);
+  const CurrentLabelling labelling;
+  LabellingSink sink(inner, labelling);
   EXPECT_FALSE(sink.deliver(batch_of({{{"alertname", "A"}}})).ok());
+}
+
+TEST(AlertId, IsTheFingerprintThatReceiversAreTold) {
+  const AlertLabelling how{.external_labels = {{"region", "eu"}}, .relabel = [](auto& labels) {
+                             return labels.get("alertname") != "Dropped";
+                           }};
+  const tsdb::Labels own = {{"alertname", "A"}};
+  const Fingerprint outside = fingerprint_of({{"alertname", "A"}, {"region", "eu"}});
+  EXPECT_EQ(alert_id(own, how), outside);
+  EXPECT_TRUE(has_alert_id(own, how, outside));
+  EXPECT_TRUE(has_alert_id(own, how, fingerprint_of(own)));  // As older pages and links have it.
+  EXPECT_FALSE(has_alert_id(own, how, fingerprint_of({{"alertname", "B"}})));
+  const tsdb::Labels dropped = {{"alertname", "Dropped"}};
+  EXPECT_EQ(alert_id(dropped, how), fingerprint_of(dropped));
 }
 
 }  // namespace

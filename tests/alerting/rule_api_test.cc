@@ -42,7 +42,7 @@ std::vector<RuleGroupStatus> groups() {
 std::string ask(std::vector<std::pair<std::string, std::string>> parameters) {
   HttpRequest request;
   request.parameters = std::move(parameters);
-  return rules_response(request, groups()).body;
+  return rules_response(request, groups(), {}).body;
 }
 
 std::size_t count(const std::string& text, std::string_view part) {
@@ -59,12 +59,15 @@ TEST(RuleApi, TellsEverythingInPrometheusShape) {
       R"("labels":{"severity":"page","team":"x"},)"
       R"("annotations":{"summary":"{{ $labels.job }} is down"},)"
       R"("alerts":[{"labels":{"alertname":"Down","job":"a"},"annotations":{"summary":"a is down"},)"
-      R"("state":"firing","activeAt":"2026-08-01T11:50:00Z","value":"1.1e+01"}],)"
-      R"("health":"ok","evaluationTime":0.25,"lastEvaluation":"2026-08-01T12:00:00.1Z",)"
-      R"("type":"alerting"},)"
-      R"j({"name":"r","query":"sum by (job) (up)","labels":{"team":"x"},"health":"unknown",)j"
-      R"("evaluationTime":0,"lastEvaluation":"0001-01-01T00:00:00Z","type":"recording"}],)"
-      R"("interval":60,"limit":0,"evaluationTime":0,"lastEvaluation":"0001-01-01T00:00:00Z"}]}})");
+      R"("state":"firing","activeAt":"2026-08-01T11:50:00Z","value":"1.1e+01",)"
+      R"("fingerprint":")" +
+          fingerprint_of({{"alertname", "Down"}, {"job", "a"}}).to_string() +
+          R"("}],)"
+          R"("health":"ok","evaluationTime":0.25,"lastEvaluation":"2026-08-01T12:00:00.1Z",)"
+          R"("type":"alerting"},)"
+          R"j({"name":"r","query":"sum by (job) (up)","labels":{"team":"x"},"health":"unknown",)j"
+          R"("evaluationTime":0,"lastEvaluation":"0001-01-01T00:00:00Z","type":"recording"}],)"
+          R"("interval":60,"limit":0,"evaluationTime":0,"lastEvaluation":"0001-01-01T00:00:00Z"}]}})");
 }
 
 TEST(RuleApi, Filters) {
@@ -96,10 +99,14 @@ TEST(RuleApi, Pages) {
 }
 
 TEST(RuleApi, ListsActiveAlerts) {
-  EXPECT_EQ(alerts_response(groups()).body,
+  const AlertLabelling labelling{.external_labels = {{"region", "eu"}}, .relabel = {}};
+  const std::string id =
+      fingerprint_of({{"alertname", "Down"}, {"job", "a"}, {"region", "eu"}}).to_string();
+  EXPECT_EQ(alerts_response(groups(), labelling).body,
             R"({"status":"success","data":{"alerts":[{"labels":{"alertname":"Down","job":"a"},)"
             R"("annotations":{"summary":"a is down"},"state":"firing",)"
-            R"("activeAt":"2026-08-01T11:50:00Z","value":"1.1e+01"}]}})");
+            R"("activeAt":"2026-08-01T11:50:00Z","value":"1.1e+01","fingerprint":")" +
+                id + R"("}]}})");
   EXPECT_EQ(alertmanagers_response({"http://a"}, {}).body,
             R"({"status":"success","data":{"activeAlertmanagers":[{"url":"http://a"}],)"
             R"("droppedAlertmanagers":[]}})");

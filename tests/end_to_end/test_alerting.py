@@ -127,6 +127,37 @@ scrape_configs:
         self.assertTrue(history[-1].endswith(": condition over"), history)
         self.assertEqual(self.tarsier_server.stop(), 0)
 
+    def test_an_alert_has_one_id_everywhere(self):
+        """Alertmanager's, with external labels and after relabelling: what a page carries is good for every command."""
+        self.alertmanager.start()
+        self.tarsier_server.start()
+        self.exporter.burning = 1
+        wait_until(lambda: self.alerts(), "the alert")
+        [told] = self.alerts()
+        self.assertEqual((told["labels"]["region"], told["labels"]["relabelled"]), ("eu", "yes"))
+        name = told["fingerprint"]
+        url = self.tarsier_server.url
+
+        def cli(*arguments):
+            done = subprocess.run([os.environ["TARSIER"], "alert", *arguments], capture_output=True, text=True,
+                                  timeout=30, check=False)
+            return done.returncode, done.stdout + done.stderr
+
+        [ours] = json.loads(fetch(url + "/api/v1/alerts")[1])["data"]["alerts"]
+        self.assertEqual(ours["fingerprint"], name)
+        self.assertNotIn("region", ours["labels"])  # As Prometheus has it.
+        for command in (("list", url), ("history", f"--id={name}", url), ("history", url)):
+            code, text = cli(*command)
+            self.assertEqual(code, 0, text)
+            self.assertIn(name, text, command)
+        code, text = cli("explain", url, name)
+        self.assertEqual(code, 0, text)
+        self.assertIn("Burning", text)
+        self.assertEqual(json.loads(fetch(f"{url}/api/tarsier/v1/alerts/{name}/timeline")[1])["data"]["id"], name)
+        code, text = cli("history", "--id=0123456789abcdef", url)
+        self.assertEqual(code, 1)
+        self.assertIn("nothing is known of an alert 0123456789abcdef", text)
+
     def test_an_end_told_to_nobody_is_told_after_both_restarted(self):
         self.alertmanager.start()
         self.tarsier_server.start()
@@ -282,7 +313,8 @@ groups:
 
 
 class ApiTest(EndToEndTest):
-    MOVING = {"evaluationTime", "lastEvaluation", "activeAt", "file", "keepFiringFor"}
+    MOVING = {"evaluationTime", "lastEvaluation", "activeAt", "file", "keepFiringFor",
+              "fingerprint"}  # Ours alone.
 
     def still(self, value):
         if isinstance(value, dict):

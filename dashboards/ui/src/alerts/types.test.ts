@@ -1,13 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fingerprintOf, runsOf, stretchesOf } from "./types";
-
-describe("an alert's id", () => {
-  it("is Alertmanager's fingerprint", () => {
-    expect(fingerprintOf({})).toBe("cbf29ce484222325");
-    expect(fingerprintOf({ b: "2", a: "1" })).toBe(fingerprintOf({ a: "1", b: "2" }));
-    expect(fingerprintOf({ a: "1" })).not.toBe(fingerprintOf({ a: "2" }));
-  });
-});
+import { runsOf, stretchesOf } from "./types";
 
 describe("the timeline", () => {
   const at = (s: number) => new Date(s * 1000).toISOString();

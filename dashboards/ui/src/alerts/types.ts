@@ -1,4 +1,4 @@
-// /api/tarsier/v1/alerts/<id>/timeline, and the id of an alert.
+// /api/tarsier/v1/alerts/<id>/timeline
 
 import type { Labels } from "../format";
 
@@ -26,32 +26,6 @@ export interface TimelineJson {
   ticks: TickJson[];
   events: EventJson[];
   notifications: { at: string; receiver: string; state: string; outcome: string }[];
-}
-
-const kPrime = 0x100000001b3n;
-const kMask = 0xffffffffffffffffn;
-
-/// The id of an alert, as in /api/v2/alerts: FNV-1a over its labels by name.
-export function fingerprintOf(labels: Labels): string {
-  let h = 0xcbf29ce484222325n;
-  const mix = (byte: number) => {
-    h = ((h ^ BigInt(byte)) * kPrime) & kMask;
-  };
-  const text = new TextEncoder();
-  const order = (a: Uint8Array, b: Uint8Array) => {
-    const n = Math.min(a.length, b.length);
-    for (let i = 0; i < n; ++i) if (a[i] !== b[i]) return (a[i] ?? 0) - (b[i] ?? 0);
-    return a.length - b.length;
-  };
-  const pairs = Object.entries(labels).map(([name, value]) => [text.encode(name), text.encode(value)] as const);
-  pairs.sort((a, b) => order(a[0], b[0]));
-  for (const pair of pairs) {
-    for (const bytes of pair) {
-      bytes.forEach(mix);
-      mix(255);
-    }
-  }
-  return h.toString(16).padStart(16, "0");
 }
 
 export interface Stretch {

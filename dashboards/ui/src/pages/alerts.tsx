@@ -1,6 +1,5 @@
 // Alerting rules by state; all labels visible without a click.
 
-import { fingerprintOf } from "../alerts/types";
 import { ago, type Labels, printDuration } from "../format";
 import { Badge, Filter, type Health, InsideLink, LabelList, queryLink, Shown, Time } from "../parts/parts";
 import { useAnswer } from "../parts/use_answer";
@@ -111,7 +110,7 @@ function AlertRule({ group, rule, now }: { group: GroupJson; rule: RuleJson; now
                   <td>
                     <Badge health={kHealth[alert.state] ?? "none"}>{alert.state}</Badge>
                     <div>
-                      <InsideLink to={`/alerts/${fingerprintOf(alert.labels)}`}>why</InsideLink>
+                      <InsideLink to={`/alerts/${alert.fingerprint}`}>why</InsideLink>
                     </div>
                   </td>
                   <td>

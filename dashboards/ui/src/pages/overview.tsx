@@ -1,7 +1,6 @@
 // What somebody who was just paged looks at first, and what a newcomer should do next.
 
 import type { ComponentChildren } from "preact";
-import { fingerprintOf } from "../alerts/types";
 import { count, type Labels } from "../format";
 import { Badge, InsideLink, LabelList, Shown } from "../parts/parts";
 import { useAnswer } from "../parts/use_answer";
@@ -74,7 +73,7 @@ export function OverviewPage() {
               <ul>
                 {firing.map((alert) => (
                   <li key={JSON.stringify(alert.labels)}>
-                    <FiringAlert labels={alert.labels} summary={alert.annotations.summary ?? alert.annotations.cause ?? ""} />
+                    <FiringAlert id={alert.fingerprint} labels={alert.labels} summary={alert.annotations.summary ?? alert.annotations.cause ?? ""} />
                   </li>
                 ))}
               </ul>
@@ -125,10 +124,10 @@ export function OverviewPage() {
   );
 }
 
-function FiringAlert({ labels, summary }: { labels: Labels; summary: string }) {
+function FiringAlert({ id, labels, summary }: { id: string; labels: Labels; summary: string }) {
   return (
     <>
-      <InsideLink to={`/alerts/${fingerprintOf(labels)}`}>
+      <InsideLink to={`/alerts/${id}`}>
         <b>{labels.alertname}</b>
       </InsideLink>{" "}
       <LabelList labels={labels} omit={["alertname"]} /> {summary}

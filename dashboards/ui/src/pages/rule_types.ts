@@ -8,6 +8,7 @@ export interface AlertJson {
   state: "firing" | "pending" | "inactive";
   activeAt: string;
   value: string;
+  fingerprint: string; // Its id, as receivers are told it.
   keepFiringSince?: string;
 }
 
