@@ -270,13 +270,24 @@ std::vector<AlertGroup> Notifier::groups(Timestamp now) const {
   MutexLock lock(impl_->mutex);
   std::vector<AlertGroup> out;
   for (const auto& [key, group] : impl_->core.dispatcher.groups()) {
-    AlertGroup shown{group.labels, key.first, {}};
+    const std::vector<std::string> muted_by =
+        impl_->core.dispatcher.mute_intervals(*group.route, now);
+    AlertGroup shown{.labels = group.labels,
+                     .route_labels = impl_->core.dispatcher.route_labels(key, group, now),
+                     .receiver = key.first,
+                     .is_muted = !muted_by.empty(),
+                     .alerts = {}};
     for (const Fingerprint fingerprint : group.members) {
       const Alert& alert = impl_->core.state.alerts.at(fingerprint);
-      if (!alert.is_resolved_at(now)) shown.alerts.push_back(impl_->core.status_of(alert, now));
+      if (alert.is_resolved_at(now)) continue;
+      shown.alerts.push_back(impl_->core.status_of(alert, now));
+      shown.alerts.back().muted_by = muted_by;  // Of this route alone.
     }
     if (!shown.alerts.empty()) out.push_back(std::move(shown));
   }
+  std::stable_sort(out.begin(), out.end(), [](const AlertGroup& a, const AlertGroup& b) {
+    return a.labels != b.labels ? a.labels < b.labels : a.receiver < b.receiver;
+  });
   return out;
 }
 

@@ -35,7 +35,9 @@ struct NotifierOptions {
   Duration attempt_timeout = seconds(10);
   /// After this long a message becomes a dead letter: a day of outage, and a day to notice.
   Duration retry_for = hours(48);
-  std::size_t attempts_per_integration_max = 8;  ///< At once; of one group never more than one.
+  /// At once; of one group never more than one. Alertmanager has no bound: a burst of pages should
+  /// not wait in rounds, each as long as a receiver's answer and a sync of the log.
+  std::size_t attempts_per_integration_max = 64;
   std::size_t queued_messages_max = 100'000;     ///< Beyond it the oldest become dead letters.
   std::size_t dead_letters_max = 10'000;         ///< Beyond it the oldest are forgotten.
 };
@@ -56,13 +58,17 @@ struct AlertStatus {
   std::vector<std::string> receivers;
   std::vector<std::string> silenced_by;  ///< Ids.
   std::vector<Fingerprint> inhibited_by;
-  std::vector<std::string> muted_by;  ///< Names of time intervals.
-  bool is_suppressed() const { return !silenced_by.empty() || !inhibited_by.empty(); }
+  std::vector<std::string> muted_by;  ///< Names of the time intervals that hold all routes back.
+  bool is_suppressed() const {
+    return !silenced_by.empty() || !inhibited_by.empty() || !muted_by.empty();
+  }
 };
 
 struct AlertGroup {
   tsdb::Labels labels;
+  tsdb::Labels route_labels;
   std::string receiver;
+  bool is_muted = false;  ///< By time intervals of its route, which `muted_by` of its alerts names.
   std::vector<AlertStatus> alerts;
 };
 

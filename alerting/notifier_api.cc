@@ -1,12 +1,13 @@
 #include "alerting/notifier_api.h"
 
 #include <algorithm>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
-#include "alerting/matcher_text.h"
+#include "alerting/notifier/answer.h"
 #include "alerting/notifier/posted.h"
+#include "alerting/notifier/state.h"
 #include "alerting/template/go_time.h"
 #include "base/api.h"
 #include "base/json_reader.h"
@@ -18,40 +19,10 @@ namespace tarsier::alerting {
 namespace {
 
 constexpr std::size_t kPostedAlertsMax = 100'000;
-
-HttpResponse json_response(const std::function<void(JsonWriter&)>& write) {
-  HttpResponse response;
-  JsonWriter json(response.body);
-  write(json);
-  response.body += "\n";
-  return response;
-}
-
-/// Version 2 says what is wrong as one JSON string.
-HttpResponse failure(int status, std::string_view text) {
-  HttpResponse response;
-  response.status = status;
-  append_json_string(response.body, text);
-  response.body += "\n";
-  return response;
-}
-
-HttpResponse failure(const Status& status) {
-  switch (status.code()) {
-    case Code::kNotFound: return failure(404, status.message());
-    case Code::kInvalid: return failure(400, status.message());
-    default: return failure(500, status.message());
-  }
-}
+const std::vector<ReceiverConfig> kNoReceivers;
 
 /// Always three digits: what Go's strfmt writes and reads.
 std::string shown_time(Timestamp t) { return format_rfc3339_ms(t); }
-
-void write_labels(JsonWriter& json, const tsdb::Labels& labels) {
-  json.begin_object();
-  for (const tsdb::LabelView label : labels) json.key(label.name).value(label.value);
-  json.end_object();
-}
 
 void write_strings(JsonWriter& json, const std::vector<std::string>& texts) {
   json.begin_array();
@@ -82,41 +53,25 @@ void write_alert(JsonWriter& json, const AlertStatus& status, bool has_been_seen
                                              : "unprocessed");
   json.end_object();
   json.field("updatedAt", shown_time(alert.updated_at)).field("generatorURL", alert.generator_url);
-  write_labels(json.key("labels"), alert.labels);
+  write_v2_labels(json.key("labels"), alert.labels);
   json.end_object();
 }
 
-void write_silence(JsonWriter& json, const Silence& silence, Timestamp now) {
-  json.begin_object()
-      .field("id", silence.id)
-      .key("status")
-      .begin_object()
-      .field("state", silence_state_name(silence.state_at(now)))
-      .end_object()
-      .field("updatedAt", shown_time(silence.updated_at))
-      .field("comment", silence.comment)
-      .field("createdBy", silence.created_by)
-      .field("endsAt", shown_time(silence.ends_at));
-  json.key("matchers").begin_array();
-  for (const tsdb::Matcher& matcher : silence.matchers) {
-    const bool is_regex =
-        matcher.op() == tsdb::MatchOp::kRegex || matcher.op() == tsdb::MatchOp::kNotRegex;
-    json.begin_object()
-        .field("isEqual", !matcher.is_negative())
-        .field("isRegex", is_regex)
-        .field("name", matcher.name())
-        .field("value", matcher.value())
-        .end_object();
-  }
-  json.end_array().field("startsAt", shown_time(silence.starts_at)).end_object();
+bool has_labels(const ReceiverConfig& receiver, const std::vector<tsdb::Matcher>& matchers) {
+  return std::all_of(matchers.begin(), matchers.end(), [&](const tsdb::Matcher& matcher) {
+    return matcher.matches(receiver.labels.get(matcher.name()));
+  });
 }
 
 struct AlertFilter {
   std::vector<tsdb::Matcher> matchers;
   std::optional<Regex> receiver;
+  std::vector<tsdb::Matcher> receiver_matchers;  ///< On the labels of receivers.
+  std::shared_ptr<const NotifierConfig> config;
   bool active = true;
   bool silenced = true;
   bool inhibited = true;
+  bool muted = true;
 
   bool takes_labels(const tsdb::Labels& labels) const {
     return std::all_of(matchers.begin(), matchers.end(), [&](const tsdb::Matcher& matcher) {
@@ -125,12 +80,17 @@ struct AlertFilter {
   }
   bool takes(const AlertStatus& status) const {
     if (!takes_labels(status.alert.labels)) return false;
-    if (!active && !status.is_suppressed()) return false;
+    // What only a time interval holds back is active for this, as at Alertmanager.
+    const bool is_held = !status.silenced_by.empty() || !status.inhibited_by.empty();
+    if (!active && !is_held) return false;
     if (!silenced && !status.silenced_by.empty()) return false;
     return inhibited || status.inhibited_by.empty();
   }
   bool takes_receiver(const std::string& name) const {
-    return !receiver || receiver->full_match(name);
+    if (receiver && !receiver->full_match(name)) return false;
+    if (receiver_matchers.empty()) return true;
+    const ReceiverConfig* found = config ? config->receiver(name) : nullptr;
+    return found != nullptr && has_labels(*found, receiver_matchers);
   }
 };
 
@@ -142,20 +102,16 @@ Result<bool> flag(const HttpRequest& request, std::string_view name) {
                  "\"");
 }
 
-Result<std::vector<tsdb::Matcher>> filter_matchers(const HttpRequest& request) {
-  std::vector<tsdb::Matcher> out;
-  for (const std::string_view text : request.parameter_values("filter")) {
-    out.push_back(TRY(parse_alert_matcher(text)));
-  }
-  return out;
-}
-
-Result<AlertFilter> read_filter(const HttpRequest& request) {
+Result<AlertFilter> read_filter(const HttpRequest& request,
+                                std::shared_ptr<const NotifierConfig> config) {
   AlertFilter filter;
-  filter.matchers = TRY(filter_matchers(request));
+  filter.config = std::move(config);
+  filter.matchers = TRY(v2_matchers(request, "filter"));
   filter.active = TRY(flag(request, "active"));
   filter.silenced = TRY(flag(request, "silenced"));
   filter.inhibited = TRY(flag(request, "inhibited"));
+  filter.muted = TRY(flag(request, "muted"));
+  filter.receiver_matchers = TRY(v2_matchers(request, "receiver_matchers"));
   if (const auto receiver = request.parameter("receiver"); receiver && !receiver->empty()) {
     Result<Regex> regex = Regex::compile(*receiver);
     if (!regex.ok()) return invalid("failed to parse receiver param: " + regex.status().message());
@@ -177,7 +133,7 @@ std::string_view state_name(NotificationStatus::State state) {
 
 HttpResponse NotifierApi::status(const HttpRequest&) const {
   const std::shared_ptr<const NotifierConfig> config = notifier_.config();
-  return json_response([&](JsonWriter& json) {
+  return v2_response([&](JsonWriter& json) {
     json.begin_object();
     json.key("cluster").begin_object().field("name", "").key("peers").begin_array().end_array();
     json.field("status", "disabled").end_object();
@@ -196,24 +152,27 @@ HttpResponse NotifierApi::status(const HttpRequest&) const {
   });
 }
 
-HttpResponse NotifierApi::receivers(const HttpRequest&) const {
+HttpResponse NotifierApi::receivers(const HttpRequest& request) const {
+  const Result<std::vector<tsdb::Matcher>> wanted = v2_matchers(request, "receiver_matchers");
+  if (!wanted.ok()) return v2_failure(wanted.status());
   const std::shared_ptr<const NotifierConfig> config = notifier_.config();
-  return json_response([&](JsonWriter& json) {
+  return v2_response([&](JsonWriter& json) {
     json.begin_array();
-    if (config) {
-      for (const ReceiverConfig& receiver : config->receivers) {
-        json.begin_object().field("name", receiver.name).end_object();
-      }
+    for (const ReceiverConfig& receiver : config ? config->receivers : kNoReceivers) {
+      if (!has_labels(receiver, *wanted)) continue;
+      json.begin_object().field("name", receiver.name);
+      write_v2_labels(json.key("labels"), receiver.labels);
+      json.end_object();
     }
     json.end_array();
   });
 }
 
 HttpResponse NotifierApi::alerts(const HttpRequest& request) const {
-  const Result<AlertFilter> filter = read_filter(request);
-  if (!filter.ok()) return failure(filter.status());
+  const Result<AlertFilter> filter = read_filter(request, notifier_.config());
+  if (!filter.ok()) return v2_failure(filter.status());
   const std::vector<AlertStatus> all = notifier_.alerts(request.received);
-  return json_response([&](JsonWriter& json) {
+  return v2_response([&](JsonWriter& json) {
     json.begin_array();
     for (const AlertStatus& status : all) {
       const bool is_received = std::any_of(
@@ -228,11 +187,11 @@ HttpResponse NotifierApi::alerts(const HttpRequest& request) const {
 HttpResponse NotifierApi::post_alerts(const HttpRequest& request) const {
   const Result<JsonValue> body =
       parse_json(request.body, {.depth_max = 8, .value_count_max = 10'000'000});
-  if (!body.ok()) return failure(400, "parsing alerts body failed: " + body.status().message());
+  if (!body.ok()) return v2_failure(400, "parsing alerts body failed: " + body.status().message());
   if (body->kind() != JsonKind::kArray) {
-    return failure(400, "parsing alerts body failed: not a list");
+    return v2_failure(400, "parsing alerts body failed: not a list");
   }
-  if (body->items().size() > kPostedAlertsMax) return failure(400, "too many alerts at once");
+  if (body->items().size() > kPostedAlertsMax) return v2_failure(400, "too many alerts at once");
   std::vector<Alert> alerts;
   std::string wrong;
   for (const JsonValue& item : body->items()) {
@@ -245,20 +204,21 @@ HttpResponse NotifierApi::post_alerts(const HttpRequest& request) const {
     wrong += alert.status().message();
   }
   const Status taken = notifier_.post_alerts(std::move(alerts), request.received);
-  if (!taken.ok()) return failure(taken);
-  if (!wrong.empty()) return failure(400, wrong);
+  if (!taken.ok()) return v2_failure(taken);
+  if (!wrong.empty()) return v2_failure(400, wrong);
   HttpResponse response;
   return response;
 }
 
 HttpResponse NotifierApi::groups(const HttpRequest& request) const {
-  const Result<AlertFilter> filter = read_filter(request);
-  if (!filter.ok()) return failure(filter.status());
+  const Result<AlertFilter> filter = read_filter(request, notifier_.config());
+  if (!filter.ok()) return v2_failure(filter.status());
   const std::vector<AlertGroup> all = notifier_.groups(request.received);
-  return json_response([&](JsonWriter& json) {
+  return v2_response([&](JsonWriter& json) {
     json.begin_array();
     for (const AlertGroup& group : all) {
       if (!filter->takes_receiver(group.receiver)) continue;
+      if (!filter->muted && group.is_muted) continue;
       const bool has_any =
           std::any_of(group.alerts.begin(), group.alerts.end(),
                       [&](const AlertStatus& status) { return filter->takes(status); });
@@ -268,78 +228,23 @@ HttpResponse NotifierApi::groups(const HttpRequest& request) const {
         if (filter->takes(status)) write_alert(json, status, true);
       }
       json.end_array();
-      write_labels(json.key("labels"), group.labels);
+      write_v2_labels(json.key("labels"), group.labels);
       json.key("receiver").begin_object().field("name", group.receiver).end_object();
+      write_v2_labels(json.key("routeLabels"), group.route_labels);
       json.end_object();
     }
     json.end_array();
   });
 }
 
-HttpResponse NotifierApi::silences(const HttpRequest& request) const {
-  const Result<std::vector<tsdb::Matcher>> wanted = filter_matchers(request);
-  if (!wanted.ok()) return failure(wanted.status());
-  const Timestamp now = request.received;
-  std::vector<Silence> all = notifier_.silences();
-  // A filter asks whether the silence is about such alerts: its matchers name these values.
-  std::erase_if(all, [&](const Silence& silence) {
-    return !std::all_of(wanted->begin(), wanted->end(), [&](const tsdb::Matcher& filter) {
-      return std::any_of(silence.matchers.begin(), silence.matchers.end(),
-                         [&](const tsdb::Matcher& own) {
-                           return own.name() == filter.name() && filter.matches(own.value());
-                         });
-    });
-  });
-  const auto rank = [&](const Silence& silence) {
-    switch (silence.state_at(now)) {
-      case SilenceState::kActive: return 0;
-      case SilenceState::kPending: return 1;
-      case SilenceState::kExpired: return 2;
-    }
-    return 2;
-  };
-  std::sort(all.begin(), all.end(), [&](const Silence& a, const Silence& b) {
-    const int x = rank(a);
-    const int y = rank(b);
-    if (x != y) return x < y;
-    if (x == 1) return a.starts_at < b.starts_at;
-    return x == 0 ? a.ends_at < b.ends_at : a.ends_at > b.ends_at;
-  });
-  return json_response([&](JsonWriter& json) {
-    json.begin_array();
-    for (const Silence& silence : all) write_silence(json, silence, now);
-    json.end_array();
-  });
-}
-
-HttpResponse NotifierApi::post_silence(const HttpRequest& request) const {
-  const Result<JsonValue> body = parse_json(request.body, {.depth_max = 8});
-  if (!body.ok()) return failure(400, "parsing silence body failed: " + body.status().message());
-  Result<Silence> silence = read_posted_silence(*body);
-  if (!silence.ok()) return failure(400, silence.status().message());
-  const Result<std::string> id = notifier_.set_silence(std::move(*silence), request.received);
-  if (!id.ok()) return failure(id.status());
-  return json_response(
-      [&](JsonWriter& json) { json.begin_object().field("silenceID", *id).end_object(); });
-}
-
-HttpResponse NotifierApi::silence(const HttpRequest& request, const std::string& id) const {
-  const std::optional<Silence> silence = notifier_.silence(id);
-  if (!silence) return failure(404, "silence " + id + " not found");
-  return json_response([&](JsonWriter& json) { write_silence(json, *silence, request.received); });
-}
-
-HttpResponse NotifierApi::delete_silence(const HttpRequest& request, const std::string& id) const {
-  const Status status = notifier_.expire_silence(id, request.received);
-  if (!status.ok()) return failure(status);
-  HttpResponse response;
-  return response;
-}
-
 HttpResponse NotifierApi::notifications(const HttpRequest& request) const {
   const Result<std::size_t> limit = limit_parameter(request);
   if (!limit.ok()) return api_error(limit.status());
   std::vector<NotificationStatus> all = notifier_.notifications();
+  const auto delivered = static_cast<std::size_t>(
+      std::count_if(all.begin(), all.end(), [](const NotificationStatus& n) {
+        return n.state == NotificationStatus::State::kDelivered;
+      }));
   if (*limit > 0 && all.size() > *limit) all.resize(*limit);
   return api_success([&](JsonWriter& json) {
     json.begin_object().key("notifications").begin_array();
@@ -361,7 +266,9 @@ HttpResponse NotifierApi::notifications(const HttpRequest& request) const {
       if (!n.error.empty()) json.field("error", n.error);
       json.end_object();
     }
-    json.end_array().end_object();
+    json.end_array();
+    if (delivered == NotifierState::kHistoryMax) json.field("forgotten", true);
+    json.end_object();
   });
 }
 

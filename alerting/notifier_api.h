@@ -32,7 +32,8 @@ class NotifierApi final {
   HttpResponse silence(const HttpRequest& request, const std::string& id) const;
   HttpResponse delete_silence(const HttpRequest& request, const std::string& id) const;
 
-  /// `{"status":"success","data":{"notifications":[...]}}`: queued, delivered, dead; `limit`.
+  /// `{"status":"success","data":{"notifications":[...]}}`: queued, delivered, dead; `limit`. With
+  /// `"forgotten":true` where older ones that were delivered are no longer known.
   HttpResponse notifications(const HttpRequest& request) const;
   /// Queues dead letters again: `id`, or all of them.
   HttpResponse replay(const HttpRequest& request) const;

@@ -60,6 +60,7 @@ struct IntegrationConfig {
 struct ReceiverConfig {
   std::string name;
   std::vector<IntegrationConfig> integrations;
+  tsdb::Labels labels;  ///< For filters of the API; with `name`.
 };
 
 /// One node of the routing tree, with everything inherited filled in.
@@ -74,6 +75,7 @@ struct Route {
   Duration repeat_interval = hours(4);
   std::vector<std::string> mute_time_intervals;
   std::vector<std::string> active_time_intervals;
+  std::map<std::string, std::string> route_labels;  ///< Templates: what messages say as route labels.
   std::vector<Route> children;
   /// The matchers from the root down, `{}/{severity="page"}`: the beginning of group keys.
   std::string key;

@@ -43,6 +43,10 @@ Status read_match_map(MapReader& map, std::string_view name, tsdb::MatchOp op,
   for (const YamlEntry& entry : node->entries) {
     std::string value;
     section.read(entry.first.text, value);
+    if (op == tsdb::MatchOp::kRegex && entry.second.kind == YamlNode::Kind::kNull) {
+      return invalid_at(entry.first,
+                        fmt::format("invalid regexp value for {}", quote(entry.first.text)));
+    }
     Result<tsdb::Matcher> matcher = tsdb::Matcher::create(op, entry.first.text, value);
     if (!matcher.ok()) return invalid_at(entry.second, matcher.status().message());
     out.push_back(std::move(*matcher));
@@ -75,9 +79,10 @@ class NotifierReader final {
     TRY(read_inhibit_rules(top));
     TRY(read_templates(top));
     const YamlNode* route = top.find("route");
+    top.ignore("tracing", "has no effect on notifications");
+    top.finish();
     if (route == nullptr) return invalid_at(node, "no routes provided");
     config_.root = TRY(read_route(*route, top.path_of("route"), nullptr, 0));
-    top.finish();
     config_.shown = shown_notifier_yaml(node);
     return std::move(config_);
   }
@@ -236,6 +241,7 @@ class NotifierReader final {
       route.group_wait = parent->group_wait;
       route.group_interval = parent->group_interval;
       route.repeat_interval = parent->repeat_interval;
+      route.route_labels = parent->route_labels;
     }
     map.read("receiver", route.receiver);
     map.read("continue", route.goes_on);
@@ -244,11 +250,17 @@ class NotifierReader final {
     map.read("repeat_interval", route.repeat_interval);
     map.read("mute_time_intervals", route.mute_time_intervals);
     map.read("active_time_intervals", route.active_time_intervals);
+    for (auto& [name, value] : TRY(read_labels(map, "labels", ingest::NameValidation::kUtf8,
+                                               [](const YamlNode& v) { return v.text; }))) {
+      route.route_labels[name] = std::move(value);
+    }
     TRY(read_group_by(map, route));
     TRY(read_match_map(map, "match", tsdb::MatchOp::kEqual, route.matchers));
     TRY(read_match_map(map, "match_re", tsdb::MatchOp::kRegex, route.matchers));
     TRY(read_matchers(map, "matchers", route.matchers));
     sort_matchers(route.matchers);
+    const YamlNode* const children = map.find_list("routes");
+    map.finish();  // A mistyped key is better told as one than as what is missing.
     if (parent == nullptr) TRY(check_root(node, route));
     if (config_.receiver(route.receiver) == nullptr) {
       return invalid_at(map.has("receiver") ? *map.find("receiver") : node,
@@ -260,13 +272,10 @@ class NotifierReader final {
     TRY(check_interval_names(map, "active_time_intervals", route.active_time_intervals));
     route.key =
         (parent == nullptr ? "" : parent->key + "/") + alerting::matchers_text(route.matchers);
-    if (const YamlNode* list = map.find_list("routes")) {
-      for (std::size_t i = 0; i < list->items.size(); ++i) {
-        route.children.push_back(TRY(
-            read_route(list->items[i], fmt::format("{}.routes[{}]", path, i), &route, depth + 1)));
-      }
+    for (std::size_t i = 0; children != nullptr && i < children->items.size(); ++i) {
+      route.children.push_back(TRY(read_route(
+          children->items[i], fmt::format("{}.routes[{}]", path, i), &route, depth + 1)));
     }
-    map.finish();
     return route;
   }
 

@@ -38,7 +38,7 @@ Result<alerting::ReceiverConfig> read_receiver(const YamlNode& node, const std::
                                                const NotifierGlobals& globals,
                                                const ConfigSources& sources, Problems& problems);
 
-/// A tree as YAML again: secrets masked, keys that Alertmanager does not know left out.
+/// A tree as YAML again: secrets masked, keys that older amtools do not know as comments.
 std::string shown_notifier_yaml(const YamlNode& node);
 
 }  // namespace tarsier::server

@@ -26,6 +26,9 @@ constexpr std::array kUnsupported = {
 constexpr std::string_view kPagerdutyV1Url =
     "https://events.pagerduty.com/generic/2010-04-15/create_event.json";
 
+// Each kind is read to its end before it is said what it lacks: a mistyped key is better told as
+// one than as the one that is missing.
+
 /// `name` or `name_file`, not both.
 Status read_text_or_file(MapReader& map, const std::string& name, const ConfigSources& sources,
                          TextOrFile& out) {
@@ -154,11 +157,6 @@ Result<IntegrationConfig> read_webhook(MapReader& map, const NotifierGlobals& gl
   out.kind = IntegrationKind::kWebhook;
   TRY(read_common(map, globals, sources, out));
   TRY(read_text_or_file(map, "url", sources, out.url));
-  if (!out.url.is_set()) {
-    return invalid_at(map.node(),
-                      "missing URL in webhook config: one of url or url_file must be "
-                      "configured");
-  }
   map.read("max_alerts", out.alerts_max);
   map.read("signature_secret_files", out.signing_secret_files);
   for (std::string& file : out.signing_secret_files) file = resolve_path(file, sources);
@@ -169,6 +167,12 @@ Result<IntegrationConfig> read_webhook(MapReader& map, const NotifierGlobals& gl
     }
     out.payload = std::make_shared<const PayloadValue>(payload_of(*payload));
   }
+  map.finish();
+  if (!out.url.is_set()) {
+    return invalid_at(map.node(),
+                      "missing URL in webhook config: one of url or url_file must be "
+                      "configured");
+  }
   return out;
 }
 
@@ -178,7 +182,6 @@ Result<IntegrationConfig> read_slack(MapReader& map, const NotifierGlobals& glob
   out.kind = IntegrationKind::kSlack;
   out.send_resolved = false;
   TRY(read_common(map, globals, sources, out));
-  TRY(read_slack_address(map, globals, sources, out));
   if (const YamlNode* node = map.find("update_message")) {
     return invalid_at(*node,
                       "slack_configs.update_message is not supported: every notification is a "
@@ -220,6 +223,9 @@ Result<IntegrationConfig> read_slack(MapReader& map, const NotifierGlobals& glob
     }
   }
   out.actions = read_sets(map, "actions", {"type", "text", "url", "style", "name", "value"});
+  Status address = read_slack_address(map, globals, sources, out);
+  map.finish();
+  if (!address.ok()) return address;
   return out;
 }
 
@@ -231,9 +237,6 @@ Result<IntegrationConfig> read_pagerduty(MapReader& map, const NotifierGlobals& 
   TRY(read_text_or_file(map, "url", sources, out.url));
   TRY(read_text_or_file(map, "routing_key", sources, out.routing_key));
   TRY(read_text_or_file(map, "service_key", sources, out.service_key));
-  if (!out.routing_key.is_set() && !out.service_key.is_set()) {
-    return invalid_at(map.node(), "missing service or routing key in PagerDuty config");
-  }
   if (out.routing_key.is_set() && out.service_key.is_set()) {
     return invalid_at(map.node(), "at most one of routing_key and service_key must be configured");
   }
@@ -266,6 +269,10 @@ Result<IntegrationConfig> read_pagerduty(MapReader& map, const NotifierGlobals& 
   out.details.assign(details.begin(), details.end());
   out.images = read_sets(map, "images", {"src", "alt", "href"});
   out.links = read_sets(map, "links", {"href", "text"});
+  map.finish();
+  if (!out.routing_key.is_set() && !out.service_key.is_set()) {
+    return invalid_at(map.node(), "missing service or routing key in PagerDuty config");
+  }
   return out;
 }
 
@@ -277,7 +284,6 @@ Result<alerting::ReceiverConfig> read_receiver(const YamlNode& node, const std::
   MapReader map(node, path, problems);
   alerting::ReceiverConfig out;
   map.read("name", out.name);
-  if (out.name.empty()) return invalid_at(node, "missing name in receiver");
   for (const char* name : kUnsupported) {
     const YamlNode* list = map.find(name);
     if (list == nullptr) continue;
@@ -298,10 +304,23 @@ Result<alerting::ReceiverConfig> read_receiver(const YamlNode& node, const std::
     for (std::size_t i = 0; i < list->items.size(); ++i) {
       MapReader item(list->items[i], fmt::format("{}[{}]", map.path_of(name), i), problems);
       out.integrations.push_back(TRY(read(item, globals, sources)));
-      item.finish();
     }
   }
+  tsdb::LabelsBuilder labels;
+  for (const auto& [name, value] : TRY(read_labels(map, "labels", ingest::NameValidation::kUtf8,
+                                                   [](const YamlNode& v) { return v.text; }))) {
+    labels.set(name, value);
+  }
   map.finish();
+  if (out.name.empty()) return invalid_at(node, "missing name in receiver");
+  const std::string_view name_label = labels.get("name");
+  if (!name_label.empty() && name_label != out.name) {
+    return invalid_at(node,
+                      fmt::format("receiver label \"name\" must match receiver name {}, got {}",
+                                  quote(out.name), quote(name_label)));
+  }
+  labels.set("name", out.name);
+  out.labels = labels.build();
   return out;
 }
 

@@ -27,9 +27,11 @@ std::string new_uuid() {
 
 Status check_silence(const Silence& silence, Timestamp now) {
   if (silence.matchers.empty()) return invalid("silence invalid: at least one matcher required");
-  const bool all_empty =
-      std::all_of(silence.matchers.begin(), silence.matchers.end(),
-                  [](const tsdb::Matcher& matcher) { return matcher.matches_empty(); });
+  // One that excludes something counts, though it matches the empty string, too.
+  const bool all_empty = std::all_of(silence.matchers.begin(), silence.matchers.end(),
+                                     [](const tsdb::Matcher& matcher) {
+                                       return !matcher.is_negative() && matcher.matches_empty();
+                                     });
   if (all_empty) {
     return invalid("silence invalid: at least one matcher must not match the empty string");
   }
@@ -270,13 +272,17 @@ AlertStatus NotifierCore::status_of(const Alert& alert, Timestamp now) {
   out.alert = alert;
   out.silenced_by = dispatcher.silences(alert, now);
   out.inhibited_by = dispatcher.inhibitors(alert, now);
+  const auto add = [](std::vector<std::string>& names, const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  bool is_muted = true;
   for (const Route* route : matching_routes(config->root, alert.labels)) {
-    if (std::find(out.receivers.begin(), out.receivers.end(), route->receiver) ==
-        out.receivers.end()) {
-      out.receivers.push_back(route->receiver);
-    }
-    if (auto muted = dispatcher.mute_interval(*route, now)) out.muted_by.push_back(*muted);
+    add(out.receivers, route->receiver);
+    const std::vector<std::string> names = dispatcher.mute_intervals(*route, now);
+    is_muted = is_muted && !names.empty();
+    for (const std::string& name : names) add(out.muted_by, name);
   }
+  if (!is_muted) out.muted_by.clear();  // Some receiver is told.
   return out;
 }
 

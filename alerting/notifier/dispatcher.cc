@@ -1,6 +1,7 @@
 #include "alerting/notifier/dispatcher.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/bytes.h"
 #include "base/quote.h"
@@ -25,15 +26,6 @@ std::string labels_text(const tsdb::Labels& labels) {
     out += std::string(label.name) + "=" + quote(label.value);
   }
   return out + "}";
-}
-
-/// The labels a route asks for by equality: what its notifications have in common by definition.
-tsdb::Labels route_labels(const Route& route) {
-  tsdb::LabelsBuilder builder;
-  for (const tsdb::Matcher& matcher : route.matchers) {
-    if (matcher.op() == tsdb::MatchOp::kEqual) builder.set(matcher.name(), matcher.value());
-  }
-  return builder.build();
 }
 
 /// What a message says is part of its name, not only which flush it belongs to: an alert whose end
@@ -203,7 +195,7 @@ void Dispatcher::flush(const NotifierState::GroupKey& key, Group& group, Timesta
   };
   hold_back(suppressed_.inhibited,
             [&](const NotifiedAlert& a) { return !inhibitors(a.alert, now).empty(); });
-  if (!alerts.empty() && mute_interval(*group.route, now)) {
+  if (!alerts.empty() && !mute_intervals(*group.route, now).empty()) {
     suppressed_.muted_by_time += alerts.size();
     alerts.clear();
   }
@@ -226,6 +218,39 @@ void Dispatcher::flush(const NotifierState::GroupKey& key, Group& group, Timesta
   } else {
     changes.add(timer);
   }
+}
+
+Notification Dispatcher::notification_of(const NotifierState::GroupKey& key, const Group& group,
+                                         std::vector<NotifiedAlert> alerts, Timestamp now) {
+  Notification n{.receiver = key.first,
+                 .group_key = key.second,
+                 .reason = "unknown",
+                 .group_labels = group.labels,
+                 .route_labels = {},
+                 .alerts = std::move(alerts),
+                 .external_url = options_.external_url,
+                 .at = now};
+  if (group.route->route_labels.empty()) return n;
+  const Value data = notification_value(n);
+  tsdb::LabelsBuilder labels;
+  for (const auto& [name, text] : group.route->route_labels) {
+    const Result<std::string> value = templates_->expand(text, data, n);
+    if (value.ok()) labels.set(name, *value);
+    if (!value.ok()) errors_.push_back(value.status().message());
+  }
+  n.route_labels = labels.build();
+  return n;
+}
+
+tsdb::Labels Dispatcher::route_labels(const NotifierState::GroupKey& key, const Group& group,
+                                      Timestamp now) {
+  if (group.route->route_labels.empty()) return {};
+  std::vector<NotifiedAlert> alerts;
+  for (const Fingerprint fingerprint : group.members) {
+    const Alert& alert = state_.alerts.at(fingerprint);
+    alerts.push_back({alert, alert.is_resolved_at(now)});
+  }
+  return notification_of(key, group, std::move(alerts), now).route_labels;
 }
 
 void Dispatcher::notify(const NotifierState::GroupKey& key, const Group& group,
@@ -262,14 +287,8 @@ void Dispatcher::notify(const NotifierState::GroupKey& key, const Group& group,
             now + std::min(route.repeat_interval + route.repeat_interval, options_.retention),
         .firing = firing,
         .resolved = resolved});
-    Notification n{.receiver = receiver->name,
-                   .group_key = key.second,
-                   .reason = std::string(*reason),
-                   .group_labels = group.labels,
-                   .route_labels = route_labels(route),
-                   .alerts = alerts,
-                   .external_url = options_.external_url,
-                   .at = now};
+    Notification n = notification_of(key, group, alerts, now);
+    n.reason = *reason;
     if (!integration.send_resolved) {
       std::erase_if(n.alerts, [](const NotifiedAlert& a) { return a.is_resolved; });
       if (n.alerts.empty()) continue;
@@ -329,19 +348,19 @@ std::vector<std::string> Dispatcher::silences(const Alert& alert, Timestamp now)
   return out;
 }
 
-std::optional<std::string> Dispatcher::mute_interval(const Route& route, Timestamp now) const {
+std::vector<std::string> Dispatcher::mute_intervals(const Route& route, Timestamp now) const {
   const auto holds = [&](const std::string& name) {
     const auto found = config_->time_intervals.find(name);
     return found != config_->time_intervals.end() &&
            std::any_of(found->second.begin(), found->second.end(),
                        [&](const TimeInterval& interval) { return interval.contains(now); });
   };
-  const auto& active = route.active_time_intervals;
-  if (!active.empty() && std::none_of(active.begin(), active.end(), holds)) return active.front();
-  for (const std::string& name : route.mute_time_intervals) {
-    if (holds(name)) return name;
-  }
-  return std::nullopt;
+  const std::vector<std::string>& active = route.active_time_intervals;
+  if (!active.empty() && std::none_of(active.begin(), active.end(), holds)) return active;
+  std::vector<std::string> out;
+  std::copy_if(route.mute_time_intervals.begin(), route.mute_time_intervals.end(),
+               std::back_inserter(out), holds);
+  return out;
 }
 
 }  // namespace tarsier::alerting

@@ -79,8 +79,11 @@ class Dispatcher final {
   const std::map<NotifierState::GroupKey, Group>& groups() const { return groups_; }
   std::vector<Fingerprint> inhibitors(const Alert& alert, Timestamp now);
   std::vector<std::string> silences(const Alert& alert, Timestamp now) const;
-  /// The mute interval that holds a route's notifications back now, or nothing.
-  std::optional<std::string> mute_interval(const Route& route, Timestamp now) const;
+  /// The time intervals that hold a route's notifications back now: those that mute, or all of the
+  /// active ones when none of them holds.
+  std::vector<std::string> mute_intervals(const Route& route, Timestamp now) const;
+  /// What messages of a group say as `routeLabels`.
+  tsdb::Labels route_labels(const NotifierState::GroupKey& key, const Group& group, Timestamp now);
   const SuppressedCounts& suppressed() const { return suppressed_; }
   /// Errors of templates since the last call: for the log.
   std::vector<std::string> take_errors() { return std::exchange(errors_, {}); }
@@ -88,6 +91,8 @@ class Dispatcher final {
  private:
   void sort_in(const Alert& alert, Timestamp now, Changes& changes);
   void flush(const NotifierState::GroupKey& key, Group& group, Timestamp now, Changes& changes);
+  Notification notification_of(const NotifierState::GroupKey& key, const Group& group,
+                               std::vector<NotifiedAlert> alerts, Timestamp now);
   void notify(const NotifierState::GroupKey& key, const Group& group,
               const std::vector<NotifiedAlert>& alerts, Timestamp now, Changes& changes);
   void drop_resolved(Group& group, Timestamp now, Changes& changes);

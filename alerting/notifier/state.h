@@ -54,7 +54,7 @@ class NotifierState final {
   std::map<std::string, Silence> silences;
   std::deque<HistoryRecord> history;  ///< Oldest first, at most kHistoryMax.
 
-  static constexpr std::size_t kHistoryMax = 1000;
+  static constexpr std::size_t kHistoryMax = 10'000;  ///< Some 300 bytes each.
   std::size_t queued_count() const { return lane_of_.size(); }
   bool knows(const std::string& message_id) const {
     return lane_of_.contains(message_id) || dead.contains(message_id);

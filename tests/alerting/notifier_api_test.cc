@@ -90,9 +90,60 @@ TEST_F(NotifierApiTest, ShowsAlertsAsAlertmanagerDoes) {
   EXPECT_EQ(api().alerts(filtered("filter", "n")).status, 400);
   EXPECT_EQ(api().alerts(filtered("active", "maybe")).status, 400);
   const std::string groups = api().groups(request()).body;
-  EXPECT_NE(groups.find(R"("labels":{"alertname":"A"},"receiver":{"name":"hook"}})"),
-            std::string::npos)
+  EXPECT_NE(
+      groups.find(R"("labels":{"alertname":"A"},"receiver":{"name":"hook"},"routeLabels":{}})"),
+      std::string::npos)
       << groups;
+}
+
+TEST_F(NotifierApiTest, WhatATimeIntervalMutesIsSuppressed) {
+  NotifierConfig config = simple_config("hook");
+  TimeInterval night;  // It is 22:13 UTC when the test begins.
+  night.times = {{22 * 60, 23 * 60}};
+  config.time_intervals["night"] = {night};
+  config.time_intervals["day"] = {};
+  Route muted = config.root;
+  muted.matchers = testing::matchers("{team=\"db\"}");
+  muted.mute_time_intervals = {"night"};
+  Route inactive = config.root;
+  inactive.matchers = testing::matchers("{team=\"net\"}");
+  inactive.active_time_intervals = {"day"};
+  config.root.children = {muted, inactive};
+  testing::fill_keys(config.root);
+  ASSERT_TRUE(
+      station.notifier->configure(std::make_shared<NotifierConfig>(config), station.now).ok());
+  const auto shown = [&](const std::string& team) {
+    EXPECT_TRUE(station.fire(tsdb::Labels{{"alertname", "A"}, {"team", team}}).ok());
+    const std::string alerts = api().alerts(filtered("filter", "team=" + team)).body;
+    const std::string groups = api().groups(filtered("filter", "team=" + team)).body;
+    const std::string status = alerts.substr(alerts.find("\"status\""));
+    const std::string part = status.substr(0, status.find('}') + 1);
+    EXPECT_NE(groups.find(part), std::string::npos) << groups;
+    return part;
+  };
+  EXPECT_EQ(shown("db"), R"("status":{"inhibitedBy":[],"mutedBy":["night"],"silencedBy":[],)"
+                         R"("state":"suppressed"})");
+  EXPECT_EQ(shown("net"), R"("status":{"inhibitedBy":[],"mutedBy":["day"],"silencedBy":[],)"
+                          R"("state":"suppressed"})");
+  EXPECT_EQ(shown("web"), R"("status":{"inhibitedBy":[],"mutedBy":[],"silencedBy":[],)"
+                          R"("state":"active"})");
+  EXPECT_EQ(count(api().groups(filtered("muted", "false")).body, "fingerprint"), 1u);
+  EXPECT_EQ(count(api().alerts(filtered("active", "false")).body, "fingerprint"), 0u);
+}
+
+TEST_F(NotifierApiTest, RouteLabelsAreTemplatesOverTheGroup) {
+  NotifierConfig config = simple_config("hook");
+  config.root.route_labels = {{"bad", "{{ .Nope.Nope }}"},
+                              {"page", "{{ .CommonLabels.team }} {{ len .Alerts.Firing }}"}};
+  ASSERT_TRUE(
+      station.notifier->configure(std::make_shared<NotifierConfig>(config), station.now).ok());
+  ASSERT_TRUE(station.fire(tsdb::Labels{{"alertname", "A"}, {"team", "db"}}).ok());
+  EXPECT_NE(api().groups(request()).body.find(R"("routeLabels":{"page":"db 1"})"),
+            std::string::npos);
+  station.pass(minutes(1));
+  ASSERT_EQ(station.sent.size(), 1u);
+  EXPECT_NE(station.sent[0].second.find(R"("routeLabels":{"page":"db 1"})"), std::string::npos)
+      << station.sent[0].second;
 }
 
 TEST_F(NotifierApiTest, ASilenceLivesAsAtAlertmanager) {
@@ -111,23 +162,40 @@ TEST_F(NotifierApiTest, ASilenceLivesAsAtAlertmanager) {
             std::string::npos);
   EXPECT_EQ(count(api().silences(filtered("filter", "alertname=A")).body, "\"id\""), 1u);
   EXPECT_EQ(count(api().silences(filtered("filter", "alertname=B")).body, "\"id\""), 0u);
+  EXPECT_EQ(count(api().silences(filtered("filter", "alertname=~A")).body, "\"id\""), 0u);
   EXPECT_EQ(api().delete_silence(request(), id).status, 200);
   EXPECT_EQ(api().delete_silence(request(), id).status, 200);
   EXPECT_NE(api().silence(request(), id).body.find(R"("status":{"state":"expired"})"),
             std::string::npos);
-  EXPECT_EQ(api().silence(request(), "no").status, 404);
-  EXPECT_EQ(api().delete_silence(request(), "no").status, 404);
+  const std::string other = "11111111-1111-4111-8111-111111111111";
+  EXPECT_EQ(api().silence(request(), other).status, 404);
+  EXPECT_EQ(api().delete_silence(request(), other).status, 404);
+  EXPECT_EQ(api().silence(request(), "no").status, 422);
+  EXPECT_EQ(api().delete_silence(request(), "no").body,
+            R"({"code":601,"message":"silenceID in path must be of type uuid: \"no\""})"
+            "\n");
   for (const char* body : {"", "[]", "{}", R"({"matchers":[{"name":"a","value":""}]})",
                            R"({"matchers":["a"],"startsAt":"x"})"}) {
     EXPECT_EQ(api().post_silence(request(body)).status, 400) << body;
   }
 }
 
+TEST_F(NotifierApiTest, ASilenceMayExclude) {
+  EXPECT_EQ(api()
+                .post_silence(request(
+                    R"({"matchers":[{"name":"a","value":"b","isRegex":false,"isEqual":false}],)"
+                    R"("startsAt":"2023-11-14T22:13:20Z","endsAt":"2023-11-14T23:13:20Z",)"
+                    R"("createdBy":"me","comment":"c"})"))
+                .status,
+            200);
+}
+
 TEST_F(NotifierApiTest, SaysHowItIs) {
   const std::string status = api().status(request()).body;
   EXPECT_NE(status.find(R"("cluster":{"name":"","peers":[],"status":"disabled"})"),
             std::string::npos);
-  EXPECT_EQ(api().receivers(request()).body, "[{\"name\":\"hook\"}]\n");
+  EXPECT_EQ(api().receivers(request()).body, "[{\"name\":\"hook\",\"labels\":{}}]\n");
+  EXPECT_EQ(api().receivers(filtered("receiver_matchers", "owner=me")).body, "[]\n");
   EXPECT_EQ(api().replay(filtered("id", "x")).status, 404);
 }
 
