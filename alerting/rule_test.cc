@@ -123,9 +123,10 @@ class Run final {
       if (const Status status = load_until(ts); !status.ok()) return {told(status.message())};
       for (const std::unique_ptr<GroupRunner>& runner : runners_) {
         runner->evaluate(ts, ts);
-        if (std::string failure = failure_of(*runner, ts); !failure.empty()) {
-          return {told(failure)};
-        }
+      }
+      if (std::vector<std::string> errors = errors_of_rules(ts); !errors.empty()) {
+        failures_.insert(failures_.end(), errors.begin(), errors.end());
+        return std::move(failures_);
       }
       check_alerts(ts);
     }
@@ -154,6 +155,7 @@ class Run final {
   }
 
   Status read_input() {
+    std::map<tsdb::Labels, std::size_t> known;
     for (const RuleTestSeries& series : test_.input) {
       Result<tsdb::Labels> labels = parse_described_labels(series.series);
       Result<std::vector<DescribedSample>> samples = parse_series_values(series.values);
@@ -162,7 +164,10 @@ class Run final {
         return invalid(fmt::format("error parsing series {}: {}",
                                    quote(series.series + " " + series.values), status.message()));
       }
-      inputs_.push_back({.labels = std::move(*labels), .samples = std::move(*samples)});
+      // A series that is described again is described anew, as promtool has it.
+      const auto [place, is_new] = known.emplace(*labels, inputs_.size());
+      if (is_new) inputs_.push_back({.labels = std::move(*labels), .samples = {}});
+      inputs_[place->second].samples = std::move(*samples);
     }
     return {};
   }
@@ -214,13 +219,16 @@ class Run final {
     return appender->commit().status();
   }
 
-  std::string failure_of(const GroupRunner& runner, Timestamp ts) const {
-    for (const RuleStatus& status : runner.status().rules) {
-      if (status.last_error.empty()) continue;
-      return fmt::format("rule: {}, time: {}, err: {}", status.rule->name(),
-                         format_duration(ts - test_.start), status.last_error);
+  std::vector<std::string> errors_of_rules(Timestamp ts) const {
+    std::vector<std::string> out;
+    for (const std::unique_ptr<GroupRunner>& runner : runners_) {
+      for (const RuleStatus& status : runner->status().rules) {
+        if (status.last_error.empty()) continue;
+        out.push_back(told(fmt::format("rule: {}, time: {}, err: {}", status.rule->name(),
+                                       format_duration(ts - test_.start), status.last_error)));
+      }
     }
-    return {};
+    return out;
   }
 
   /// Of the cases whose last step this is.
@@ -242,7 +250,7 @@ class Run final {
       for (const ExpectedAlert& alert : one.expected) {
         LabelMap labels;
         for (const auto& label : alert.labels) {
-          if (label.first != "alertname" && !label.second.empty()) labels.push_back(label);
+          if (label.first != "alertname") labels.push_back(label);  // An empty one matches nothing.
         }
         labels.emplace_back("alertname", one.alert);
         std::sort(labels.begin(), labels.end());

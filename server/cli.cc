@@ -1,11 +1,14 @@
 #include "server/cli.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <optional>
 #include <vector>
+
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -18,8 +21,9 @@
 #include "server/cli_arguments.h"
 #include "server/cli_ask.h"
 #include "server/cli_backfill.h"
-#include "server/cli_demo.h"
+#include "server/cli_check_config.h"
 #include "server/cli_dashboards.h"
+#include "server/cli_demo.h"
 #include "server/cli_rules.h"
 #include "server/cli_sampling.h"
 #include "server/cli_slo.h"
@@ -36,10 +40,23 @@
 namespace tarsier::server {
 namespace {
 
-const CommandOutput kTerminal{.out = cli_print, .err = [](std::string_view text) {
-                                std::fflush(stdout);
-                                std::fwrite(text.data(), 1, text.size(), stderr);
-                              }};
+std::optional<std::string> standard_input() {
+  if (::isatty(STDIN_FILENO) != 0) return std::nullopt;
+  std::string out;
+  std::array<char, 64 << 10> block;
+  while (const std::size_t count = std::fread(block.data(), 1, block.size(), stdin)) {
+    out.append(block.data(), count);
+  }
+  return out;
+}
+
+const CommandOutput kTerminal{.out = cli_print,
+                              .err =
+                                  [](std::string_view text) {
+                                    std::fflush(stdout);
+                                    std::fwrite(text.data(), 1, text.size(), stderr);
+                                  },
+                              .in = standard_input};
 
 /// `--name=value` and `--name value` options, and what is left.
 struct Options {
@@ -113,27 +130,6 @@ int run_query(std::span<const std::string> arguments) {
   return kCliOk;
 }
 
-int check_configs(std::span<const std::string> paths) {
-  if (paths.empty()) return cli_complain("usage: tarsier check config FILE...", kCliUsage);
-  const std::unique_ptr<FileSystem> files = make_posix_file_system();
-  int code = kCliOk;
-  for (const std::string& path : paths) {
-    cli_print(fmt::format("Checking {}\n", path));
-    const Result<std::string> text = read_file(*files, path, kConfigBytesMax);
-    const ConfigSources sources{
-        .file = path, .files = files.get(), .environment = environment_variable};
-    const Result<Config> config =
-        text.ok() ? parse_config(*text, sources) : Result<Config>(text.status());
-    if (config.ok()) {
-      for (const std::string& warning : config->warnings) cli_print(fmt::format("  {}\n", warning));
-      cli_print(fmt::format(" SUCCESS: {} is valid prometheus config file syntax\n\n", path));
-      continue;
-    }
-    code = cli_complain(fmt::format("  FAILED: {}\n", config.status().message()), kCliFailed);
-  }
-  return code;
-}
-
 }  // namespace
 
 bool is_command(std::span<const std::string> arguments) {
@@ -153,7 +149,8 @@ std::string usage() {
       "                                         (tarsier demo --help)\n"
       "tarsier query instant SERVER EXPR        ask a server once\n"
       "tarsier query range SERVER EXPR          ask for a range (--start --end --step)\n"
-      "tarsier check config FILE...             check configuration files\n"
+      "tarsier check config FILE...             check configuration files, and the rules they "
+      "name\n"
       "tarsier check notifier FILE...           check files in Alertmanager's syntax\n"
       "tarsier check sampling FILE...           check tail sampling policies\n"
       "tarsier check dashboards FILE...         check Grafana's dashboards (--url --lint-fatal)\n"
@@ -168,7 +165,8 @@ std::string usage() {
       "--end)\n"
       "tarsier trace get SERVER ID              a trace as a tree\n"
       "tarsier trace explain TRACEQL            what a query will do\n"
-      "tarsier check rules FILE...              check rule files (--lint --lint-fatal)\n"
+      "tarsier check rules [FILE...]            check rule files or the input (--lint "
+      "--lint-fatal)\n"
       "tarsier test rules FILE...               run unit tests of rules (--run --diff --junit)\n"
       "tarsier alert explain SERVER ID          why an alert fires or does not (--start --end)\n"
       "tarsier check slo FILE...                check files of objectives\n"
@@ -236,7 +234,8 @@ int run_command(std::span<const std::string> arguments) {
           kTerminal);
     }
     const bool is_config = arguments.size() > 1 && arguments[1] == "config";
-    return check_configs(is_config ? arguments.subspan(2) : std::span<const std::string>());
+    return check_configs(is_config ? arguments.subspan(2) : std::span<const std::string>(),
+                         kTerminal);
   }
   if (command == "tsdb") return run_tsdb(arguments.subspan(1));
   return cli_complain(

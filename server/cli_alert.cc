@@ -1,5 +1,8 @@
 #include "server/cli_alert.h"
 
+#include <set>
+#include <vector>
+
 #include <fmt/format.h>
 
 #include "alerting/alert.h"
@@ -9,7 +12,9 @@
 #include "base/posix_file.h"
 #include "server/cli_arguments.h"
 #include "server/cli_ask.h"
+#include "server/cli_help.h"
 #include "server/config.h"
+#include "server/glob.h"
 #include "server/notifier_config.h"
 #include "server/settings.h"
 #include "tsdb/labels.h"
@@ -32,11 +37,19 @@ std::uint64_t number_of(const JsonValue& object, std::string_view name) {
   return number.ok() ? *number : 0;
 }
 
+/// What an answer that is no success says.
+std::string error_of(const HttpResponse& response) {
+  const Result<JsonValue> json = parse_json(response.body, kAnswerLimits);
+  const std::string told =
+      json.ok() && json->kind() == JsonKind::kObject ? text_of(*json, "error") : "";
+  return told.empty() ? fmt::format("{}: {}", response.status, response.body) : told;
+}
+
 Result<std::string> ask(const std::string& method, const std::string& url) {
   Result<HttpResponse> response = ask_server(method, url);
   if (!response.ok()) return std::move(response).status();
   if (response->status / 100 != 2) {
-    return invalid(fmt::format("{}: {}", response->status, response->body));
+    return invalid(error_of(*response));
   }
   return std::move(response->body);
 }
@@ -69,11 +82,15 @@ Result<const JsonValue*> data_of(const JsonValue& answer, std::string_view name)
   return member;
 }
 
-/// The notifier's view says more; a server without one still knows the alerts of its rules.
 int list_alerts(const std::string& server) {
-  const Result<HttpResponse> response = ask_server("GET", server + "/api/v2/alerts");
-  if (response.ok() && response->status == 200) return show(response->body, format_alerts);
-  return show(ask("GET", server + "/api/v1/alerts"), format_rule_alerts);
+  const Result<HttpResponse> v2 = ask_server("GET", server + "/api/v2/alerts");
+  const bool has_notifier = v2.ok() && v2->status == 200;
+  const Result<std::string> v1 = ask("GET", server + "/api/v1/alerts");
+  if (!v1.ok()) return cli_complain("error: " + v1.status().message(), kCliFailed);
+  const Result<std::string> text = format_alerts(has_notifier ? v2->body : "", *v1);
+  if (!text.ok()) return cli_complain("error: " + text.status().message(), kCliFailed);
+  cli_print(*text);
+  return kCliOk;
 }
 
 Result<std::string> format_replayed(std::string_view body) {
@@ -95,19 +112,19 @@ std::string parameters_of(const CliArguments& arguments) {
   return out;
 }
 
-constexpr std::string_view kUsageText =
-    "usage: tarsier alert list SERVER\n"
-    "       tarsier alert history [--id=FINGERPRINT] [--match=SELECTOR] [--start=T] [--end=T] "
-    "[--limit=N] SERVER\n"
-    "       tarsier alert notifications SERVER\n"
-    "       tarsier alert replay [--id=ID] SERVER";
+int complain_of_usage(std::span<const std::string> arguments) {
+  std::vector<std::string> words{"alert"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return cli_complain(command_help(words).value_or(""), kCliUsage);
+}
 
 }  // namespace
 
 int run_alert_command(std::span<const std::string> arguments) {
   const Result<CliArguments> parsed =
       parse_cli(arguments, {.switches = {}, .values = {"id", "match", "start", "end", "limit"}});
-  if (!parsed.ok() || parsed->rest.size() != 2) return cli_complain(kUsageText, kCliUsage);
+  if (!parsed.ok()) return cli_complain("error: " + parsed.status().message(), kCliUsage);
+  if (parsed->rest.size() != 2) return complain_of_usage(arguments);
   const std::string& verb = parsed->rest[0];
   const std::string server = server_url(parsed->rest[1]);
   const std::string own = server + "/api/tarsier/v1";
@@ -116,36 +133,38 @@ int run_alert_command(std::span<const std::string> arguments) {
     return show(ask("GET", own + "/alerts/history" + parameters_of(*parsed)), format_history);
   }
   if (verb == "notifications") {
-    return show(ask("GET", own + "/notifications"), format_notifications);
+    return show(ask("GET", own + "/notifications" + parameters_of(*parsed)), format_notifications);
   }
   if (verb == "replay") {
     return show(ask("POST", own + "/notifications/replay" + parameters_of(*parsed)),
                 format_replayed);
   }
-  return cli_complain(kUsageText, kCliUsage);
+  return complain_of_usage(arguments);
 }
 
-Result<std::string> format_alerts(std::string_view body) {
-  const JsonValue answer = TRY(parse_json(body, kAnswerLimits));
-  if (answer.kind() != JsonKind::kArray) return invalid("the answer is not Alertmanager's");
+Result<std::string> format_alerts(std::string_view v2_body, std::string_view v1_body) {
   std::string out;
-  for (const JsonValue& alert : answer.items()) {
-    const JsonValue* status = alert.find("status");
-    if (status == nullptr) return invalid("an alert has no status");
-    out +=
-        fmt::format("{} {} since {} {}\n", text_of(alert, "fingerprint"), text_of(*status, "state"),
-                    text_of(alert, "startsAt"), TRY(labels_of(alert)).to_string());
+  std::set<std::string> shown;
+  if (!v2_body.empty()) {
+    const JsonValue answer = TRY(parse_json(v2_body, kAnswerLimits));
+    if (answer.kind() != JsonKind::kArray) return invalid("the answer is not Alertmanager's");
+    for (const JsonValue& alert : answer.items()) {
+      const JsonValue* status = alert.find("status");
+      if (status == nullptr) return invalid("an alert has no status");
+      shown.insert(text_of(alert, "fingerprint"));
+      out += fmt::format("{} {} since {} {}\n", text_of(alert, "fingerprint"),
+                         text_of(*status, "state"), text_of(alert, "startsAt"),
+                         TRY(labels_of(alert)).to_string());
+    }
   }
-  return out;
-}
-
-Result<std::string> format_rule_alerts(std::string_view body) {
-  const JsonValue answer = TRY(parse_json(body, kAnswerLimits));
-  std::string out;
+  const JsonValue answer = TRY(parse_json(v1_body, kAnswerLimits));
   for (const JsonValue& alert : TRY(data_of(answer, "alerts"))->items()) {
     const tsdb::Labels labels = TRY(labels_of(alert));
-    out += fmt::format("{} {} since {} {}\n", alerting::fingerprint_of(labels).to_string(),
-                       text_of(alert, "state"), text_of(alert, "activeAt"), labels.to_string());
+    std::string id = text_of(alert, "fingerprint");
+    if (id.empty()) id = alerting::fingerprint_of(labels).to_string();  // Prometheus has none.
+    if (shown.contains(id)) continue;
+    out += fmt::format("{} {} since {} {}\n", id, text_of(alert, "state"),
+                       text_of(alert, "activeAt"), labels.to_string());
   }
   return out;
 }
@@ -176,6 +195,10 @@ Result<std::string> format_notifications(std::string_view body) {
     if (const std::string error = text_of(n, "error"); !error.empty()) out += " error=" + error;
     out += '\n';
   }
+  const JsonValue* const forgotten = answer.find("data")->find("forgotten");
+  if (forgotten != nullptr && forgotten->as_bool().ok() && *forgotten->as_bool()) {
+    out += "(older ones that were delivered are no longer known)\n";
+  }
   return out;
 }
 
@@ -183,7 +206,7 @@ int check_notifier_files(std::span<const std::string> paths) {
   if (paths.empty()) return cli_complain("usage: tarsier check notifier FILE...", kCliUsage);
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   int code = kCliOk;
-  for (const std::string& path : paths) {
+  for (const std::string& path : files_meant(*files, paths)) {
     cli_print(fmt::format("Checking {}\n", path));
     const Result<std::string> text = read_file(*files, path, kConfigBytesMax);
     const ConfigSources sources{

@@ -1,5 +1,6 @@
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 
 #include "server/agent_mode.h"
 #include "server/cli.h"
+#include "server/cli_help.h"
 #include "server/flags.h"
 #include "server/signals.h"
 #include "server/stderr_logger.h"
@@ -68,7 +70,8 @@ int run(std::vector<std::string> arguments) {
   const bool is_demo = !arguments.empty() && arguments[0] == "demo";
   for (const std::string& argument : is_demo ? std::vector<std::string>() : arguments) {
     if (argument == "--help" || argument == "-h") {
-      std::fputs(usage().c_str(), stdout);
+      const std::optional<std::string> help = command_help(arguments);
+      std::fputs(help.value_or(usage()).c_str(), stdout);
       return kStopped;
     }
     if (argument == "--version") {

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <limits>
+#include <optional>
 
 #include <fmt/format.h>
 
-#include "base/ascii.h"
+#include "base/api.h"
 #include "base/file.h"
 #include "base/quote.h"
-#include "base/rfc3339.h"
 #include "server/config_reader.h"
 #include "server/yaml.h"
 
@@ -17,6 +18,38 @@ namespace tarsier::server {
 namespace {
 
 using alerting::LabelMap;
+
+/// A number as YAML has it: `1_000`, `0x10`, `1e3`, `.5`, `-.inf`, `.NaN`; nothing for other texts,
+/// which are strings there.
+std::optional<double> yaml_number(std::string text) {
+  std::erase(text, '_');
+  const bool is_negative = text.starts_with('-');
+  std::string_view plain = text;
+  if (is_negative || text.starts_with('+')) plain.remove_prefix(1);
+  const double sign = is_negative ? -1 : 1;
+  if (plain == ".inf" || plain == ".Inf" || plain == ".INF") {
+    return sign * std::numeric_limits<double>::infinity();
+  }
+  if (plain == ".nan" || plain == ".NaN" || plain == ".NAN") {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  const int base = plain.starts_with("0x")   ? 16
+                   : plain.starts_with("0o") ? 8
+                   : plain.starts_with("0b") ? 2
+                                             : 10;
+  const char* const last = plain.data() + plain.size();
+  if (base != 10) {
+    std::uint64_t whole = 0;
+    const auto [end, error] = std::from_chars(plain.data() + 2, last, whole, base);
+    if (error != std::errc{} || end != last) return std::nullopt;
+    return sign * static_cast<double>(whole);
+  }
+  double v = 0;
+  const auto [end, error] = std::from_chars(plain.data(), last, v);
+  const bool is_word = plain.empty() || (plain[0] != '.' && (plain[0] < '0' || plain[0] > '9'));
+  if (is_word || error != std::errc{} || end != last) return std::nullopt;
+  return sign * v;
+}
 
 class Reader final {
  public:
@@ -27,7 +60,10 @@ class Reader final {
     alerting::RuleTestFile file{.path = path_};
     map.read("rule_files", file.rule_files);
     for (std::string& pattern : file.rule_files) {
-      if (!pattern.starts_with('/')) pattern = join_path(parent_path(path_), pattern);
+      const bool is_beside = path_.find('/') == std::string::npos;
+      if (!pattern.starts_with('/') && !is_beside) {
+        pattern = join_path(parent_path(path_), pattern);
+      }
     }
     map.read("evaluation_interval", file.evaluation_interval);
     if (file.evaluation_interval.ms <= 0) file.evaluation_interval = minutes(1);
@@ -69,36 +105,22 @@ class Reader final {
   void read_number(MapReader& map, std::string_view name, double& out) {
     const YamlNode* node = map.find(name);
     if (!node) return;
-    const std::string text = ascii_lower(read_text(*node, map.path_of(name), problems_));
-    const bool is_negative = text.starts_with('-');
-    std::string_view plain = text;
-    if (is_negative || text.starts_with('+')) plain.remove_prefix(1);
-    double v = 0;
-    if (plain == ".inf" || plain == "inf") {
-      v = std::numeric_limits<double>::infinity();
-    } else if (plain == ".nan" || plain == "nan") {
-      v = std::numeric_limits<double>::quiet_NaN();
-    } else {
-      const auto [end, error] = std::from_chars(plain.data(), plain.data() + plain.size(), v);
-      if (plain.empty() || error != std::errc{} || end != plain.data() + plain.size()) {
-        problems_.add(*node, fmt::format("cannot unmarshal !!str `{}` into {}, a number",
-                                         node->text, map.path_of(name)));
-      }
+    const std::string text = read_text(*node, map.path_of(name), problems_);
+    const std::optional<double> number = node->is_plain ? yaml_number(text) : std::nullopt;
+    if (!number) {
+      problems_.add(*node, fmt::format("cannot unmarshal !!str `{}` into {}, a number", node->text,
+                                       map.path_of(name)));
     }
-    out = is_negative ? -v : v;
+    out = number.value_or(0);
   }
 
-  /// Whole Unix seconds, or RFC 3339.
+  /// Unix seconds, or RFC 3339.
   void read_start(MapReader& map, Timestamp& out) {
     const YamlNode* node = map.find("start_timestamp");
     if (!node) return;
     const std::string text = read_text(*node, map.path_of("start_timestamp"), problems_);
-    std::int64_t seconds_since_epoch = 0;
-    const char* const last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data(), last, seconds_since_epoch);
-    if (error == std::errc{} && end == last) {
-      out = Timestamp{0} + seconds(seconds_since_epoch);
-    } else if (const auto t = parse_rfc3339(text)) {
+    const Result<Timestamp> t = parse_api_time(text);
+    if (t.ok()) {
       out = *t;
     } else {
       problems_.add(*node, fmt::format("cannot parse {} to a valid timestamp", quote(text)));

@@ -99,16 +99,68 @@ TEST_F(NotifierConfigTest, ReadsAlertmanagersTree) {
   EXPECT_EQ(config->time_intervals.at("nights").at(0).weekdays.size(), 2u);
 }
 
-TEST_F(NotifierConfigTest, ShowsItWithoutSecretsAndOwnKeys) {
+TEST_F(NotifierConfigTest, ShowsItWithoutSecretsAndOwnKeysAsComments) {
   const std::string shown = parse(kWhole)->shown;
   EXPECT_EQ(shown.find("topsecret"), std::string::npos);
   EXPECT_EQ(shown.find("slack/secret"), std::string::npos);
-  EXPECT_EQ(shown.find("signature_secret_files"), std::string::npos);
+  EXPECT_NE(shown.find("\n#         signature_secret_files:\n#           - secret\n"),
+            std::string::npos)
+      << shown;
+  EXPECT_NE(shown.find("url: http://bridge/\n"), std::string::npos) << shown;
   EXPECT_NE(shown.find("routing_key: <secret>"), std::string::npos) << shown;
   // What is shown reads back, as amtool will.
   const Result<YamlNode> again = parse_yaml(shown);
   ASSERT_TRUE(again.ok()) << shown;
-  EXPECT_EQ(shown_notifier_yaml(*again), shown);
+  std::string bare = shown;
+  for (std::size_t at = bare.find("\n#"); at != std::string::npos; at = bare.find("\n#")) {
+    bare.erase(at, bare.find('\n', at + 1) - at);
+  }
+  EXPECT_EQ(shown_notifier_yaml(*again), bare);
+}
+
+TEST_F(NotifierConfigTest, ShowsWhereAWebhookIsWithoutItsSecret) {
+  const auto shown = [&](const std::string& url) {
+    const std::string text = parse(
+                                 "route: {receiver: a}\nreceivers: [{name: a, webhook_configs: "
+                                 "[{url: '" +
+                                 url + "'}]}]")
+                                 ->shown;
+    const std::size_t at = text.find("url: ") + 5;
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  EXPECT_EQ(shown("http://bridge:80/"), "http://bridge:80/");
+  EXPECT_EQ(shown("http://bridge/hook/SECRET"), "http://bridge/<secret>");
+  EXPECT_EQ(shown("http://me:SECRET@bridge?key=SECRET"), "http://bridge/<secret>");
+}
+
+TEST_F(NotifierConfigTest, ReadsLabelsOfRoutesAndReceivers) {
+  const Result<alerting::NotifierConfig> config = parse(
+      "route: {receiver: a, labels: {team: ops, tier: one}, routes: [{labels: {tier: two}}]}\n"
+      "receivers: [{name: a, labels: {owner: me}}]");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  using Labels = std::map<std::string, std::string>;
+  EXPECT_EQ(config->root.children.at(0).route_labels, (Labels{{"team", "ops"}, {"tier", "two"}}));
+  EXPECT_EQ(config->receivers.at(0).labels.to_string(), R"({name="a", owner="me"})");
+}
+
+TEST_F(NotifierConfigTest, AMistypedKeyIsToldAsOne) {
+  const std::string tail = "\nreceivers: [{name: a}]\n";
+  const std::pair<std::string, std::string> cases[] = {
+      {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{ur: x, max_alerts: 1}]}]",
+       "line 2: field ur not found in receivers[0].webhook_configs[0] (column 42)"},
+      {"route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{api_ur: x}]}]",
+       "field api_ur not found in receivers[0].slack_configs[0]"},
+      {"route: {receiver: a}\nreceivers: [{name: a, pagerduty_configs: [{key: x}]}]",
+       "field key not found in receivers[0].pagerduty_configs[0]"},
+      {"route: {receiver: a}\nreceivers: [{nam: a}]",
+       "line 2: field nam not found in receivers[0]"},
+      {"route: {reciever: a}" + tail, "line 1: field reciever not found in route"},
+      {"routes: {receiver: a}" + tail, "line 1: field routes not found in the configuration"},
+  };
+  for (const auto& [text, error] : cases) {
+    EXPECT_NE(error_of(text).find(error), std::string::npos) << text << "\n" << error_of(text);
+    EXPECT_EQ(error_of(text).find("max_alerts"), std::string::npos) << error_of(text);
+  }
 }
 
 TEST_F(NotifierConfigTest, SaysWhatIsWrongAndWhere) {
@@ -127,6 +179,8 @@ TEST_F(NotifierConfigTest, SaysWhatIsWrongAndWhere) {
       {"route: {receiver: a, group_by: ['...', b]}" + tail,
        "cannot have wildcard group_by (`...`) and other labels at the same time"},
       {"route: {receiver: a, group_by: [b, b]}" + tail, "duplicated label \"b\" in group_by"},
+      {"route: {receiver: a, routes: [{match_re: {x: }}]}" + tail,
+       "invalid regexp value for \"x\""},
       {"route: {receiver: a, group_interval: 0s}" + tail, "group_interval cannot be zero"},
       {"route: {receiver: a, routes: [{matchers: [x]}]}" + tail, "bad matcher format: x"},
       {"route: {receiver: a, routes: [{mute_time_intervals: [n]}]}" + tail,
@@ -240,14 +294,23 @@ TEST_F(NotifierConfigTest, ASectionOfTheMainFileOrAFileOfItsOwn) {
 }
 
 TEST(CliAlert, PrintsAlertsAndNotifications) {
+  // The notifier knows what fires; what is pending only the rules do.
   EXPECT_EQ(*format_alerts(R"([{"fingerprint":"f","startsAt":"t","labels":{"alertname":"X","a":"b"},
-                               "status":{"state":"active"}}])"),
-            "f active since t {a=\"b\", alertname=\"X\"}\n");
+                               "status":{"state":"active"}}])",
+                           R"({"data":{"alerts":[
+                               {"labels":{"alertname":"X"},"state":"firing","activeAt":"t",
+                                "fingerprint":"f"},
+                               {"labels":{"alertname":"Y"},"state":"pending","activeAt":"u",
+                                "fingerprint":"e"}]}})"),
+            "f active since t {a=\"b\", alertname=\"X\"}\n"
+            "e pending since u {alertname=\"Y\"}\n");
   EXPECT_EQ(*format_notifications(R"({"data":{"notifications":[
       {"id":"i","state":"dead","integration":"r/webhook[0]","groupKey":"{}:{}","createdAt":"t",
        "attempts":3,"firing":1,"resolved":0,"error":"no"}]}})"),
             "t dead to r/webhook[0] {}:{} firing=1 resolved=0 attempts=3 id=i error=no\n");
-  EXPECT_EQ(*format_rule_alerts(R"({"data":{"alerts":[{"labels":{"alertname":"DemoAlert",
+  EXPECT_EQ(*format_notifications(R"({"data":{"notifications":[],"forgotten":true}})"),
+            "(older ones that were delivered are no longer known)\n");
+  EXPECT_EQ(*format_alerts("", R"({"data":{"alerts":[{"labels":{"alertname":"DemoAlert",
       "server":"ni3","severity":"critical"},"state":"pending","activeAt":"t"}]}})"),
             "8a07086b74f3ba78 pending since t {alertname=\"DemoAlert\", server=\"ni3\", "
             "severity=\"critical\"}\n");
@@ -255,7 +318,8 @@ TEST(CliAlert, PrintsAlertsAndNotifications) {
       {"at":"2","id":"f","event":"resolved","reason":"rule removed","labels":{"a":"b"}},
       {"at":"1","id":"f","event":"firing","labels":{"a":"b"}}]}})"),
             "1 f firing {a=\"b\"}\n2 f resolved {a=\"b\"}: rule removed\n");
-  EXPECT_FALSE(format_alerts("{}").ok());
+  EXPECT_FALSE(format_alerts("{}", "{}").ok());
+  EXPECT_FALSE(format_alerts("", "{}").ok());
   EXPECT_FALSE(format_notifications("[]").ok());
 }
 

@@ -1,5 +1,8 @@
 #include "server/rule_file.h"
 
+#include <filesystem>
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "server/cli_rules.h"
@@ -7,8 +10,6 @@
 #include "server/rule_test_file.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/temporary_directory.h"
-
-#include <fstream>
 
 namespace tarsier::server {
 namespace {
@@ -208,6 +209,61 @@ TEST(JunitReport, HasPromtoolsShape) {
                 "    <testcase name=\"unknown\">\n"
                 "      <error>no \xef\xbf\xbd rules</error>\n    </testcase>\n  </testsuite>\n"
                 "</testsuites>\n");
+}
+
+TEST(RuleTests, GivePromtoolsVerdicts) {
+  const testing::TemporaryDirectory directory;
+  std::filesystem::create_directory(directory.path() + "/sub");
+  std::ofstream(directory.path() + "/sub/rules.yml")
+      << "groups: [{name: g, rules: [{alert: A, expr: m > 0, labels: {e: ''}}]}]\n";
+  const auto code = [&](const std::string& test) {
+    const std::string path = directory.path() + "/test.yml";
+    std::ofstream(path) << "rule_files: ['s*/r[u]les.y?l']\ntests:\n- interval: 1m\n" << test;
+    return run_tests(path).code;
+  };
+  const std::string series = "  input_series: [{series: m, values: '16x3'}]\n";
+  const auto value = [&](const std::string& text) {
+    return code(series +
+                "  promql_expr_test: [{expr: m, eval_time: 1m, exp_samples: [{labels: m, "
+                "value: " +
+                text + "}]}]\n");
+  };
+  for (const char* text : {"16", "16.", "0x10", "1_6", "1.6e1", "+16"}) {
+    EXPECT_EQ(value(text), 0) << text;
+  }
+  for (const char* text : {"'16'", "Inf", "nan", "x", "true", "1x"})
+    EXPECT_EQ(value(text), 1) << text;
+  const auto labels = [&](const std::string& text) {
+    return code(series +
+                "  alert_rule_test: [{eval_time: 1m, alertname: A, exp_alerts: "
+                "[{exp_labels: {" +
+                text + "}}]}]\n");
+  };
+  EXPECT_EQ(labels(""), 0);
+  EXPECT_EQ(labels("e: ''"), 1);  // An alert has no empty labels.
+  // Described twice: the last one counts.
+  EXPECT_EQ(code("  input_series: [{series: m, values: '1 2'}, {series: m, values: '3 4'}]\n"
+                 "  promql_expr_test: [{expr: m, eval_time: 1m, exp_samples: [{labels: m, value: "
+                 "4}]}]\n"),
+            0);
+  EXPECT_EQ(code("  start_timestamp: 1704067200.5\n" + series +
+                 "  promql_expr_test: [{expr: timestamp(m), eval_time: 1m, exp_samples: [{value: "
+                 "1704067260.5}]}]\n"),
+            0);
+}
+
+TEST(RuleTests, RulesThatCannotBeReadFailEveryTest) {
+  const testing::TemporaryDirectory directory;
+  std::ofstream(directory.path() + "/rules.yml") << "groups: [{name: g, rules: [{record: a}]}]\n";
+  const std::string path = directory.path() + "/test.yml";
+  std::ofstream(path) << "rule_files: [rules.yml]\ntests: [{name: one}, {name: two}]\n";
+  const CommandRun run = run_tests(path, {"--junit=" + directory.path() + "/junit.xml"});
+  EXPECT_EQ(run.code, 1);
+  const std::string problem = "field 'expr' must be set in rule";
+  EXPECT_EQ(run.text.find(problem), run.text.rfind(problem)) << run.text;
+  std::ifstream junit(directory.path() + "/junit.xml");
+  const std::string xml((std::istreambuf_iterator<char>(junit)), {});
+  EXPECT_NE(xml.find("tests=\"2\" failures=\"2\" errors=\"0\""), std::string::npos) << xml;
 }
 
 TEST(RuleTests, RefuseWhatTheyDoNotKnow) {
