@@ -296,19 +296,23 @@ std::string humanize_duration(double seconds) { return humanize_seconds(seconds)
 
 std::string title_case(std::string_view text) {
   std::string out;
-  bool starts_word = true;
+  bool wants_capital = true;  // The first letter of a word, wherever it stands: "1st" is "1St".
   while (!text.empty()) {
     const std::size_t size = std::max<std::size_t>(1, utf8_sequence_size(text));
     const std::string_view c = text.substr(0, size);
-    if (starts_word) {
+    if (wants_capital) {
       out += to_upper_case(c);
     } else {
       out += c;
     }
     // "it's" and "a.b" are one word each.
-    const bool joins = (c == "'" || c == "." || c == ":") && !starts_word && text.size() > 1 &&
+    const bool joins = (c == "'" || c == "." || c == ":") && !wants_capital && text.size() > 1 &&
                        is_letter_byte(text[1]) && is_letter_byte(out[out.size() - 2]);
-    starts_word = !is_word_byte(c[0]) && !joins;
+    if (is_letter_byte(c[0])) {
+      wants_capital = false;
+    } else if (!is_word_byte(c[0]) && !joins) {
+      wants_capital = true;
+    }
     text.remove_prefix(size);
   }
   return out;
@@ -320,7 +324,14 @@ Result<Value> match_function(const FunctionContext&, std::span<const Value> a) {
 }
 
 Result<Value> replace_function(const FunctionContext&, std::span<const Value> a) {
-  const SearchRegex regex = TRY(SearchRegex::compile(a[0].as_string()));
+  const std::string& pattern = a[0].as_string();
+  const Result<SearchRegex> compiled = SearchRegex::compile(pattern);
+  if (!compiled.ok()) {  // The text of the panic that it is in Go.
+    const bool has_backquote = pattern.find('`') != std::string::npos;
+    return invalid("regexp: Compile(" + (has_backquote ? quote(pattern) : "`" + pattern + "`") +
+                   "): " + compiled.status().message());
+  }
+  const SearchRegex& regex = *compiled;
   return Value(regex.replace_all(a[2].as_string(), a[1].as_string()));
 }
 

@@ -1,6 +1,7 @@
 #include "alerting/template/time_methods.h"
 
 #include <array>
+#include <charconv>
 
 #include "alerting/template/value.h"
 
@@ -67,6 +68,12 @@ std::int64_t day(const GoTime& t) { return civil_time(t).day; }
 std::int64_t hour(const GoTime& t) { return civil_time(t).hour; }
 std::int64_t minute(const GoTime& t) { return civil_time(t).minute; }
 std::int64_t second(const GoTime& t) { return civil_time(t).second; }
+std::int64_t year_day(const GoTime& t) {
+  std::int64_t out = 0;
+  const std::string text = format_go_time(t, "002");
+  std::from_chars(text.data(), text.data() + text.size(), out);
+  return out;
+}
 std::string month(const GoTime& t) { return format_go_time(t, "January"); }
 std::string weekday(const GoTime& t) { return format_go_time(t, "Monday"); }
 std::int64_t unix_seconds(const GoTime& t) { return t.unix_s; }
@@ -101,6 +108,7 @@ std::span<const ValueMethod> time_methods() {
       ValueMethod{"Minute", 0, of_time<minute>},
       ValueMethod{"Second", 0, of_time<second>},
       ValueMethod{"Weekday", 0, of_time<weekday>},
+      ValueMethod{"YearDay", 0, of_time<year_day>},
   };
   return methods;
 }

@@ -240,7 +240,9 @@ TEST(TemplateText, RareVerbsPrintAsGoDoes) {
          {R"({{ printf "%+v %+d %#v %#x" 5 5 "a" 255 }})", "5 +5 \"a\" 0xff"},
          {R"({{ printf "%+q %#U %U" "ü\n" 252 252 }})", R"("\u00fc\n" U+00FC 'ü' U+00FC)"},
          {R"({{ printf "%#v" .ExternalLabels }})", R"(map[string]string{"region":"eu"})"},
-         {R"({{ title "it's o'clock a.b c-d e_f 3rd" }})", "It's O'clock A.b C-D E_f 3rd"}});
+         {R"({{ title "it's o'clock a.b c-d e_f 3rd" }})", "It's O'clock A.b C-D E_f 3Rd"},
+         {R"({{ title "_foo x3y 10-4b 4.e" }})", "_Foo X3y 10-4B 4.E"},
+         {R"({{ (toTime 86400).YearDay }})", "2"}});
 }
 
 TEST(TemplateText, Comparisons) {
