@@ -5,7 +5,8 @@
 
 Two ways in. "posted": an alert posted to /api/v2/alerts, from before the request. "rule": an alert of this server's own
 rule, from the evaluation time (its startsAt), so with the query, the journal and the notifier's log, both synced. Rules
-page first into an idle notifier, and then again while as many groups as alerts were posted are looked at every second.
+page first into an idle notifier, then many groups at once, and then again one by one while as many groups as alerts were
+posted are looked at every second.
 """
 
 import argparse
@@ -77,6 +78,7 @@ def main():
     parser.add_argument("--tarsier", required=True)
     parser.add_argument("--posted", type=int, default=500)
     parser.add_argument("--rule", type=int, default=100, help="pages of a rule, one a second, each time")
+    parser.add_argument("--burst", type=int, default=60, help="pages of a rule at once, five times")
     parser.add_argument("--directory", help="for the data; not a tmpfs")
     options = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="pages_", dir=options.directory)
@@ -105,6 +107,16 @@ notifier:
                              for i in range(options.rule)])
 
         pages_of_rule("rule, notifier idle", "a")
+        delays = []
+        for turn in range(5 if options.burst else 0):
+            names = [f"b{turn}.{i}" for i in range(options.burst)]
+            now = int(time.time() * 1000)
+            send(server.url, [({"__name__": "fault", "page": name}, [(now, 1.0)]) for name in names])
+            wait_until(lambda: all(name in receiver.arrived for name in names), "every page of a burst")
+            delays += [receiver.arrived[name][0] - unix_seconds(receiver.arrived[name][1]) for name in names]
+            time.sleep(2)
+        if delays:
+            quantiles(f"rule, {options.burst} groups at once", delays)
         delays = []
         for i in range(options.posted):
             begun = time.time()
