@@ -1,5 +1,6 @@
-"""Senders from npm: OpenTelemetry's SDK for JavaScript (OTLP/HTTP, protobuf and JSON) and prom-client."""
+"""Senders from npm: OpenTelemetry's SDK for JavaScript (metrics and traces), Zipkin's tracer, prom-client."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from processes import EndToEndTest, wait_until
+from processes import EndToEndTest, free_port, http, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -19,7 +20,7 @@ class JavaScriptSendersTest(EndToEndTest):
             raise unittest.SkipTest("skipped: npm is not installed")
         cls.senders = tempfile.mkdtemp(prefix="tarsier_senders_")
         cls.addClassCleanup(shutil.rmtree, cls.senders, ignore_errors=True)
-        for name in ("package.json", "otlp.mjs", "prom.mjs"):
+        for name in ("package.json", "otlp.mjs", "prom.mjs", "traces.mjs", "zipkin.mjs"):
             shutil.copy(os.path.join(HERE, "senders", name), cls.senders)
         try:
             done = subprocess.run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"],
@@ -29,10 +30,14 @@ class JavaScriptSendersTest(EndToEndTest):
         if done.returncode != 0:
             raise unittest.SkipTest(f"skipped: npm cannot fetch the packages here: {done.stderr[-300:]}")
 
-    def send(self, *arguments):
-        done = subprocess.run(["node", "otlp.mjs", *arguments], cwd=self.senders, capture_output=True, timeout=60,
-                              check=False)
+    def run_node(self, *arguments):
+        """What the program wrote."""
+        done = subprocess.run(["node", *arguments], cwd=self.senders, capture_output=True, timeout=60, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
+        return done.stdout
+
+    def send(self, *arguments):
+        self.run_node("otlp.mjs", *arguments)
 
     def newest(self, server, selector):
         """{name with suffix: value} of the newest samples; histograms as their counts."""
@@ -65,6 +70,71 @@ class JavaScriptSendersTest(EndToEndTest):
         tarsier = self.tarsier(arguments=["--enable-feature=otlp-deltatocumulative"]).start()
         self.send("proto", "delta", tarsier.url + "/api/v1/otlp/v1/metrics")
         self.assertEqual(self.newest(tarsier, '{job="js-proto-delta",__name__!="target_info"}'), self.EXPECTED)
+
+    def trace(self, server, trace_id):
+        """[(service, span)] of a stored trace."""
+        status, text = http(f"{server.url}/tempo/api/traces/{trace_id}", headers={"Accept": "application/json"})
+        if status == 404:
+            return []
+        return [(service["value"]["stringValue"], span)
+                for batch in json.loads(text)["batches"]
+                for service in batch["resource"]["attributes"] if service["key"] == "service.name"
+                for scope in batch["scopeSpans"] for span in scope["spans"]]
+
+    def test_a_shop_is_traced_in_every_form(self):
+        http_port, grpc_port = free_port(), free_port()
+        tarsier = self.tarsier("""
+traces:
+  span_metrics: {interval: 500ms}
+  service_graph: {interval: 500ms, wait: 1s}
+  sampling: {decision_wait: 1s}
+""", arguments=[f"--otlp.http-address=127.0.0.1:{http_port}", f"--otlp.grpc-address=127.0.0.1:{grpc_port}"]).start()
+        doors = {"grpc": f"http://127.0.0.1:{grpc_port}", "proto": f"http://127.0.0.1:{http_port}/v1/traces",
+                 "json": f"{tarsier.url}/v1/traces", "zipkin": f"{tarsier.url}/api/v2/spans"}
+        orders, failures = 20, 4
+        for form, url in doors.items():
+            with self.subTest(form=form):
+                sent = json.loads(self.run_node("traces.mjs", form, url, str(orders)))
+                failed = [order["id"] for order in sent if order["failed"]]
+                self.assertEqual((len(sent), len(failed)), (orders, failures))
+                spans = {"front": 2, "cart": 2, "bank": 1}
+                expected = {f"{form}-{service}": (n * (orders - failures), n * failures) for service, n in spans.items()}
+
+                def counted():
+                    found = {}
+                    for row in tarsier.query(f'sum by (service, status_code) (traces_spanmetrics_calls_total{{service=~"{form}-.*"}})'):
+                        has_error = row["metric"]["status_code"] == "STATUS_CODE_ERROR"
+                        found.setdefault(row["metric"]["service"], [0, 0])[has_error] = int(row["value"][1])
+                    return {service: tuple(counts) for service, counts in found.items()}
+                wait_until(lambda: counted() == expected, "every span is counted", 10)
+                edges = 'traces_service_graph_request_total{client=~"%s-.*"}' % form
+                wait_until(lambda: {(r["metric"]["client"], r["metric"]["server"], r["value"][1]) for r in tarsier.query(edges)} ==
+                           {(f"{form}-front", f"{form}-cart", str(orders)), (f"{form}-cart", f"{form}-bank", str(orders))},
+                           "every call is an edge", 10)
+                for trace_id in failed:
+                    wait_until(lambda: len(self.trace(tarsier, trace_id)) == 5, "a trace with an error is kept whole", 10)
+                kept = self.trace(tarsier, failed[0])
+                by_id = {span["spanId"]: (service, span) for service, span in kept}
+                bank = next(span for service, span in kept if service == f"{form}-bank")
+                self.assertEqual([event["name"] for event in bank["events"]], ["exception"])
+                self.assertEqual(by_id[bank["parentSpanId"]][0], f"{form}-cart")
+                attributes = {a["key"]: a["value"] for a in bank["attributes"]}
+                # Zipkin's tags are text.
+                code = {"stringValue": "502"} if form == "zipkin" else {"intValue": "502"}
+                self.assertEqual(attributes["http.response.status_code"], code)
+                self.assertEqual(bank["status"], {"code": "STATUS_CODE_ERROR", "message": "answered 502"})
+
+    def test_zipkins_tracer_shares_span_ids_between_two_sides(self):
+        tarsier = self.tarsier("traces: {span_metrics: {interval: 500ms}, sampling: {decision_wait: 1s}}").start()
+        sent = json.loads(self.run_node("zipkin.mjs", f"{tarsier.url}/api/v2/spans"))
+        failed = next(call["id"] for call in sent if call["failed"])
+        wait_until(lambda: len(self.trace(tarsier, failed)) == 2, "both sides are kept", 10)
+        sides = {service: span for service, span in self.trace(tarsier, failed)}
+        self.assertEqual(sides["zipkin-front"]["spanId"], sides["zipkin-bank"]["spanId"])
+        self.assertEqual({span["kind"] for span in sides.values()}, {"SPAN_KIND_CLIENT", "SPAN_KIND_SERVER"})
+        calls = "sum by (service) (traces_spanmetrics_calls_total)"
+        wait_until(lambda: {r["metric"]["service"]: r["value"][1] for r in tarsier.query(calls)} ==
+                   {"zipkin-front": "3", "zipkin-bank": "3"}, "no side is taken for a repetition", 10)
 
     def test_prom_client_is_scraped_with_exemplars_and_pushes(self):
         gateway = self.tarsier(data="gateway").start()
