@@ -235,8 +235,10 @@ Result<MetricsAnswer> TraceQueries::metrics(const MetricsRequest& request,
   const bool is_instant = request.step_ns <= 0;
   const std::int64_t step =
       is_instant ? std::max<std::int64_t>(request.end_ns - request.start_ns, 1) : request.step_ns;
-  traceql::MetricsRange range{
-      .step_ns = step, .exemplars_max = request.exemplars_max, .series_max = request.series_max};
+  traceql::MetricsRange range{.step_ns = step,
+                              .exemplars_max = request.exemplars_max,
+                              .series_max = request.series_max,
+                              .bytes_max = request.bytes_max};
   if (is_instant) {
     range.start_ns = range.end_ns = request.end_ns;
   } else {

@@ -109,6 +109,7 @@ struct MetricsRequest {
   std::int64_t step_ns = 0;  ///< 0: one value for the whole range.
   std::size_t exemplars_max = 0;
   std::size_t series_max = 1000;
+  std::size_t bytes_max = std::size_t{256} << 20;  ///< Of what is counted; the rest is left out.
 };
 
 struct MetricsAnswer {

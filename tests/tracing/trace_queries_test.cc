@@ -254,5 +254,37 @@ TEST(TraceQueries, QuantilesAreWithinFivePercent) {
   }
 }
 
+TEST(TraceQueries, WhatSeriesTakeIsBounded) {
+  QueryLab lab;
+  for (std::uint64_t i = 1; i <= 500; ++i) {
+    lab.keep({.low = i}, {{.id = i,
+                           .name = "op " + std::to_string(i),
+                           .status = i % 2 ? StatusCode::kError : StatusCode::kUnset,
+                           .start_ns = QueryLab::kStart + 1,
+                           .duration_ns = i * i * i,
+                           .attributes = {{"order", std::string(100, 'a') + std::to_string(i)}}}});
+  }
+  const std::int64_t start = static_cast<std::int64_t>(QueryLab::kStart);
+  MetricsRequest request{
+      .start_ns = start, .end_ns = start + 60'000'000'000, .step_ns = 1'000'000'000};
+  for (const char* query :
+       {"{} | rate() by(name)", "{} | compare({ status = error })",
+        "{} | quantile_over_time(duration, 0.5) by(name)", "{} | histogram_over_time(duration)",
+        "({} | rate() by(name)) / ({} | count_over_time() by(name))"}) {
+    SCOPED_TRACE(query);
+    request.query = query;
+    request.bytes_max = std::size_t{256} << 20;
+    const auto whole = lab.queries().metrics(request, {});
+    ASSERT_TRUE(whole.ok());
+    EXPECT_FALSE(whole->is_partial);
+    request.bytes_max = 8000;
+    const auto cut = lab.queries().metrics(request, {});
+    ASSERT_TRUE(cut.ok());
+    EXPECT_TRUE(cut->is_partial);
+    EXPECT_EQ(cut->message, "too many series; some are left out");
+    EXPECT_LT(cut->series.size(), whole->series.size());
+  }
+}
+
 }  // namespace
 }  // namespace tarsier::tracing

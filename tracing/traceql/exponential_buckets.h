@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -12,10 +13,15 @@ namespace tarsier::tracing::traceql {
 /// the values are. Zero and less share one bucket.
 class ExponentialBuckets final {
  public:
+  /// Of one bucket, with what the map has around it.
+  static constexpr std::size_t kBucketBytes = 64;
+
   void add(double v) {
     ++total_;
-    ++counts_[v > 0 ? index_of(v) : kZero];
+    ++counts_[index_of(v)];
   }
+  /// Whether add() of this value takes no more memory.
+  bool has_bucket_of(double v) const { return counts_.contains(index_of(v)); }
   /// Interpolated between the bounds of the bucket the quantile falls in, in the logarithm; NaN
   /// without values.
   double quantile(double q) const {
@@ -39,6 +45,7 @@ class ExponentialBuckets final {
   static constexpr double kPerPower = 16;
   static constexpr std::int32_t kZero = std::numeric_limits<std::int32_t>::min();
   static std::int32_t index_of(double v) {
+    if (!(v > 0)) return kZero;
     return static_cast<std::int32_t>(std::ceil(std::log2(v) * kPerPower));
   }
 

@@ -1,47 +1,21 @@
 #include "tracing/traceql/metrics.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <set>
 
-#include "tracing/traceql/exponential_buckets.h"
-#include "tracing/traceql/series_math.h"
+#include "tracing/traceql/metrics_state.h"
 #include "tracing/traceql/vocabulary.h"
 
 namespace tarsier::tracing::traceql {
 namespace {
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-constexpr std::size_t kCompareTopDefault = 10;
 /// Values of one attribute that compare() counts.
 constexpr std::size_t kCompareValuesMax = 1000;
 constexpr std::size_t kExemplarsPerSeries = 3;
-/// Series times points: about 200 MB.
-constexpr std::size_t kCellsMax = 4'000'000;
-
-/// What one series has in one step.
-struct Cell {
-  double count = 0;
-  double sum = 0;
-  double least = std::numeric_limits<double>::infinity();
-  double greatest = -std::numeric_limits<double>::infinity();
-};
-
-}  // namespace
-
-/// What one series has.
-struct MetricsCollector::Accumulated {
-  std::vector<Cell> cells;
-  std::vector<ExponentialBuckets> buckets;             ///< Of quantiles, one per step.
-  std::map<std::int64_t, std::vector<double>> powers;  ///< Of histograms: counts by bound 2^n.
-  bool has_durations = false;  ///< Bounds of histograms are shown in seconds.
-  std::vector<SeriesExemplar> exemplars;
-};
-
-namespace {
+/// Of a node of a map beside what it holds.
+constexpr std::size_t kNodeBytes = 64;
 
 /// A number for the functions over an attribute, durations in seconds; nothing for other types.
 std::optional<double> measured(Value v) {
@@ -50,8 +24,12 @@ std::optional<double> measured(Value v) {
   return std::nullopt;
 }
 
-LabelValue text_label(std::string text) { return {.text = std::move(text)}; }
-LabelValue number_label(double v) { return {.type = StaticType::kFloat, .real = v}; }
+std::size_t byte_count(const SeriesLabels& labels) {
+  std::size_t out = 0;
+  for (const auto& [name, value] : labels)
+    out += sizeof labels[0] + name.size() + value.text.size();
+  return out;
+}
 
 }  // namespace
 
@@ -74,19 +52,6 @@ LabelValue label_of(Value value) {
   }
   return out;
 }
-
-struct MetricsCollector::Node {
-  const Metrics* metrics = nullptr;
-  std::vector<std::unique_ptr<Node>> operands;
-  std::map<SeriesLabels, Accumulated> groups;
-  /// Of compare(): by attribute and value, counts for baseline and selection.
-  struct Compared {
-    std::map<LabelValue, std::array<std::vector<double>, 2>> values;
-    std::array<std::vector<double>, 2> totals;
-    bool is_cut = false;
-  };
-  std::map<Attribute, Compared> compared;
-};
 
 MetricsCollector::MetricsCollector(const Metrics& metrics, const MetricsRange& range)
     : range_(range), root_(std::make_unique<Node>()) {
@@ -172,22 +137,54 @@ void MetricsCollector::compare(Node& node, SpanSource& source,
                                const std::vector<Attribute>& attributes, std::uint32_t row,
                                std::size_t step, bool is_selected) {
   const std::size_t side = is_selected ? 1 : 0;
+  // Both sides of either are counted at once: that is the usual case.
+  const std::size_t counts_bytes = 2 * range_.point_count() * sizeof(double);
   for (const Attribute& attribute : attributes) {
     const Value value = source.column(attribute).at(row);
     if (value.is_nil()) continue;
-    Node::Compared& compared = node.compared[attribute];
+    auto found = node.compared.find(attribute);
+    if (found == node.compared.end()) {
+      if (!reserve(kNodeBytes + sizeof(Node::Compared) + counts_bytes + attribute.name.size())) {
+        continue;
+      }
+      found = node.compared.try_emplace(attribute).first;
+    }
+    Node::Compared& compared = found->second;
     compared.totals[side].resize(range_.point_count());
     compared.totals[side][step] += 1;
-    const LabelValue label = label_of(value);
-    if (!compared.values.contains(label) && compared.values.size() >= kCompareValuesMax) {
-      compared.is_cut = true;
-      continue;
+    LabelValue label = label_of(value);
+    auto counts = compared.values.find(label);
+    if (counts == compared.values.end()) {
+      if (compared.values.size() >= kCompareValuesMax ||
+          !reserve(kNodeBytes + sizeof(LabelValue) + counts_bytes + label.text.size())) {
+        compared.is_cut = true;
+        continue;
+      }
+      counts = compared.values.try_emplace(std::move(label)).first;
     }
-    std::vector<double>& counts = compared.values[label][side];
-    counts.resize(range_.point_count());
-    counts[step] += 1;
+    counts->second[side].resize(range_.point_count());
+    counts->second[side][step] += 1;
   }
 }
+
+bool MetricsCollector::reserve(std::size_t bytes) {
+  if (bytes > range_.bytes_max - byte_count_) {
+    is_partial_ = true;
+    return false;
+  }
+  byte_count_ += bytes;
+  return true;
+}
+
+namespace {
+
+/// Of one series in one step, before its buckets.
+std::size_t cell_bytes(MetricsFunction function) {
+  const bool has_buckets = function == MetricsFunction::kQuantileOverTime;
+  return sizeof(MetricsCell) + (has_buckets ? sizeof(ExponentialBuckets) : 0);
+}
+
+}  // namespace
 
 void MetricsCollector::count(Node& node, PipelineEvaluator& evaluator, SpanSource& source,
                              std::uint32_t row, std::size_t step) {
@@ -204,33 +201,42 @@ void MetricsCollector::count(Node& node, PipelineEvaluator& evaluator, SpanSourc
   for (const Attribute& by : m.by) {
     labels.emplace_back(attribute_text(by), label_of(evaluator.value(by, row)));
   }
-  const auto [at, is_new] = node.groups.try_emplace(std::move(labels));
-  const bool is_too_much = node.groups.size() > range_.series_max ||
-                           node.groups.size() * range_.point_count() > kCellsMax;
-  if (is_new && is_too_much && node.groups.size() > 1) {
-    node.groups.erase(at);
-    is_partial_ = true;
-    return;
+  auto found = node.groups.find(labels);
+  if (found == node.groups.end()) {
+    if (node.groups.size() >= range_.series_max) {
+      is_partial_ = true;
+      return;
+    }
+    if (!reserve(kNodeBytes + sizeof(Accumulated) + byte_count(labels) +
+                 range_.point_count() * cell_bytes(m.function))) {
+      return;
+    }
+    found = node.groups.try_emplace(std::move(labels)).first;
+    found->second.cells.resize(range_.point_count());
   }
-  Accumulated& group = at->second;
-  if (is_new) group.cells.resize(range_.point_count());
-  Cell& cell = group.cells[step];
+  Accumulated& group = found->second;
+  if (m.function == MetricsFunction::kQuantileOverTime) {
+    group.buckets.resize(range_.point_count());
+    ExponentialBuckets& buckets = group.buckets[step];
+    if (!buckets.has_bucket_of(*value) && !reserve(ExponentialBuckets::kBucketBytes)) return;
+    buckets.add(*value);
+  }
+  if (m.function == MetricsFunction::kHistogramOverTime) {
+    group.has_durations = group.has_durations || argument.type() == ValueType::kDuration;
+    const auto power = static_cast<std::int64_t>(std::ceil(std::log2(argument.number())));
+    auto counts = group.powers.find(power);
+    if (counts == group.powers.end()) {
+      if (!reserve(kNodeBytes + range_.point_count() * sizeof(double))) return;
+      counts = group.powers.try_emplace(power, range_.point_count()).first;
+    }
+    counts->second[step] += 1;
+  }
+  MetricsCell& cell = group.cells[step];
   cell.count += 1;
   if (value) {
     cell.sum += *value;
     cell.least = std::min(cell.least, *value);
     cell.greatest = std::max(cell.greatest, *value);
-  }
-  if (m.function == MetricsFunction::kQuantileOverTime) {
-    group.buckets.resize(range_.point_count());
-    group.buckets[step].add(*value);
-  }
-  if (m.function == MetricsFunction::kHistogramOverTime) {
-    group.has_durations = group.has_durations || argument.type() == ValueType::kDuration;
-    const auto power = static_cast<std::int64_t>(std::ceil(std::log2(argument.number())));
-    std::vector<double>& counts = group.powers[power];
-    counts.resize(range_.point_count());
-    counts[step] += 1;
   }
   if (exemplar_count_ < range_.exemplars_max && group.exemplars.size() < kExemplarsPerSeries) {
     const Value id = source.column({.intrinsic = Intrinsic::kTraceId}).at(row);
@@ -240,155 +246,6 @@ void MetricsCollector::count(Node& node, PipelineEvaluator& evaluator, SpanSourc
          .timestamp_ms = static_cast<std::int64_t>(source.starts_ns()[row] / 1'000'000)});
     ++exemplar_count_;
   }
-}
-
-namespace {
-
-using CellValue = double (*)(const Cell&, double step_seconds);
-
-CellValue cell_value(MetricsFunction function) {
-  switch (function) {
-    case MetricsFunction::kRate: return [](const Cell& c, double step) { return c.count / step; };
-    case MetricsFunction::kCountOverTime: return [](const Cell& c, double) { return c.count; };
-    case MetricsFunction::kMinOverTime:
-      return [](const Cell& c, double) { return c.count > 0 ? c.least : kNone; };
-    case MetricsFunction::kMaxOverTime:
-      return [](const Cell& c, double) { return c.count > 0 ? c.greatest : kNone; };
-    case MetricsFunction::kSumOverTime:
-      return [](const Cell& c, double) { return c.count > 0 ? c.sum : kNone; };
-    default: return [](const Cell& c, double) { return c.count > 0 ? c.sum / c.count : kNone; };
-  }
-}
-
-SeriesLabels with_label(SeriesLabels labels, std::string name, LabelValue value) {
-  labels.emplace_back(std::move(name), std::move(value));
-  return labels;
-}
-
-template <typename Group>
-void add_quantiles(const SeriesLabels& labels, const Group& group, const Metrics& m,
-                   std::vector<MetricsSeries>& out) {
-  for (const double q : m.quantiles) {
-    MetricsSeries series{.labels = with_label(labels, "p", number_label(q))};
-    for (const ExponentialBuckets& buckets : group.buckets) {
-      series.points.push_back(buckets.quantile(q));
-    }
-    out.push_back(std::move(series));
-  }
-}
-
-template <typename Group>
-void add_buckets(const SeriesLabels& labels, const Group& group, std::vector<MetricsSeries>& out) {
-  for (const auto& [power, counts] : group.powers) {
-    const double bound = std::exp2(static_cast<double>(power));
-    out.push_back({.labels = with_label(labels, "__bucket",
-                                        number_label(group.has_durations ? bound / 1e9 : bound)),
-                   .points = counts});
-  }
-}
-
-}  // namespace
-
-std::vector<MetricsSeries> MetricsCollector::combined_series(Node& node) {
-  const Metrics& m = *node.metrics;
-  const auto number = [](const Metrics& side) -> std::optional<double> {
-    if (side.kind != Metrics::Kind::kStatic) return std::nullopt;
-    return side.value.type == StaticType::kFloat ? side.value.real
-                                                 : static_cast<double>(side.value.number);
-  };
-  if (const std::optional<double> left = number(m.operands[0])) {
-    return combine_with_number(series_of(*node.operands[1]), m.op, *left, NumberSide::kLeft);
-  }
-  if (const std::optional<double> right = number(m.operands[1])) {
-    return combine_with_number(series_of(*node.operands[0]), m.op, *right, NumberSide::kRight);
-  }
-  return combine_series(series_of(*node.operands[0]), m.op, series_of(*node.operands[1]));
-}
-
-std::vector<MetricsSeries> MetricsCollector::compared_series(Node& node) {
-  const Metrics& m = *node.metrics;
-  const std::size_t top = m.arguments.empty() || m.arguments[0] <= 0
-                              ? kCompareTopDefault
-                              : static_cast<std::size_t>(m.arguments[0]);
-  const std::string sides[] = {"baseline", "selection"};
-  std::vector<MetricsSeries> out;
-  for (auto& [attribute, compared] : node.compared) {
-    const std::string name = attribute_text(attribute);
-    for (const std::size_t side : {0U, 1U}) {
-      std::vector<std::pair<double, const LabelValue*>> ranked;
-      for (const auto& [label, counts] : compared.values) {
-        const double sum = std::accumulate(counts[side].begin(), counts[side].end(), 0.0);
-        if (sum > 0) ranked.emplace_back(sum, &label);
-      }
-      std::stable_sort(ranked.begin(), ranked.end(),
-                       [](const auto& a, const auto& b) { return a.first > b.first; });
-      const bool is_cut = compared.is_cut || ranked.size() > top;
-      if (ranked.size() > top) ranked.resize(top);
-      for (const auto& [sum, label] : ranked) {
-        out.push_back({.labels = {{"__meta_type", text_label(sides[side])}, {name, *label}},
-                       .points = compared.values.at(*label)[side]});
-      }
-      if (compared.totals[side].empty()) continue;
-      out.push_back({.labels = {{"__meta_type", text_label(sides[side] + "_total")},
-                                {name, text_label("nil")}},
-                     .points = compared.totals[side]});
-      if (!is_cut) continue;
-      out.push_back({.labels = {{"__meta_error", text_label("__too_many_values__")},
-                                {"__meta_type", text_label(sides[side])},
-                                {name, text_label("nil")}},
-                     .points = std::vector<double>(range_.point_count(), 0)});
-    }
-  }
-  return out;
-}
-
-std::vector<MetricsSeries> MetricsCollector::series_of(Node& node) {
-  const Metrics& m = *node.metrics;
-  std::vector<MetricsSeries> out;
-  if (m.kind == Metrics::Kind::kBinary) {
-    out = combined_series(node);
-  } else if (m.function == MetricsFunction::kCompare) {
-    out = compared_series(node);
-  } else {
-    // Counts of nothing are zero, where nobody asked for groups.
-    const bool counts = m.function <= MetricsFunction::kCountOverTime;
-    if (counts && m.by.empty() && node.groups.empty()) {
-      node.groups[{}].cells.resize(range_.point_count());
-    }
-    for (auto& [labels, group] : node.groups) add_group(m, labels, group, out);
-  }
-  apply_stages(out, m.stages);
-  return out;
-}
-
-void MetricsCollector::add_group(const Metrics& m, const SeriesLabels& labels, Accumulated& group,
-                                 std::vector<MetricsSeries>& out) {
-  if (m.function == MetricsFunction::kQuantileOverTime) {
-    add_quantiles(labels, group, m, out);
-  } else if (m.function == MetricsFunction::kHistogramOverTime) {
-    add_buckets(labels, group, out);
-  } else {
-    MetricsSeries series{.labels = labels};
-    if (labels.empty()) {
-      series.labels.emplace_back("__name__", text_label(std::string(function_name(m.function))));
-    }
-    const CellValue value = cell_value(m.function);
-    const double step_seconds = static_cast<double>(range_.step_ns) / 1e9;
-    for (const Cell& cell : group.cells) series.points.push_back(value(cell, step_seconds));
-    out.push_back(std::move(series));
-  }
-  if (!out.empty() && !group.exemplars.empty()) out.back().exemplars = std::move(group.exemplars);
-}
-
-MetricsResult MetricsCollector::finish() {
-  MetricsResult out{.series = series_of(*root_), .is_partial = is_partial_};
-  std::erase_if(out.series, [](const MetricsSeries& s) {
-    return std::all_of(s.points.begin(), s.points.end(), [](double v) { return std::isnan(v); });
-  });
-  std::sort(out.series.begin(), out.series.end(),
-            [](const MetricsSeries& a, const MetricsSeries& b) { return a.labels < b.labels; });
-  if (out.is_partial) out.message = "too many series; some are left out";
-  return out;
 }
 
 std::int64_t default_step_ns(std::int64_t range_ns) {

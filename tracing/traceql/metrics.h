@@ -22,6 +22,9 @@ struct MetricsRange {
   std::int64_t step_ns = 0;
   std::size_t exemplars_max = 0;    ///< Per query.
   std::size_t series_max = 10'000;  ///< More are dropped, and told.
+  /// Of all that is counted, labels and all functions of the query together; what would go beyond
+  /// is left out, and told.
+  std::size_t bytes_max = std::size_t{256} << 20;
 
   std::size_t point_count() const {
     return static_cast<std::size_t>((end_ns - start_ns) / step_ns) + 1;
@@ -84,9 +87,13 @@ class MetricsCollector final {
   void add_group(const Metrics& m, const SeriesLabels& labels, Accumulated& group,
                  std::vector<MetricsSeries>& out);
 
+  /// False when there is no memory left for them; the answer is partial then.
+  bool reserve(std::size_t bytes);
+
   const MetricsRange range_;
   std::unique_ptr<Node> root_;
   std::size_t exemplar_count_ = 0;
+  std::size_t byte_count_ = 0;
   bool is_partial_ = false;
 };
 
