@@ -114,6 +114,8 @@ struct TraceExporter::State {
   Status open_queue();
   void enqueue(const std::string& request, Timestamp now) EXCLUDES_LOCK(mutex);
   void enqueue(const SpanBatch& batch, Timestamp now) EXCLUDES_LOCK(mutex);
+  /// After it, what is queued survives a power cut; what was sent is removed. Trouble is told.
+  void sync_queue() EXCLUDES_LOCK(mutex);
   void settle(Timestamp now) EXCLUDES_LOCK(mutex);
   void send(const std::shared_ptr<State>& self) EXCLUDES_LOCK(mutex);
   bool wants(bool is_all) const {
@@ -124,6 +126,7 @@ struct TraceExporter::State {
   const Doors doors;
   const std::string directory;
 
+  Mutex sync_mutex;  ///< Before `mutex`. One at a time syncs the queue.
   mutable Mutex mutex;
   std::optional<TraceExportOptions> options GUARDED_BY(mutex);
   /// Set once, before the first use by others.
@@ -234,7 +237,28 @@ Status TraceExporter::keep(std::span<const KeptTrace> traces, Timestamp now) {
   return {};
 }
 
-Status TraceExporter::sync() { return state_->doors.store.sync(); }
+Status TraceExporter::sync() {
+  TRY(state_->doors.store.sync());
+  // Whoever asks forgets the spans next: until then they would be kept, and queued, once more.
+  state_->sync_queue();
+  return {};
+}
+
+void TraceExporter::State::sync_queue() {
+  std::shared_ptr<SpanLog> queue;
+  {
+    const MutexLock lock(mutex);
+    queue = log;
+  }
+  if (!queue) return;
+  const MutexLock lock(sync_mutex);
+  Status status = queue->sync();
+  if (status.ok()) status = queue->remove_segments(queue->removable_segments());
+  if (!status.ok()) {
+    doors.log.warn("The queue of traces to send on has trouble with the disk",
+                   {{"err", status.message()}});
+  }
+}
 
 void TraceExporter::observe(const SpanBatch& batch, const SpanAdmission& admission, Timestamp now) {
   State& state = *state_;
@@ -339,20 +363,13 @@ void TraceExporter::State::send(const std::shared_ptr<State>& self) {
 Timestamp TraceExporter::run_due(Timestamp now) {
   State& state = *state_;
   state.settle(now);
-  std::shared_ptr<SpanLog> queue;
   {
     const MutexLock lock(state.mutex);
     if (!state.log) return kNever;
-    queue = state.log;
   }
   if (now >= state.next_sync) {
     state.next_sync = now + kSyncInterval;
-    Status status = queue->sync();
-    if (status.ok()) status = queue->remove_segments(queue->removable_segments());
-    if (!status.ok()) {
-      state.doors.log.warn("The queue of traces to send on has trouble with the disk",
-                           {{"err", status.message()}});
-    }
+    state.sync_queue();
   }
   if (now >= state.next_try) state.send(state_);
   const bool is_pausing = state.next_try > now;

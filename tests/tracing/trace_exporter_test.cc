@@ -204,6 +204,26 @@ TEST_F(TraceExporterTest, GoesOnAfterARestart) {
   EXPECT_EQ(metric("tarsier_trace_export_queue_bytes"), 0);
 }
 
+// Whoever syncs forgets the spans next, and cannot hand them over again.
+TEST_F(TraceExporterTest, WhatWasSyncedSurvivesAPowerCut) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    exporter_.reset();
+    files_ = std::make_unique<FaultyFileSystem>();
+    open({.url = "http://x/v1/traces"});
+    ASSERT_TRUE(keep(request_of(1, 2, "shop")).ok());
+    ASSERT_TRUE(exporter_->sync().ok());
+    ASSERT_TRUE(keep(request_of(3, 1, "shop")).ok());  // May be lost.
+    auto after = files_->after_power_cut(seed);
+    exporter_.reset();
+    files_ = std::move(after);
+    open({.url = "http://x/v1/traces"});
+    run_for(seconds(0));
+    ASSERT_EQ(client_->requests.size(), 1u);
+    EXPECT_EQ(last_spans(), (Spans{"shop/01", "shop/02"}));
+  }
+}
+
 TEST_F(TraceExporterTest, AFullQueueKeepsNobodyFromStoring) {
   open({.url = "http://x/v1/traces",
         .compression = ExportCompression::kNone,
