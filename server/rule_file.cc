@@ -60,6 +60,7 @@ class Reader final {
     std::vector<RuleGroupDefinition> groups;
     if (const YamlNode* list = map.find_list("groups")) {
       for (std::size_t i = 0; i < list->items.size(); ++i) {
+        if (list->items[i].kind == YamlNode::Kind::kNull) continue;
         groups.push_back(read_group(list->items[i], fmt::format("groups[{}]", i)));
       }
     }
@@ -105,7 +106,9 @@ class Reader final {
       if (interval.ms > 0) group.interval = interval;
     }
     if (map.has("query_offset")) map.read("query_offset", group.query_offset.emplace());
-    map.read("limit", group.limit);
+    // A negative one is none, as 0 is.
+    const YamlNode* const limit = map.find("limit");
+    if (limit == nullptr || !limit->text.starts_with('-')) map.read("limit", group.limit);
     group.labels = read_map(map, "labels");
     if (options_.ignore_unknown_fields) map.find("partial_response_strategy");
     if (group.name.empty()) {
@@ -117,8 +120,9 @@ class Reader final {
     check_group_labels(node, group);
     if (const YamlNode* list = map.find_list("rules")) {
       for (std::size_t i = 0; i < list->items.size(); ++i) {
+        if (list->items[i].kind == YamlNode::Kind::kNull) continue;
         group.rules.push_back(read_rule(list->items[i], fmt::format("{}.rules[{}]", path, i)));
-        check(list->items[i], group, i);
+        check(list->items[i], group, group.rules.size() - 1);
       }
     }
     finish(map);

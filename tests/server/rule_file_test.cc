@@ -102,6 +102,16 @@ TEST(RuleFile, IsStrictUnlessToldOtherwise) {
             std::string::npos);
 }
 
+TEST(RuleFile, TakesEntriesThatAreNothing) {
+  const auto groups =
+      parse_rule_file("groups: [null, {name: g, limit: -1, rules: [null, {record: a, expr: up}]}]",
+                      "r.yml", {});
+  ASSERT_TRUE(groups.ok()) << groups.status().message();
+  ASSERT_EQ(groups->size(), 1u);
+  EXPECT_EQ(groups->front().limit, 0u);
+  EXPECT_EQ(groups->front().rules.size(), 1u);
+}
+
 TEST(RuleFile, OneBadFileRejectsAll) {
   testing::FaultyFileSystem files;
   ASSERT_TRUE(files.create_directories("d").ok());
