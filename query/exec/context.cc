@@ -1,6 +1,7 @@
 #include "query/exec/context.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 
 namespace tarsier::query {
@@ -47,7 +48,9 @@ Status Context::count_read(std::uint64_t samples) {
 Status Context::run_tasks(std::size_t count,
                           const std::function<Status(std::size_t, Scratch&)>& task) {
   std::vector<Status> outcomes(count);
+  std::atomic<std::size_t> failed{count};  // The lowest that did; what comes later is not needed.
   parallel_for(pool_, count, [&](std::size_t i) {
+    if (i > failed.load(std::memory_order_relaxed)) return;
     std::unique_ptr<Scratch> scratch;
     {
       const MutexLock lock(mutex_);
@@ -59,6 +62,10 @@ Status Context::run_tasks(std::size_t count,
     if (scratch == nullptr) scratch = std::make_unique<Scratch>();
     outcomes[i] = check_alive();
     if (outcomes[i].ok()) outcomes[i] = task(i, *scratch);
+    std::size_t lowest = failed.load(std::memory_order_relaxed);
+    while (!outcomes[i].ok() && i < lowest &&
+           !failed.compare_exchange_weak(lowest, i, std::memory_order_relaxed)) {
+    }
     const MutexLock lock(mutex_);
     idle_.push_back(std::move(scratch));
   });

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <string>
 #include <unordered_map>
 #include <utility>
 
@@ -40,6 +42,15 @@ class ReorderedStream final : public ForwardingStream {
   const std::vector<std::uint32_t> order_;
 };
 
+/// Nobody means values longer than this; without a limit, joining a label with itself again and
+/// again doubles it each time.
+constexpr std::size_t kValueBytesMax = std::size_t{1} << 20;
+
+Status value_too_long(std::string_view function) {
+  return limit_exceeded(std::string(function) + "() would make a label value of more than " +
+                        std::to_string(kValueBytesMax) + " bytes");
+}
+
 /// Values of one label, each kept once, that some series get.
 class NewValues final {
  public:
@@ -56,10 +67,11 @@ class NewValues final {
   void set(std::size_t series, std::uint32_t value) { of_[series] = value; }
   bool is_kept(std::size_t series) const { return of_[series] == kKept; }
   const std::string& of(std::size_t series) const { return values_[of_[series]]; }
+  const std::string& last() const { return values_.back(); }
 
  private:
-  std::vector<std::uint32_t> of_;  // Positions in `values_`, or kKept.
-  std::vector<std::string> values_;
+  std::vector<std::uint32_t> of_;   // Positions in `values_`, or kKept.
+  std::deque<std::string> values_;  // Stay where they are.
   MemoryLoan loan_;
 };
 
@@ -138,7 +150,14 @@ Result<StreamPtr> label_replace(Context& context, StreamPtr stream,
     const std::string_view source = stream->label(i, replacement.source);
     const auto [it, is_new] = known.try_emplace(source, NewValues::kKept);
     if (is_new && regex->full_match(source, groups)) {
-      it->second = TRY(values->add(regex->expand(replacement.replacement, groups)));
+      // At most each byte is a reference to all of the source.
+      if (replacement.replacement.size() > kValueBytesMax ||
+          replacement.replacement.size() * (source.size() + 1) > 64 * kValueBytesMax) {
+        return value_too_long("label_replace");
+      }
+      std::string value = regex->expand(replacement.replacement, groups);
+      if (value.size() > kValueBytesMax) return value_too_long("label_replace");
+      it->second = TRY(values->add(std::move(value)));
     }
     values->set(i, it->second);
     if (i % 4096 == 0) TRY(context.check_alive());
@@ -159,15 +178,20 @@ Result<StreamPtr> label_join(Context& context, StreamPtr stream, const std::stri
   }
   auto values = std::make_unique<NewValues>(context, stream->size());
   TRY(values->hold());
-  std::unordered_map<std::string, std::uint32_t> known;
+  std::unordered_map<std::string_view, std::uint32_t> known;
+  std::string joined;
   for (std::size_t i = 0; i < stream->size(); ++i) {
-    std::string joined;
+    joined.clear();
     for (std::size_t s = 0; s < sources.size(); ++s) {
       if (s > 0) joined += separator;
       joined += stream->label(i, sources[s]);
+      if (joined.size() > kValueBytesMax) return value_too_long("label_join");
     }
-    const auto [it, is_new] = known.try_emplace(std::move(joined), 0);
-    if (is_new) it->second = TRY(values->add(it->first));
+    auto it = known.find(joined);
+    if (it == known.end()) {
+      const std::uint32_t value = TRY(values->add(joined));
+      it = known.emplace(values->last(), value).first;
+    }
     values->set(i, it->second);
     if (i % 4096 == 0) TRY(context.check_alive());
   }

@@ -1,6 +1,7 @@
 #include "query/exec/relabel.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
@@ -98,12 +99,13 @@ Status duplicate_labels_error() {
   return invalid("vector cannot contain metrics with the same labelset");
 }
 
-Result<bool> are_distinct(Context& context, std::size_t count,
-                          const std::function<tsdb::Labels(std::size_t)>& labels_of) {
+namespace {
+
+/// The hashes of all label sets, sorted.
+Result<std::vector<std::uint64_t>> sorted_hashes(
+    Context& context, std::size_t count,
+    const std::function<tsdb::Labels(std::size_t)>& labels_of) {
   constexpr std::size_t kSlice = 4096;
-  if (count < 2) return true;
-  MemoryLoan loan(context.memory);
-  TRY(loan.grow(count * sizeof(std::uint64_t)));
   std::vector<std::uint64_t> hashes(count);
   TRY(context.run_tasks((count + kSlice - 1) / kSlice, [&](std::size_t slice, Scratch&) {
     const std::size_t end = std::min(count, (slice + 1) * kSlice);
@@ -111,27 +113,129 @@ Result<bool> are_distinct(Context& context, std::size_t count,
     return Status();
   }));
   std::sort(hashes.begin(), hashes.end());
+  return hashes;
+}
+
+/// Those that occur more than once, each once. `hashes` is sorted.
+std::vector<std::uint64_t> repeated(const std::vector<std::uint64_t>& hashes) {
+  std::vector<std::uint64_t> found;
+  for (std::size_t i = 1; i < hashes.size(); ++i) {
+    const bool is_again = hashes[i] == hashes[i - 1];
+    if (is_again && (found.empty() || found.back() != hashes[i])) found.push_back(hashes[i]);
+  }
+  return found;
+}
+
+/// Which series are equal: `target[i]` is the number of series i among the different ones.
+struct EqualSeries {
+  std::vector<std::uint32_t> target;
+  std::vector<std::uint32_t> first;  ///< Of each different one, the first series that is it.
+};
+
+Result<EqualSeries> find_equal(Context& context, const VectorStream& stream,
+                               const std::vector<std::uint64_t>& repeated_hashes) {
+  EqualSeries equal;
+  MemoryLoan loan(context.memory);
+  std::unordered_map<tsdb::Labels, std::uint32_t> positions;
+  equal.target.resize(stream.size());
+  for (std::size_t i = 0; i < stream.size(); ++i) {
+    if (i % 4096 == 0) TRY(context.check_alive());
+    tsdb::Labels labels = stream.labels(i);
+    const auto next = static_cast<std::uint32_t>(equal.first.size());
+    equal.target[i] = next;
+    if (std::binary_search(repeated_hashes.begin(), repeated_hashes.end(), labels.hash())) {
+      const std::uint64_t bytes = bytes_of(labels);
+      const auto [it, is_new] = positions.try_emplace(std::move(labels), next);
+      equal.target[i] = it->second;
+      if (!is_new) continue;
+      TRY(loan.grow(bytes));
+    }
+    equal.first.push_back(static_cast<std::uint32_t>(i));
+  }
+  return equal;
+}
+
+/// Some of the series of another stream.
+class SubsetStream final : public ForwardingStream {
+ public:
+  SubsetStream(StreamPtr child, std::vector<std::uint32_t> kept)
+      : ForwardingStream(std::move(child)), kept_(std::move(kept)) {}
+  std::size_t size() const override { return kept_.size(); }
+  tsdb::Labels labels(std::size_t i) const override { return child().labels(kept_[i]); }
+  std::string_view label(std::size_t i, std::string_view name) const override {
+    return child().label(kept_[i], name);
+  }
+  bool drops_name(std::size_t i) const override { return child().drops_name(kept_[i]); }
+  Status read(std::span<const std::uint32_t> series, double* rows,
+              Scratch& scratch) const override {
+    auto wanted = scratch.indices();
+    for (const std::uint32_t i : series) wanted->push_back(kept_[i]);
+    return child().read(*wanted, rows, scratch);
+  }
+
+ private:
+  const std::vector<std::uint32_t> kept_;
+};
+
+/// Of equal series the only one that has values. Rows are read to find out, and none is held.
+Result<StreamPtr> refuse_equal(Context& context, StreamPtr stream, const EqualSeries& equal) {
+  std::vector<std::atomic<std::uint32_t>> with_values(equal.first.size());  // And 1.
+  const std::size_t steps = stream->grid().count;
+  const std::uint64_t read_before = context.samples_read.load(std::memory_order_relaxed);
+  TRY(for_each_batch(
+      context, *stream,
+      [&](std::size_t, std::size_t first, std::size_t count, const double* rows) -> Status {
+        for (std::size_t i = 0; i < count; ++i) {
+          const double* const row = rows + i * steps;
+          if (std::none_of(row, row + steps, is_present)) continue;
+          const auto series = static_cast<std::uint32_t>(first + i);
+          if (with_values[equal.target[series]].exchange(series + 1) != 0) {
+            return duplicate_labels_error();
+          }
+        }
+        return {};
+      }));
+  context.samples_read.store(read_before, std::memory_order_relaxed);
+  std::vector<std::uint32_t> kept(equal.first);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    if (const std::uint32_t found = with_values[i].load(); found != 0) kept[i] = found - 1;
+  }
+  return StreamPtr(std::make_unique<SubsetStream>(std::move(stream), std::move(kept)));
+}
+
+/// Rows beyond this are rather computed twice than held.
+constexpr std::uint64_t kHeldBytesMax = std::uint64_t{16} << 20;
+
+}  // namespace
+
+Result<bool> are_distinct(Context& context, std::size_t count,
+                          const std::function<tsdb::Labels(std::size_t)>& labels_of) {
+  if (count < 2) return true;
+  MemoryLoan loan(context.memory);
+  TRY(loan.grow(count * sizeof(std::uint64_t)));
+  const std::vector<std::uint64_t> hashes = TRY(sorted_hashes(context, count, labels_of));
   return std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end();
 }
 
 Result<StreamPtr> resolve_equal(Context& context, StreamPtr stream, OnEqual on_equal) {
-  const auto labels_of = [&](std::size_t i) { return stream->labels(i); };
-  if (TRY(are_distinct(context, stream->size(), labels_of))) return stream;
+  const std::size_t count = stream->size();
+  if (count < 2) return stream;
   MemoryLoan loan(context.memory);
-  std::unordered_map<tsdb::Labels, std::uint32_t> positions;
-  std::vector<std::uint32_t> target(stream->size());
-  std::vector<Table::Series> merged;
-  for (std::size_t i = 0; i < target.size(); ++i) {
-    const auto [it, is_new] =
-        positions.try_emplace(stream->labels(i), static_cast<std::uint32_t>(positions.size()));
-    target[i] = it->second;
-    if (!is_new) continue;
-    TRY(loan.grow(2 * bytes_of(it->first)));
-    merged.push_back({it->first, stream->drops_name(i)});
+  TRY(loan.grow(count * (sizeof(std::uint64_t) + 2 * sizeof(std::uint32_t))));
+  const std::vector<std::uint64_t> repeated_hashes = repeated(
+      TRY(sorted_hashes(context, count, [&](std::size_t i) { return stream->labels(i); })));
+  if (repeated_hashes.empty()) return stream;
+  const EqualSeries equal = TRY(find_equal(context, *stream, repeated_hashes));
+  if (equal.first.size() == count) return stream;
+  const std::uint64_t bytes = std::uint64_t{count} * stream->grid().count * sizeof(double);
+  if (on_equal == OnEqual::kRefuse && bytes > kHeldBytesMax && !context.step_counter) {
+    return refuse_equal(context, std::move(stream), equal);
   }
-  if (merged.size() == target.size()) return stream;
-  positions.clear();
-  return merge_rows(context, *stream, target, std::move(merged), on_equal);
+  std::vector<Table::Series> merged;
+  for (const std::uint32_t i : equal.first) {
+    merged.push_back({stream->labels(i), stream->drops_name(i)});
+  }
+  return merge_rows(context, *stream, equal.target, std::move(merged), on_equal);
 }
 
 Result<StreamPtr> drop_names(Context& context, StreamPtr stream, OnEqual on_equal) {

@@ -16,6 +16,7 @@ import urllib.parse
 
 from peer_expressions import (BASE, MINUTES, ExperimentalExpressions, Expressions, make_odd_series,
                               make_series)
+from peer_queries import broken_queries, sound_queries
 from processes import EndToEndTest, Server, free_port, http
 from remote_write import send
 
@@ -26,6 +27,8 @@ EXPERIMENTAL = ("promql-experimental-functions,promql-extended-range-selectors,"
 NOT_COMPARED = re.compile(
     r"timestamp\(.*@.*offset|timestamp\(.*offset.*@|std(dev|var).*timestamp\(|"
     r"exp\(.*%|(rate|increase|resets|changes)\(.*(histogram_(quantile|stddev|stdvar)|smoothed).*\)\[")
+
+SUMS_OF_ALL = re.compile(r'(sum|avg).*\{(job="a"|__name__=)')
 
 
 def number(text):
@@ -40,9 +43,9 @@ def is_close(a, b):
 
 def points(answer):
     """{labels: {time: number or histogram}}"""
-    if answer["resultType"] == "scalar":
+    if answer["resultType"] in ("scalar", "string"):
         t, v = answer["result"]
-        return {"": {t: number(v)}}
+        return {"": {t: number(v) if answer["resultType"] == "scalar" else {"count": 0, "sum": 0, "text": v}}}
     found = {}
     for one in answer["result"]:
         key = json.dumps(one["metric"], sort_keys=True)
@@ -60,6 +63,8 @@ def is_same_point(a, b):
     if not is_close(number(a["count"]), number(b["count"])) or \
             not is_close(number(a["sum"]), number(b["sum"])):
         return False
+    if a.get("text") != b.get("text"):
+        return False
     left, right = a.get("buckets", []), b.get("buckets", [])
     return len(left) == len(right) and all(
         x[0] == y[0] and all(is_close(number(p), number(q)) for p, q in zip(x[1:], y[1:]))
@@ -74,11 +79,18 @@ def annotations(answer):
             if "annotations omitted" not in text}
 
 
+def error_difference(ours, theirs):
+    """Words and place; which of several pairs of equal series is named depends on their order."""
+    a, b = ({"errorType": e["errorType"], "error": re.sub(r"\[\{.*\}\];", "", e["error"])}
+            for e in (json.loads(ours), json.loads(theirs)))
+    return "" if a == b else f"refused with {a} instead of {b}"
+
+
 def difference(ours, theirs):
     if ours[0] != theirs[0]:
         return f"status {ours[0]} {ours[1][:200]} instead of {theirs[0]} {theirs[1][:200]}"
     if ours[0] != 200:
-        return ""
+        return error_difference(ours[1], theirs[1])
     our_answer, their_answer = json.loads(ours[1]), json.loads(theirs[1])
     a, b = our_answer["data"], their_answer["data"]
     if a["resultType"] != b["resultType"]:
@@ -123,6 +135,34 @@ class PeerAnswers(EndToEndTest):
                     status, text = send(server.url, [part])
                     self.assertLess(status, 300, f"{server.name}: {labels} {text}")
         return ours, theirs
+
+    def compare_list(self, queries, what):
+        """Each as an instant and, if it is sound, as a range query."""
+        seed = int(os.environ.get("TARSIER_SEED", "1"))
+        ours, theirs = self.pair(seed, EXPERIMENTAL)
+        r = random.Random(seed)
+        different, count = [], 0
+        for query in queries:
+            for is_range in (False, True) if what == "sound" else (False,):
+                start = BASE + 300 + r.randrange(MINUTES * 60 - 300)
+                parameters = {"query": query, "time": start}
+                if is_range:
+                    parameters = {"query": query, "start": start, "step": r.choice((15, 60, 37, 7)),
+                                  "end": start + r.randrange(900)}
+                asked = f"/api/v1/query{'_range' if is_range else ''}?{urllib.parse.urlencode(parameters)}"
+                count += 1
+                found = difference(http(ours.url + asked), http(theirs.url + asked))
+                # Of sums over different kinds the last pair that does not go together is told.
+                if found and not (found.startswith("told only here") and SUMS_OF_ALL.search(query)):
+                    different.append(f"{query!r}\n    {parameters}\n    {found}")
+        print(f"{count} {what} expressions against Prometheus 3, seed {seed}: {len(different)} different")
+        self.assertFalse(different, "\n".join(different[:40]))
+
+    def test_every_function_and_operator(self):
+        self.compare_list(sound_queries(), "sound")
+
+    def test_malformed_expressions(self):
+        self.compare_list(broken_queries(), "malformed")
 
     def compare(self, ours, theirs, make_query, r, seed):
         count = int(os.environ.get("TARSIER_PEER_EXPRESSIONS", "2000"))

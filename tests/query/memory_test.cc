@@ -89,6 +89,38 @@ TEST_F(MemoryTest, WhatIsChosenOrSortedPerStepCountsBeforeItIsThere) {
   EXPECT_TRUE(ask("topk(3, x_total)", 100).ok());
 }
 
+TEST_F(MemoryTest, EqualSeriesAreRefusedWithoutHoldingThem) {
+  options_.memory_max = 3'000'000;  // All rows would be 32 MB.
+  const auto refused = ask(R"(sum(rate({__name__=~"[xy]_total"}[1m])))", 1'000);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().message(), "vector cannot contain metrics with the same labelset");
+  // Without values there is nothing to refuse: one of the two has samples in the window only.
+  for (int i = 0; i < kSeries; ++i) {
+    storage_.add({{"__name__", "late"},
+                  {"group", std::to_string(i % 4)},
+                  {"i", std::to_string(i)},
+                  {"long", kLongValue}},
+                 Timestamp{9'000'000}, 1);
+  }
+  const auto summed = ask(R"(sum(count_over_time({__name__=~"x_total|late"}[30s])))", 1'000);
+  ASSERT_TRUE(summed.ok()) << summed.status().message();
+  EXPECT_EQ(summed->matrix.at(0).points.values.at(0), 2.0 * kSeries);
+}
+
+TEST_F(MemoryTest, LabelValuesDoNotGrowWithoutLimit) {
+  std::string joined = "team";
+  std::string replaced = "team";
+  for (int i = 0; i < 40; ++i) {
+    joined = "label_join(" + joined + R"x(, "name", "-", "name", "name"))x";
+    replaced = "label_replace(" + replaced + R"x(, "name", "$1$1", "name", "(.*)"))x";
+  }
+  for (const std::string& text : {joined, replaced}) {
+    const auto result = ask(text);
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.status().code(), Code::kLimit) << result.status().message();
+  }
+}
+
 TEST_F(MemoryTest, AskersMaySetCeilings) {
   const Engine engine(options_, nullptr);
   QueryRequest request{.text = "sum(rate(x_total[1m])) + sum(y_total)",
