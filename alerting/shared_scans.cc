@@ -141,9 +141,11 @@ Result<std::unique_ptr<tsdb::Querier>> SharedScans::querier(TimeRange range) {
 
 std::string SharedScans::key_of(TimeRange range, const tsdb::SelectRequest& request) {
   const tsdb::SelectHints& hints = request.hints;
-  std::string out = fmt::format("{};{};{};{};{};{};{};{}", range.min.ms, range.max.ms,
-                                hints.range.min.ms, hints.range.max.ms, hints.step.ms,
-                                hints.window.ms, hints.series_limit, hints.function);
+  std::string out =
+      fmt::format("{};{};{};{};{};{};{};{};{};{}", range.min.ms, range.max.ms, hints.range.min.ms,
+                  hints.range.max.ms, hints.step.ms, hints.window.ms, hints.series_limit,
+                  hints.function, hints.resolution.grid.ms,
+                  static_cast<int>(hints.resolution.use.value_or(tsdb::AggregateUse::kEvery)));
   for (const tsdb::Matcher& matcher : request.matchers) {
     const std::string text = matcher.to_string();
     out += fmt::format(";{}:{}", text.size(), text);

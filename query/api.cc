@@ -10,6 +10,7 @@
 #include "query/parse.h"
 #include "query/parse/printer.h"
 #include "query/plan/plan.h"
+#include "query/resolution.h"
 #include "query/result_cache.h"
 #include "query/result_json.h"
 #include "query/result_stream.h"
@@ -28,6 +29,13 @@ Result<Duration> parse_lookback(const HttpRequest& request) {
     return invalid("error parsing lookback delta duration: " + parsed.status().message());
   }
   return *parsed;
+}
+
+Result<ResolutionWish> parse_resolution(const HttpRequest& request) {
+  const char* const name = "max_source_resolution";
+  const auto wish = parse_resolution_wish(request.parameter(name).value_or(""));
+  if (!wish.ok()) return invalid_parameter(name, wish.status().message());
+  return wish;
 }
 
 HttpResponse respond(Result<HttpResponse> response) {
@@ -186,6 +194,7 @@ Result<Api::Question> Api::instant_question(const HttpRequest& request) const {
   question.timeout = TRY(optional_duration(request, "timeout")).value_or(options_.timeout);
   question.query.lookback_delta = TRY(parse_lookback(request));
   TRY(read_ceilings(request, question.query, question.timeout));
+  question.query.resolution = TRY(parse_resolution(request));
   question.query.text = request.parameter("query").value_or("");
   return question;
 }
@@ -215,6 +224,7 @@ Result<Api::Question> Api::range_question(const HttpRequest& request) const {
   question.timeout = TRY(optional_duration(request, "timeout")).value_or(options_.timeout);
   query.lookback_delta = TRY(parse_lookback(request));
   TRY(read_ceilings(request, query, question.timeout));
+  query.resolution = TRY(parse_resolution(request));
   query.text = request.parameter("query").value_or("");
   return question;
 }

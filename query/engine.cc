@@ -229,6 +229,7 @@ Result<QueryResult> evaluate(Context& context, const Plan& plan, tsdb::Queryable
   statistics.samples_read = context.samples_read.load(std::memory_order_relaxed);
   if (context.step_counter) context.step_counter->take(statistics);
   statistics.samples_peak = context.budget.peak();
+  statistics.resolutions = context.served.all();
   statistics.memory_peak_bytes = context.memory.peak();
   return result;
 }

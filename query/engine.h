@@ -9,6 +9,7 @@
 #include "base/thread_pool.h"
 #include "base/time.h"
 #include "query/explain.h"
+#include "query/resolution.h"
 #include "query/value.h"
 #include "tsdb/querier.h"
 
@@ -58,6 +59,7 @@ struct QueryRequest {
   /// What the asker does not want to be exceeded; 0 is no ceiling.
   std::uint64_t series_ceiling = 0;   ///< Series selected, those of each selection counted.
   std::uint64_t samples_ceiling = 0;  ///< Samples read.
+  ResolutionWish resolution = {};
   /// For whoever lists and logs queries; may be null.
   std::shared_ptr<const QueryOrigin> origin = nullptr;
 };

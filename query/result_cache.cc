@@ -53,7 +53,9 @@ std::string key_of(const QueryRequest& request) {
   // Only queries whose steps fall on the same times share an answer.
   const std::int64_t phase = request.start.ms % request.step.ms;
   std::string key;
-  for (const std::int64_t part : {request.step.ms, phase, request.lookback_delta.ms}) {
+  const auto mode = static_cast<std::int64_t>(request.resolution.mode);
+  for (const std::int64_t part :
+       {request.step.ms, phase, request.lookback_delta.ms, mode, request.resolution.max.ms}) {
     key += std::to_string(part);
     key += ' ';
   }
@@ -172,6 +174,10 @@ Result<QueryResult> ResultCache::run(const QueryRequest& request, const Prepared
         if (part.points.size() > 0) earlier.push_back(std::move(part));
       }
       result.matrix = joined(std::move(earlier), std::move(result.matrix));
+      tsdb::ServedResolutions served;
+      for (const Duration resolution : known->resolutions) served.add(resolution);
+      for (const Duration resolution : result.statistics.resolutions) served.add(resolution);
+      result.statistics.resolutions = served.all();
     } else {
       result = TRY(engine_.run(storage_, query, cancel));
     }
@@ -183,7 +189,7 @@ Result<QueryResult> ResultCache::run(const QueryRequest& request, const Prepared
   if (is_part || has_histograms(result) || has_annotations(result)) return result;
   const std::size_t bytes = bytes_of(result) + key.size() + sizeof(Answer);
   if (bytes > bytes_max_ / kShareOfOneAnswer) return result;
-  keep({key, start, end, version, result.matrix, bytes});
+  keep({key, start, end, version, result.matrix, result.statistics.resolutions, bytes});
   return result;
 }
 

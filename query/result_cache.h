@@ -22,8 +22,8 @@ namespace tarsier::query {
 /// that are new or of which the data changed (tsdb/change_log.h says which): answers are those of
 /// the engine, bit for bit. What depends on more than the data up to each step is computed anew
 /// always: `@`, negative offsets, `smoothed`, duration expressions, info(), limitk, and everything
-/// with delayed name removal; so are answers with native histograms, warnings or infos. Any number of threads; engine
-/// and storage must outlive it.
+/// with delayed name removal; so are answers with native histograms, warnings or infos. Any number
+/// of threads; engine and storage must outlive it.
 class ResultCache final {
  public:
   /// Holds up to `bytes_max` bytes of points and labels; the longest unused answers go first.
@@ -43,6 +43,7 @@ class ResultCache final {
     Timestamp end;
     std::uint64_t version = 0;
     std::vector<MatrixSeries> matrix;
+    std::vector<Duration> resolutions;  // That served it.
     std::size_t bytes = 0;
   };
   using AnswerPtr = std::shared_ptr<const Answer>;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/json_writer.h"
+#include "query/resolution.h"
 #include "query/result_json.h"
 #include "query/statistics_json.h"
 
@@ -26,7 +27,7 @@ std::size_t point_count(const QueryResult& result) {
 
 /// Everything around the elements.
 HttpResponse frame_of(const QueryResult& result, const ResultFrame& frame, bool with_elements) {
-  return api_success(
+  HttpResponse response = api_success(
       [&](JsonWriter& json) {
         json.begin_object();
         if (with_elements) {
@@ -42,6 +43,11 @@ HttpResponse frame_of(const QueryResult& result, const ResultFrame& frame, bool 
         json.end_object();
       },
       frame.notes);
+  const std::vector<Duration>& resolutions = result.statistics.resolutions;
+  if (!resolutions.empty()) {
+    response.headers.emplace_back("X-Tarsier-Source-Resolution", resolution_list(resolutions));
+  }
+  return response;
 }
 
 class ResultBody final : public BodyStream, public std::enable_shared_from_this<ResultBody> {

@@ -1,5 +1,6 @@
 #include "query/statistics_json.h"
 
+#include "base/duration.h"
 #include "base/number_text.h"
 #include "query/explain.h"
 
@@ -36,6 +37,13 @@ void write_statistics(JsonWriter& json, const QueryStatistics& statistics, doubl
   if (statistics.operators != nullptr) {
     json.key("operators");
     write_explanation(json, *statistics.operators);
+  }
+  if (!statistics.resolutions.empty()) {
+    json.key("resolutions").begin_array();
+    for (const Duration resolution : statistics.resolutions) {
+      json.value(resolution == Duration{} ? "raw" : format_duration(resolution));
+    }
+    json.end_array();
   }
   json.end_object();
 }

@@ -67,6 +67,8 @@ struct QueryStatistics {
   StepCounts queryable_per_step;  ///< Empty unless asked for.
   StepCounts read_per_step;
   std::shared_ptr<const Explanation> operators;  ///< What each did; null unless asked for.
+  /// Of what was read, finest first; 0 is the samples themselves. Empty if nothing was found.
+  std::vector<Duration> resolutions;
 };
 
 /// The answer to a query: `type` says which one of the values below is meant.

@@ -111,28 +111,60 @@ void snapshot(const Doors& doors, const HttpRequest& request, HttpResponder resp
   });
 }
 
-/// `?seal=all`: cuts the head, compacts and seals everything; answers when it is on the disk.
-void compact(const Doors& doors, const HttpRequest& request, HttpResponder respond) {
-  if (const std::string_view seal = request.parameter("seal").value_or("all"); seal != "all") {
-    return respond(api_error(invalid_parameter("seal", "want all")));
-  }
-  doors.maintain([&doors, respond = std::move(respond)] {
-    const tsdb::LogPosition position = doors.db->begin_compacting_everything();
-    doors.db->when_synced(position, [&doors, respond](const Status& status) {
+constexpr int kCompactionAttempts = 10;
+
+/// Cuts, then when the log is synced seals; again if samples came meanwhile that are not.
+void compact_now(const Doors& doors, int attempts_left, const HttpResponder& respond) {
+  doors.maintain([&doors, attempts_left, respond] {
+    const tsdb::LogPosition position = doors.db->begin_compacting_everything(now());
+    doors.db->when_synced(position, [&doors, attempts_left, respond](const Status& status) {
       if (!status.ok()) return respond(outcome_response(status));
-      doors.maintain([&doors, respond] {
+      doors.maintain([&doors, attempts_left, respond] {
         const Result<tsdb::CompactionReport> report = doors.db->compact_everything(now());
+        if (report.status().code() == Code::kUnavailable && attempts_left > 0) {
+          return compact_now(doors, attempts_left - 1, respond);
+        }
         if (!report.ok()) return respond(outcome_response(report.status()));
         respond(api_success([&](JsonWriter& json) {
           json.begin_object();
           json.field("bytesBefore", report->bytes_before).field("bytesAfter", report->bytes_after);
           json.field("samplesBefore", report->samples_before);
           json.field("samplesAfter", report->samples_after);
+          json.field("bytesDownsampled", report->bytes_downsampled);
           json.field("failures", report->failures).end_object();
         }));
       });
     });
   });
+}
+
+/// `?seal=all`: cuts the head, compacts and seals everything; answers when it is on the disk.
+void compact(const Doors& doors, const HttpRequest& request, HttpResponder respond) {
+  if (const std::string_view seal = request.parameter("seal").value_or("all"); seal != "all") {
+    return respond(api_error(invalid_parameter("seal", "want all")));
+  }
+  compact_now(doors, kCompactionAttempts, respond);
+}
+
+HttpResponse maintenance_response(const tsdb::MaintenanceStatus& status) {
+  return api_success([&](JsonWriter& json) {
+    json.begin_object().field("paused", status.is_paused).field("work", status.work);
+    if (!status.work.empty()) {
+      json.field("sinceSeconds", static_cast<double>(status.since.ms) / 1000);
+      json.field("seriesDone", status.series_done);
+    }
+    json.field("steps", status.steps).field("workSeconds", status.seconds).end_object();
+  });
+}
+
+/// What background work on blocks is doing; `?action=pause` and `resume` steer it.
+void maintenance(const Doors& doors, const HttpRequest& request, HttpResponder respond) {
+  const std::string_view action = request.parameter("action").value_or("");
+  if (action != "" && action != "pause" && action != "resume") {
+    return respond(api_error(invalid_parameter("action", "want pause or resume")));
+  }
+  if (!action.empty()) doors.db->pause_maintenance(action == "pause");
+  respond(maintenance_response(doors.db->maintenance()));
 }
 
 }  // namespace
@@ -153,6 +185,7 @@ void add_admin_routes(Router& router, const Doors& doors) {
   add("/api/v1/admin/tsdb/clean_tombstones", clean_tombstones);
   add("/api/v1/admin/tsdb/snapshot", snapshot);
   add("/api/v1/admin/tsdb/compact", compact);
+  add("/api/v1/admin/tsdb/maintenance", maintenance);
 }
 
 }  // namespace tarsier::server

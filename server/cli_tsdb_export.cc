@@ -9,12 +9,15 @@
 #include "server/cli_arguments.h"
 #include "server/cli_tsdb.h"
 #include "server/clock.h"
+#include "server/config.h"
 #include "server/config_reader.h"
 #include "server/stderr_logger.h"
 #include "tsdb/sealing.h"
 
 namespace tarsier::server {
 namespace {
+
+constexpr std::uint64_t kConfigBytesMax = 64 << 20;
 
 Result<Timestamp> parse_ms(const std::string& text) {
   std::int64_t ms = 0;
@@ -81,12 +84,36 @@ int run_tsdb_import(std::span<const std::string> arguments) {
 
 namespace {
 
-Result<tsdb::Options> parse_retention(const CliArguments& parsed) {
+/// The limits of the server's configuration, if one is named, and over them those of the arguments.
+Result<tsdb::Options> parse_retention(const CliArguments& parsed, FileSystem& files) {
   tsdb::Options options;
-  options.tiers = {{minutes(5), days(90)}, {hours(1), days(2 * 365)}};
-  if (parsed.has("raw")) options.retention = TRY(parse_duration(parsed.value("raw")));
-  if (parsed.has("5m")) options.tiers[0].retention = TRY(parse_duration(parsed.value("5m")));
-  if (parsed.has("1h")) options.tiers[1].retention = TRY(parse_duration(parsed.value("1h")));
+  options.seal_after = hours(24);
+  StorageConfig storage;
+  if (parsed.has("config.file")) {
+    const std::string path = parsed.value("config.file");
+    const std::string yaml = TRY(read_file(files, path, kConfigBytesMax));
+    ConfigSources sources;
+    sources.file = path;
+    storage = TRY(parse_config(yaml, sources)).storage;
+  }
+  options.retention = storage.retention_time.value_or(options.retention);
+  options.retention_bytes = storage.retention_bytes.value_or(0);
+  std::vector<RetentionEntry>& entries = storage.tiers.retention;
+  if (entries.empty() || !entries.back().match.empty()) {
+    entries.emplace_back().rows.resize(storage.tiers.resolutions.size());
+  }
+  const auto limit = [](const std::string& text) -> Result<std::optional<Duration>> {
+    if (text == "off") return std::optional<Duration>();
+    return std::optional(TRY(parse_duration(text)));
+  };
+  if (parsed.has("raw")) entries.back().samples = TRY(limit(parsed.value("raw")));
+  for (std::size_t i = 0; i < storage.tiers.resolutions.size(); ++i) {
+    const std::string name = format_duration(storage.tiers.resolutions[i]);
+    if ((name == "5m" || name == "1h") && parsed.has(name)) {
+      entries.back().rows[i] = TRY(limit(parsed.value(name)));
+    }
+  }
+  apply_tiers(storage.tiers, options);
   if (parsed.has("size")) options.retention_bytes = TRY(parse_bytes(parsed.value("size")));
   return options;
 }
@@ -94,10 +121,11 @@ Result<tsdb::Options> parse_retention(const CliArguments& parsed) {
 }  // namespace
 
 int run_tsdb_retention(std::span<const std::string> arguments) {
-  const Result<CliArguments> parsed =
-      parse_cli(arguments, {.switches = {"dry-run"}, .values = {"raw", "5m", "1h", "size"}});
+  const Result<CliArguments> parsed = parse_cli(
+      arguments, {.switches = {"dry-run"}, .values = {"config.file", "raw", "5m", "1h", "size"}});
   if (!parsed.ok()) return cli_complain("tarsier: error: " + parsed.status().message(), kCliUsage);
-  const Result<tsdb::Options> options = parse_retention(*parsed);
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const Result<tsdb::Options> options = parse_retention(*parsed, *files);
   if (!options.ok()) {
     return cli_complain("tarsier: error: " + options.status().message(), kCliUsage);
   }
@@ -105,19 +133,25 @@ int run_tsdb_retention(std::span<const std::string> arguments) {
     return cli_complain("tarsier: error: want --dry-run and one data directory; the server deletes",
                         kCliUsage);
   }
-  const std::unique_ptr<FileSystem> files = make_posix_file_system();
   StderrLogger log(LogLevel::kWarn, LogFormat::kLogfmt);
   const std::string path = parsed->rest.empty() ? "data/" : parsed->rest[0];
   const auto doomed = tsdb::plan_retention(*files, path, *options, log);
   if (!doomed.ok()) return cli_complain(doomed.status().message(), kCliFailed);
   std::uint64_t bytes = 0;
+  std::uint64_t count = 0;
   for (const tsdb::DoomedSummary& block : *doomed) {
+    if (block.series > 0) {
+      cli_print(fmt::format("{} {} {} to {}, {} series, too old\n", block.path, block.tier,
+                            block.min_time.ms, block.max_time.ms, block.series));
+      continue;
+    }
     bytes += block.bytes;
+    ++count;
     cli_print(fmt::format("{} {} {} to {}, {} bytes, too {}\n", block.path, block.tier,
                           block.min_time.ms, block.max_time.ms, block.bytes,
                           block.limit == "time" ? "old" : "much"));
   }
-  cli_print(fmt::format("{} blocks, {} bytes would go\n", doomed->size(), bytes));
+  cli_print(fmt::format("{} blocks, {} bytes would go\n", count, bytes));
   return kCliOk;
 }
 

@@ -177,7 +177,9 @@ void render_storage(Emitter& out, const StorageConfig& storage) {
   const bool has_limits = storage.metric_series_max != 0 || !storage.label_series_max.empty();
   const bool has_window = storage.out_of_order_time_window != Duration{};
   const bool has_exemplars = storage.exemplars_max != StorageConfig().exemplars_max;
-  if (!has_retention && !has_limits && !has_window && !has_exemplars) return;
+  const bool has_tiers =
+      !storage.tiers.retention.empty() || storage.tiers.resolutions != standard_resolutions();
+  if (!has_retention && !has_limits && !has_window && !has_exemplars && !has_tiers) return;
   out.line(0, "storage:");
   if (has_exemplars) {
     out.line(1, "exemplars:");
@@ -192,6 +194,7 @@ void render_storage(Emitter& out, const StorageConfig& storage) {
       out.limit(3, "max", limit.series_max);
     }
   }
+  render_tiers(out, storage.tiers);
   if (!has_retention && !has_window) return;
   out.line(1, "tsdb:");
   if (has_window) {

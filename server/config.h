@@ -17,6 +17,7 @@
 #include "ingest/remote_read_config.h"
 #include "ingest/scrape_config.h"
 #include "ingest/write_limits.h"
+#include "server/config_retention.h"
 #include "tsdb/options.h"
 
 namespace tarsier::alerting {
@@ -63,6 +64,7 @@ struct StorageConfig {
   std::uint64_t metric_series_max = 0;    ///< `series_limits`.
   std::vector<tsdb::LabelSeriesLimit> label_series_max;
   Duration out_of_order_time_window{0};
+  TierConfig tiers;  ///< `resolutions` and `retention`.
 };
 
 /// One entry of `alerting.alertmanagers`.

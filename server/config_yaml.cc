@@ -218,8 +218,7 @@ Status read_storage(const YamlNode& node, Problems& problems, StorageConfig& sto
     exemplars.read("max_exemplars", storage.exemplars_max);
     exemplars.finish();
   }
-  map.ignore("retention", kNotYet);
-  map.ignore("resolutions", kNotYet);
+  storage.tiers = TRY(read_tiers(map));
   if (const YamlNode* section = map.find("series_limits")) {
     TRY(read_series_limits(*section, problems, storage));
   }
@@ -281,7 +280,8 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   config.ha_dedup = TRY(read_ha_dedup(top));
   config.notifier = TRY(read_notifier_section(top, sources));
   if (const YamlNode* node = top.find("traces")) {
-    config.traces = std::make_shared<const TracesConfig>(TRY(read_traces(*node, sources, problems)));
+    config.traces =
+        std::make_shared<const TracesConfig>(TRY(read_traces(*node, sources, problems)));
   }
   top.ignore("tracing", kNotYet);
   top.find("runtime");  // For a runtime we do not have.

@@ -113,6 +113,8 @@ constexpr Spec kSpecs[] = {
      "Refuse series beyond this many; 0: no limit."},
     {"storage.seal-after", kTimeOrNever, "24h", kActive,
      "Seal blocks this much older than the newest sample; never: none."},
+    {"storage.maintenance-percent", kNumber, "75", kActive,
+     "Share of a core's time that work on blocks may take: compaction, sealing and the like."},
     {"storage.memory-limit", kBytes, "0B", kActive,
      "Memory of the process; default 75 % of cgroup limit or RAM."},
     {"storage.traces.path", kText, "", kActive,

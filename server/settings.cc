@@ -128,18 +128,18 @@ tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
   } else if (flags.text("storage.tsdb.wal-compression-type") == "zstd") {
     options.wal_compression = tsdb::WalCompression::kZstd;
   }
+  const std::string& seal_after = flags.text("storage.seal-after");
+  options.seal_after =
+      seal_after == "never" ? tsdb::kSealNever : parse_duration(seal_after).value();
+  apply_tiers(config.tiers, options);
   options.block_range = std::max(flags.duration("storage.tsdb.min-block-duration"), seconds(1));
   const Duration tenth{options.retention.ms > 0 ? options.retention.ms / 10 : days(31).ms};
   options.block_range_max =
       flags.is_set("storage.tsdb.max-block-duration")
           ? flags.duration("storage.tsdb.max-block-duration")
           : std::clamp(tenth, std::min(options.block_range, days(31)), days(31));
-  const std::string& seal_after = flags.text("storage.seal-after");
-  options.seal_after =
-      seal_after == "never" ? tsdb::kSealNever : parse_duration(seal_after).value();
-  if (options.seal_after != tsdb::kSealNever) {
-    options.tiers = {{minutes(5), days(90)}, {hours(1), days(2 * 365)}};
-  }
+  options.maintenance_percent =
+      std::clamp<std::uint64_t>(flags.number("storage.maintenance-percent"), 1, 100);
   options.head_series_max = flags.number("storage.head-series-max");
   options.exemplars_max = static_cast<std::size_t>(config.exemplars_max);
   options.metric_series_max = config.metric_series_max;

@@ -40,8 +40,8 @@
 #include "server/forward_wiring.h"
 #include "server/http_client.h"
 #include "server/http_server.h"
-#include "server/memory_guard.h"
 #include "server/live_events.h"
+#include "server/memory_guard.h"
 #include "server/notifications.h"
 #include "server/notifier_wiring.h"
 #include "server/otlp_listener.h"
@@ -525,14 +525,13 @@ void Tarsier::Impl::start_rooms() {
   doors->alerting = alerting_room.get();
   doors->traces = trace_storage.get();
   doors->sampling = sampling.get();
-  tracing_room = std::make_unique<TracingWiring>(
-      TracingWiring::Doors{
-          .db = *db,
-          .log = log,
-          .sink = &sampling->buffer(),
-          .pins = &sampling->buffer(),
-          .exporter = &trace_export->exporter()},
-      *current);
+  tracing_room =
+      std::make_unique<TracingWiring>(TracingWiring::Doors{.db = *db,
+                                                           .log = log,
+                                                           .sink = &sampling->buffer(),
+                                                           .pins = &sampling->buffer(),
+                                                           .exporter = &trace_export->exporter()},
+                                      *current);
   doors->tracing = tracing_room.get();
   doors->storage_retention = describe_retention(storage.retention, storage.retention_bytes);
   memory = std::make_unique<MemoryGuard>(
@@ -578,7 +577,8 @@ Status Tarsier::Impl::reload_now() {
   log_warnings(log, read->warnings);
   tsdb::Options wanted = storage_options(flags, read->storage);
   if (is_agent(flags)) wanted = agent_storage_options(flags, wanted);
-  if (wanted.retention != storage.retention || wanted.retention_bytes != storage.retention_bytes) {
+  if (wanted.retention != storage.retention || wanted.retention_bytes != storage.retention_bytes ||
+      wanted.tiers != storage.tiers || wanted.retention_rules != storage.retention_rules) {
     log.warn("A changed retention is in force after a restart only");
   }
   if (db) {

@@ -9,17 +9,18 @@
 #include "base/check.h"
 #include "base/keyed_hash.h"
 #include "tsdb/block/block_deletion.h"
-#include "tsdb/block/block_querier.h"
 #include "tsdb/block/block_export.h"
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/sealed_set.h"
 #include "tsdb/block/snapshot.h"
+#include "tsdb/block/source_choice.h"
 #include "tsdb/block/tier_set.h"
 #include "tsdb/change_log.h"
 #include "tsdb/compaction/block_compaction.h"
 #include "tsdb/compaction/downsampler.h"
 #include "tsdb/compaction/retention.h"
 #include "tsdb/compaction/sealer.h"
+#include "tsdb/compaction/series_retention.h"
 #include "tsdb/db_metrics.h"
 #include "tsdb/follow/follower_hub.h"
 #include "tsdb/head/chunk_spiller.h"
@@ -31,6 +32,7 @@
 #include "tsdb/head/head_querier.h"
 #include "tsdb/head/head_replay.h"
 #include "tsdb/head/late_cutter.h"
+#include "tsdb/maintenance.h"
 #include "tsdb/merge_querier.h"
 #include "tsdb/opening.h"
 #include "tsdb/wal/checkpoint.h"
@@ -75,39 +77,11 @@ Status make_directory(FileSystem& files, const std::string& directory) {
   return files.sync_directory(parent);
 }
 
-/// `sealed` was taken after `blocks`, `tiers` after both: what is sealed goes from there, what is
-/// downsampled from here. Tiers show where nothing finer is.
-std::vector<MergeSource> block_sources(const BlockList& blocks, const SealedBlockList& sealed,
-                                       const TierBlockList& tiers, TimeRange range) {
-  std::vector<MergeSource> sources;
-  std::vector<TimeRange> covered;
-  for (const auto& block : blocks) covered.push_back(block->range());
-  for (const auto& block : sealed) covered.push_back(block->range());
-  for (VisiblePart& part : visible_parts(tiers, std::move(covered), range)) {
-    sources.push_back({make_tier_querier(std::move(part.block), part.range), part.range});
-  }
-  for (const auto& block : sealed) {
-    if (!block->range().overlaps(range)) continue;
-    sources.push_back({make_sealed_querier(block, range), block->range()});
-  }
-  for (const auto& block : blocks) {
-    if (!block->range().overlaps(range)) continue;
-    sources.push_back({make_block_querier(block, range), block->range()});
-  }
-  return sources;
-}
-
 /// What is to be sealed is compacted to what sealing takes at once, and no further.
 Options with_sealing(Options options) {
   if (options.seal_after == kSealNever) return options;
   options.block_range_max = std::min(options.block_range_max, Duration{9 * options.block_range.ms});
   return options;
-}
-
-std::vector<Duration> resolutions_of(const Options& options) {
-  std::vector<Duration> resolutions;
-  for (const TierOptions& tier : options.tiers) resolutions.push_back(tier.resolution);
-  return resolutions;
 }
 
 double number(std::uint64_t n) { return static_cast<double>(n); }
@@ -122,7 +96,8 @@ struct Db::Impl {
         wal_directory(join_path(directory, kWalName)),
         wbl_directory(join_path(directory, kWblName)),
         options(with_sealing(the_options)),
-        log(the_log) {}
+        log(the_log),
+        maintenance(the_options.maintenance_percent) {}
 
   Ulid next_ulid(Timestamp now) {
     const HashKey key = draw_hash_key();
@@ -181,6 +156,8 @@ struct Db::Impl {
   std::unique_ptr<Sealer> sealer;
   std::unique_ptr<TierSet> tiers;
   std::unique_ptr<Downsampler> downsampler;
+  std::unique_ptr<SeriesRetention> series_retention;
+  RetainedStorage retained() { return {*blocks, *sealed, *tiers, *downsampler}; }
   /// Everything before is to be cut now, whatever the windows. Of the maintenance thread.
   std::optional<Timestamp> forced_cut_end;
   std::unique_ptr<GroupCommitLog> wal;
@@ -209,6 +186,14 @@ struct Db::Impl {
   };
   std::optional<BegunLateCut> begun_late_cut;
   bool is_late_cut_due = false;
+
+  Timestamp work_on_blocks(Timestamp now);
+  bool retain(Timestamp now);
+  Status apply_out_of_order_window();
+  Maintenance maintenance;
+  std::atomic<std::int64_t> configured_window_ms{0};
+  std::atomic<bool> is_lenient{false};
+  Timestamp lenient_until;  // Of the maintenance thread.
 };
 
 std::optional<Timestamp> Db::Impl::next_cut_end() const {
@@ -232,8 +217,8 @@ Status Db::Impl::export_sealed(const std::string& target) {
   const auto list = sealed->blocks();
   for (const auto& block : *list) {
     for (std::size_t i = 0; i < block->meta().sources.size(); ++i) {
-      const auto source = TRY(
-          make_sealed_chunk_source(files, sealed->directory_of(block->meta().ulid), block, i));
+      const auto source =
+          TRY(make_sealed_chunk_source(files, sealed->directory_of(block->meta().ulid), block, i));
       TRY(export_block(files, *source, block->meta().sources[i].segment_bytes_max, target));
     }
   }
@@ -471,6 +456,68 @@ Status Db::Impl::checkpoint() {
   return {};
 }
 
+/// One piece of work on blocks at a time, so that the head is cut in between.
+Timestamp Db::Impl::work_on_blocks(Timestamp now) {
+  if (const Duration rest = maintenance.rest(monotonic_seconds()); rest > Duration{}) {
+    return now + std::min(rest, kMaintenanceInterval);
+  }
+  const auto did = [&](const char* work, const auto& piece) {
+    maintenance.begin(work, now, monotonic_seconds());
+    const bool is_done = piece();
+    maintenance.end(is_done, monotonic_seconds());
+    return is_done;
+  };
+  const auto new_ulid = [&] { return next_ulid(now); };
+  if (did("retention", [&] { return retain(now); })) return now;
+  const bool did_some =
+      did("compaction",
+          [&] {
+            return compaction->run_due(now, next_ulid(now)) == BlockCompaction::Outcome::kDone;
+          }) ||
+      did("sealing",
+          [&] {
+            return sealer->run_due(now, newest_time(), Sealer::Scope::kDue, new_ulid) ==
+                   Sealer::Outcome::kDone;
+          }) ||
+      did("downsampling", [&] {
+        const Result<bool> downsampled = downsampler->run_due(new_ulid);
+        if (!downsampled.ok() && downsampled.status().code() != Code::kCancelled) {
+          log.error("Downsampling failed", {{"error", downsampled.status().message()}});
+        }
+        return downsampled.ok() && *downsampled;
+      });
+  if (!did_some) return now + kMaintenanceInterval;
+  return now + std::min(maintenance.rest(monotonic_seconds()), kMaintenanceInterval);
+}
+
+/// Whether there may be more to take.
+bool Db::Impl::retain(Timestamp now) {
+  const auto dropped = series_retention->run_due([&] { return next_ulid(now); });
+  if (dropped.ok() && *dropped) return true;
+  // Rows that were not brought to safety must not go with their block.
+  const auto expired = dropped.ok() ? apply_retention(retained(), retention_plan(options), log)
+                                    : Result<BlockSet::Expired>(dropped.status());
+  if (expired.ok()) {
+    metrics.blocks_expired.add(expired->for_age + expired->for_size);
+    if (expired->for_age > 0) metrics.time_retentions.add();
+    if (expired->for_size > 0) metrics.size_retentions.add();
+  } else {
+    log.error("Deleting expired blocks failed", {{"error", expired.status().message()}});
+  }
+  return false;
+}
+
+/// Whatever was cut before its time, senders that are a little behind must not be refused for it.
+Status Db::Impl::apply_out_of_order_window() {
+  Duration window{configured_window_ms.load(std::memory_order_relaxed)};
+  if (is_lenient.load(std::memory_order_relaxed)) {
+    window = std::max(window, Duration{options.block_range.ms / 2});
+  }
+  if (window > Duration{}) TRY(open_wbl());
+  head->set_out_of_order_window(window);
+  return {};
+}
+
 Db::Db(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Db::~Db() = default;
 
@@ -491,17 +538,21 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->compaction =
       std::make_unique<BlockCompaction>(files, directory, impl->options, *impl->blocks, log);
   impl->sealed = TRY(SealedSet::open(files, directory, log));
-  impl->sealer = std::make_unique<Sealer>(files, directory, impl->options, *impl->blocks,
-                                          *impl->sealed, log);
+  impl->sealer =
+      std::make_unique<Sealer>(files, directory, impl->options, *impl->blocks, *impl->sealed, log);
+  impl->sealer->attach_progress(
+      [maintenance = &impl->maintenance] { maintenance->count_series(); });
   impl->tiers = TRY(TierSet::open(files, directory, log));
-  impl->downsampler = std::make_unique<Downsampler>(files, resolutions_of(impl->options),
-                                                    *impl->sealed, *impl->tiers, log);
+  impl->downsampler =
+      std::make_unique<Downsampler>(files, impl->options, *impl->sealed, *impl->tiers, log);
+  impl->series_retention =
+      std::make_unique<SeriesRetention>(files, impl->options, impl->retained(), log);
   const Timestamp served_until = impl->complete_until();
-  opening->serve_blocks(served_until, [list = impl->blocks->blocks(),
-                                       sealed = impl->sealed->blocks(),
-                                       tiers = impl->tiers->blocks()](TimeRange range) {
-    return make_merge_querier(block_sources(*list, *sealed, *tiers, range));
-  });
+  opening->serve_blocks(
+      served_until, [list = impl->blocks->blocks(), sealed = impl->sealed->blocks(),
+                     tiers = impl->tiers->blocks()](TimeRange range) {
+        return make_merge_querier(choose_sources({*list, *sealed, *tiers}, range));
+      });
   ReplaySources sources;
   sources.wal_directory = impl->wal_directory;
   sources.wbl_directory = impl->wbl_directory;
@@ -535,9 +586,9 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->head->attach_changes(&impl->changes);
   impl->blocks->attach_changes(&impl->changes);
   impl->spiller = std::make_unique<ChunkSpiller>(*impl->head, *impl->head_chunks, log);
-  impl->ended = std::make_unique<EndedSeriesCutter>(EndedSeriesCutter::Parts{
-      files, directory, impl->options, *impl->head, *impl->head_chunks, *impl->spiller,
-      *impl->blocks, log});
+  impl->ended = std::make_unique<EndedSeriesCutter>(
+      EndedSeriesCutter::Parts{files, directory, impl->options, *impl->head, *impl->head_chunks,
+                               *impl->spiller, *impl->blocks, log});
   impl->wal = TRY(GroupCommitLog::open(files, impl->wal_directory, options));
   impl->head->attach_log(impl->wal.get());
   TRY(impl->open_followers());
@@ -574,7 +625,8 @@ Result<std::unique_ptr<Querier>> Db::querier(TimeRange range) {
   const auto blocks = impl_->blocks->blocks();  // Held while it is walked: it may be replaced.
   const auto sealed = impl_->sealed->blocks();
   const auto tiers = impl_->tiers->blocks();
-  std::vector<MergeSource> sources = block_sources(*blocks, *sealed, *tiers, range);
+  std::vector<MergeSource> sources =
+      choose_sources({*blocks, *sealed, *tiers, head_range.min}, range);
   sources.push_back({std::move(head_querier), head_range});
   return make_merge_querier(std::move(sources));
 }
@@ -612,7 +664,21 @@ bool Db::sync_due() {
 }
 void Db::interrupt_sync() { impl_->wal->interrupt(); }
 
+MaintenanceStatus Db::maintenance() const { return impl_->maintenance.status(); }
+
+void Db::pause_maintenance(bool is_paused) {
+  is_paused ? impl_->maintenance.pause() : impl_->maintenance.resume();
+  impl_->log.info(is_paused ? "Background work on blocks is paused"
+                            : "Background work on blocks goes on");
+}
+
 Timestamp Db::run_due(Timestamp now) {
+  if (impl_->is_lenient.load(std::memory_order_relaxed) && now >= impl_->lenient_until) {
+    impl_->is_lenient.store(false, std::memory_order_relaxed);
+    if (const Status status = impl_->apply_out_of_order_window(); !status.ok()) {
+      impl_->log.error("Refusing late samples again failed", {{"error", status.message()}});
+    }
+  }
   impl_->head->note_growth(now);
   impl_->head->close_finished_chunks();
   impl_->metrics.maintenance_rounds.add();
@@ -654,34 +720,19 @@ Timestamp Db::run_due(Timestamp now) {
     impl_->metrics.reloads_failed.add();
     impl_->log.error("Looking for new blocks failed", {{"error", status.message()}});
   }
-  const auto expired =
-      apply_retention({*impl_->blocks, *impl_->sealed, *impl_->tiers, *impl_->downsampler},
-                      retention_plan(impl_->options), impl_->log);
-  if (expired.ok()) {
-    impl_->metrics.blocks_expired.add(expired->for_age + expired->for_size);
-    if (expired->for_age > 0) impl_->metrics.time_retentions.add();
-    if (expired->for_size > 0) impl_->metrics.size_retentions.add();
-  } else {
-    impl_->log.error("Deleting expired blocks failed", {{"error", expired.status().message()}});
-  }
-  const auto compacted = impl_->compaction->run_due(now, impl_->next_ulid(now));
-  // One group at a time, so that the head is cut in between.
-  if (compacted == BlockCompaction::Outcome::kDone) return now;
-  const auto sealed = impl_->sealer->run_due(now, impl_->newest_time(), Sealer::Scope::kDue,
-                                             [&] { return impl_->next_ulid(now); });
-  if (sealed == Sealer::Outcome::kDone) return now;
-  const Result<bool> downsampled =
-      impl_->downsampler->run_due([&] { return impl_->next_ulid(now); });
-  if (!downsampled.ok() && downsampled.status().code() != Code::kCancelled) {
-    impl_->log.error("Downsampling failed", {{"error", downsampled.status().message()}});
-  }
-  return downsampled.ok() && *downsampled ? now : now + kMaintenanceInterval;
+  return impl_->work_on_blocks(now);
 }
 
-LogPosition Db::begin_compacting_everything() {
-  if (impl_->head->is_empty()) return {};
-  impl_->forced_cut_end = Timestamp{impl_->head->max_time()} + milliseconds(1);
-  impl_->head->freeze_before(*impl_->forced_cut_end);
+LogPosition Db::begin_compacting_everything(Timestamp now) {
+  if (!impl_->head->is_empty()) {
+    impl_->is_lenient.store(true, std::memory_order_relaxed);
+    impl_->lenient_until = now + Duration{impl_->options.block_range.ms / 2};
+    if (const Status status = impl_->apply_out_of_order_window(); !status.ok()) {
+      impl_->log.error("Allowing late samples failed", {{"error", status.message()}});
+    }
+    impl_->forced_cut_end = Timestamp{impl_->head->max_time()} + milliseconds(1);
+    impl_->head->freeze_before(*impl_->forced_cut_end);
+  }
   return impl_->wal->appended_position();
 }
 
@@ -699,19 +750,22 @@ Result<CompactionReport> Db::compact_everything(Timestamp now) {
       samples += block->meta().sample_count;
     }
   };
-  const auto forced_end = impl_->forced_cut_end;
   const Result<Impl::Cut> cut = impl_->cut_due(now);
   impl_->forced_cut_end.reset();
   if (!cut.ok()) return cut.status();
   if (*cut == Impl::Cut::kWaitsForLog) return unavailable("the log is not synced yet");
-  if (forced_end) {
-    const Result<Impl::Cut> late = impl_->cut_late(now);
-    if (!late.ok()) return late.status();
-    if (*late == Impl::Cut::kWaitsForLog) impl_->is_late_cut_due = true;
+  const Result<Impl::Cut> late = impl_->cut_late(now);
+  if (!late.ok()) return late.status();
+  if (*late == Impl::Cut::kWaitsForLog) {
+    impl_->is_late_cut_due = true;
+    return unavailable("the log of late samples is not synced yet");
+  }
+  if (*cut == Impl::Cut::kTruncated) {
     if (const Status status = impl_->checkpoint(); !status.ok()) return status;
   }
   TRY(impl_->blocks->reload());
   measure(report.bytes_before, report.samples_before);
+  impl_->maintenance.begin("compacting everything", now, monotonic_seconds());
   for (;;) {
     const auto outcome = impl_->compaction->run_due(now, impl_->next_ulid(now));
     if (outcome == BlockCompaction::Outcome::kCancelled) return cancelled("the server is ending");
@@ -729,6 +783,7 @@ Result<CompactionReport> Db::compact_everything(Timestamp now) {
   }
   measure(report.bytes_after, report.samples_after);
   report.bytes_downsampled = impl_->tiers->size_bytes();
+  impl_->maintenance.end(true, monotonic_seconds());
   return report;
 }
 
@@ -804,18 +859,15 @@ Timestamp Db::write_head_chunks_due(Timestamp now) {
 }
 
 Status Db::set_out_of_order_time_window(Duration window) {
-  if (window > Duration{}) TRY(impl_->open_wbl());
-  impl_->head->set_out_of_order_window(window);
-  return {};
+  impl_->configured_window_ms.store(window.ms, std::memory_order_relaxed);
+  return impl_->apply_out_of_order_window();
 }
 
 Result<std::unique_ptr<WalFollower>> Db::follow(FollowerOptions options) {
   return impl_->followers->follow(std::move(options));
 }
 
-Result<std::vector<std::string>> Db::stored_followers() const {
-  return impl_->followers->stored();
-}
+Result<std::vector<std::string>> Db::stored_followers() const { return impl_->followers->stored(); }
 
 Status Db::forget_follower(const std::string& name) { return impl_->followers->forget(name); }
 
@@ -915,6 +967,7 @@ void Db::collect(MetricWriter& out) const {
             "Lowest timestamp value stored in the database.",
             oldest == kMaxTimestamp ? 0 : static_cast<double>(oldest.ms) / 1000);
   impl_->compaction->collect(out);
+  impl_->maintenance.collect(out);
   impl_->sealer->collect(out);
   out.gauge("tarsier_tsdb_downsampled_bytes", "What downsampled blocks take on disk.",
             number(impl_->tiers->size_bytes()));

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "tsdb/appender.h"
 #include "tsdb/exemplar.h"
+#include "tsdb/maintenance.h"
 #include "tsdb/matcher.h"
 #include "tsdb/options.h"
 #include "tsdb/querier.h"
@@ -65,7 +66,7 @@ struct CompactionReport {
   std::uint64_t samples_before = 0;
   std::uint64_t samples_after = 0;  ///< Less than before where blocks overlapped.
   std::uint64_t bytes_downsampled = 0;
-  std::uint64_t failures = 0;       ///< Blocks left as they were, reported in the log.
+  std::uint64_t failures = 0;  ///< Blocks left as they were, reported in the log.
 };
 
 /// One data directory: write-ahead log, head and blocks, byte-compatible with Prometheus
@@ -107,6 +108,10 @@ class Db final : public Queryable {
   Timestamp write_head_chunks_due(Timestamp now);
   /// Options::out_of_order_time_window from now on. From any thread.
   Status set_out_of_order_time_window(Duration window);
+  /// Whether blocks are worked on in the background (compaction, sealing, downsampling, retention);
+  /// what is being done is finished first. From any thread, as the next.
+  void pause_maintenance(bool is_paused);
+  MaintenanceStatus maintenance() const;
   /// Makes a running `run_due` give up what may take minutes (compaction), and later ones not begin
   /// it. From any thread.
   void interrupt_maintenance();
@@ -132,9 +137,10 @@ class Db final : public Queryable {
   Status forget_follower(const std::string& name);
 
   /// Cuts the whole head, compacts and seals everything, now: for operators and measurements. First
-  /// begin; when the log is synced up to the position, the rest, which may take minutes. kUnavailable
-  /// if it is not. The result is on the disk.
-  LogPosition begin_compacting_everything();
+  /// begin; when the log is synced up to the position, the rest, which may take minutes.
+  /// kUnavailable if it is not: begin again. The result is on the disk. Samples up to half a block
+  /// range behind the cut are taken as late ones for as long.
+  LogPosition begin_compacting_everything(Timestamp now);
   Result<CompactionReport> compact_everything(Timestamp now);
 
   /// Stops the log cleanly: everything written and synced. Call after the last appender is gone.

@@ -209,13 +209,17 @@ class MergeQuerier final : public Querier {
       std::vector<std::size_t> asked_for;
       for (std::size_t i = 0; i < requests.size(); ++i) {
         if (!source.range.overlaps(requests[i].hints.range)) continue;
+        if (source.serves && !source.serves(requests[i].hints)) continue;
         asked.push_back(requests[i]);
         asked_for.push_back(i);
       }
+      if (asked.empty()) continue;
       auto sets = TRY(source.querier->select_all(asked, cancel));
       for (std::size_t k = 0; k < sets.size(); ++k) {
         if (sets[k]->size() == 0) continue;
         parts[asked_for[k]].push_back({std::move(sets[k]), source.range});
+        ServedResolutions* const served = asked[k].hints.resolution.served;
+        if (served != nullptr) served->add(source.resolution);
       }
     }
     std::vector<std::unique_ptr<SeriesSet>> united;
@@ -227,6 +231,7 @@ class MergeQuerier final : public Querier {
       const std::vector<Matcher>& matchers) const override {
     std::vector<std::vector<std::string>> lists;
     for (const MergeSource& source : sources_) {
+      if (source.is_alternative) continue;
       lists.push_back(TRY(source.querier->label_names(matchers)));
     }
     return unite(std::move(lists));
@@ -236,6 +241,7 @@ class MergeQuerier final : public Querier {
       std::string_view name, const std::vector<Matcher>& matchers) const override {
     std::vector<std::vector<std::string>> lists;
     for (const MergeSource& source : sources_) {
+      if (source.is_alternative) continue;
       lists.push_back(TRY(source.querier->label_values(name, matchers)));
     }
     return unite(std::move(lists));

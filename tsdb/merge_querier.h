@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -12,6 +13,11 @@ namespace tarsier::tsdb {
 struct MergeSource {
   std::unique_ptr<Querier> querier;
   TimeRange range;
+  Duration resolution{0};  ///< Of its rows; 0: it has the samples themselves.
+  /// Whether it is to be read for these hints; null: always.
+  std::function<bool(const SelectHints&)> serves = nullptr;
+  /// Another source has all its labels.
+  bool is_alternative = false;
 };
 
 /// Several sources as one: a series in several of them appears once, with the samples of all in

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "tsdb/matcher.h"
 
 namespace tarsier::tsdb {
 
@@ -37,6 +38,14 @@ struct TierOptions {
   bool operator==(const TierOptions&) const = default;
 };
 
+/// How long samples and rows of some series are kept: 0 is without limit, absent not at all.
+struct RetentionRule {
+  std::vector<Matcher> match;  ///< Empty: every series.
+  std::optional<Duration> samples;
+  std::vector<std::optional<Duration>> rows;  ///< One for each of Options::tiers.
+  bool operator==(const RetentionRule&) const = default;
+};
+
 /// Everything that can be set about one database. Constant after open.
 struct Options {
   // What changes behaviour.
@@ -50,20 +59,23 @@ struct Options {
   WalCompression wal_compression = WalCompression::kSnappy;
   /// Exemplars of all series together; the oldest go first. 0 stores none.
   std::size_t exemplars_max = 100'000;
-  /// Samples that are not newer than their series' newest are stored, apart from the others, if they
-  /// are at most this much older than the newest of all. 0 refuses them. Prometheus' default; may be
-  /// changed while the database is open.
+  /// Samples that are not newer than their series' newest are stored, apart from the others, if
+  /// they are at most this much older than the newest of all. 0 refuses them. Prometheus' default;
+  /// may be changed while the database is open.
   Duration out_of_order_time_window{0};
   /// Length and alignment of the blocks cut from the head. Only tests change it.
   Duration block_range = hours(2);
   /// Compaction of blocks stops at this length. Prometheus' default is a tenth of the retention.
   Duration block_range_max = hours(36);
-  /// Blocks this much older than the newest sample are sealed: kept in columns, from which they come
-  /// back to the byte, but which Prometheus does not read. The server's default is a day.
+  /// Blocks this much older than the newest sample are sealed: kept in columns, from which they
+  /// come back to the byte, but which Prometheus does not read. The server's default is a day.
   Duration seal_after = kSealNever;
   /// Made of sealed blocks; `retention` above is that of the samples. Finest first. The server's
   /// default is 5m for 90 days and 1h for two years.
   std::vector<TierOptions> tiers;
+  /// For some series other limits than these two, which are the longest of all: the first that
+  /// matches, and where none does the two above.
+  std::vector<RetentionRule> retention_rules;
 
   // What changes cost only.
 
@@ -81,12 +93,15 @@ struct Options {
   /// never, not even when the database is closed.
   Duration head_image_interval = minutes(5);
   std::uint64_t head_image_log_bytes = std::uint64_t{32} << 20;
-  /// A series without a sample for this long, as its newest sample and the head's say, has ended, as
-  /// one has whose newest sample is a stale marker.
+  /// A series without a sample for this long, as its newest sample and the head's say, has ended,
+  /// as one has whose newest sample is a stale marker.
   Duration ended_series_idle = minutes(15);
   /// So many series that ended, and a twelfth of all, leave memory for a block.
   std::size_t ended_series_min = 4096;
   std::size_t chunk_segment_bytes = std::size_t{512} << 20;
+  /// Share of the maintenance thread's time that compaction, sealing and the like may take, 1 to
+  /// 100. They read and write as they compute, so it bounds their share of the disk, too.
+  std::uint64_t maintenance_percent = 100;
   /// Series beyond this many are refused with a clear error. 0 is no limit.
   std::size_t head_series_max = 0;
   /// The same for the series of one metric.

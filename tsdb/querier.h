@@ -14,20 +14,22 @@
 #include "tsdb/histogram.h"
 #include "tsdb/labels.h"
 #include "tsdb/matcher.h"
+#include "tsdb/resolution.h"
 #include "tsdb/sample.h"
 
 namespace tarsier::tsdb {
 
 class ChangeLog;
 
-/// What the reader is going to do with a selection, so that storage can skip work. Never changes
-/// the meaning of the result, only its cost.
+/// What the reader is going to do with a selection, so that storage can skip work. But for
+/// `resolution`, never changes the meaning of the result, only its cost.
 struct SelectHints {
   TimeRange range;               ///< No sample outside is asked for.
   Duration step{0};              ///< 0 for an instant query.
   Duration window{0};            ///< The range selector's length; 0 for instant selectors.
   std::string function;          ///< The function directly around the selector, or empty.
   std::size_t series_limit = 0;  ///< More are not needed; 0 is no limit.
+  ResolutionHints resolution;    ///< How coarse an answer may be. Does change it.
 };
 
 /// The series of one selection, by position: 0 <= i < size(), sorted by labels, each label set
@@ -62,8 +64,8 @@ class SeriesSet {
   }
   /// Whether samples of any series carry start timestamps. Most storage keeps none.
   virtual bool has_start_times() const { return false; }
-  /// Appends the start timestamp of each sample read_mixed() gives for the same range, stale markers
-  /// included, in milliseconds; 0 where there is none. Asked only if there are some.
+  /// Appends the start timestamp of each sample read_mixed() gives for the same range, stale
+  /// markers included, in milliseconds; 0 where there is none. Asked only if there are some.
   virtual Status read_start_times(std::size_t /*i*/, TimeRange /*range*/,
                                   std::vector<std::int64_t>& /*of_floats*/,
                                   std::vector<std::int64_t>& /*of_histograms*/) const {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
+#include <set>
 
 #include "base/duration.h"
 #include "base/keyed_hash.h"
@@ -10,6 +12,7 @@
 #include "tsdb/block/sealed_set.h"
 #include "tsdb/compaction/retention.h"
 #include "tsdb/compaction/seal.h"
+#include "tsdb/compaction/series_retention.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -150,7 +153,25 @@ Result<std::vector<TierSummary>> summarize_tiers(FileSystem& files,
       sealed.index_bytes += TRY(size_of(files, join_path(directory, kIndexFileName)));
     }
   }
-  return std::vector<TierSummary>{blocks, sealed};
+  std::vector<TierSummary> tiers{blocks, sealed};
+  const std::string rows_shelf = join_path(data_directory, kTiersDirectory);
+  if (!files.exists(rows_shelf)) return tiers;
+  std::map<Duration, TierSummary> by_resolution;
+  for (const std::string& name : TRY(list_blocks(files, rows_shelf))) {
+    const std::string directory = join_path(rows_shelf, name);
+    const auto block = TierBlock::open(files, directory);
+    if (!block.ok()) continue;
+    const TierMeta& meta = (*block)->meta();
+    TierSummary& rows = by_resolution[meta.resolution];
+    rows.name = format_duration(meta.resolution);
+    note(rows, meta.min_time, meta.max_time);
+    rows.series += meta.series_count;
+    rows.samples += meta.row_count + meta.histogram_count;
+    rows.bytes += (*block)->size_bytes();
+    rows.index_bytes += TRY(size_of(files, join_path(directory, kIndexFileName)));
+  }
+  for (auto& [resolution, rows] : by_resolution) tiers.push_back(std::move(rows));
+  return tiers;
 }
 
 Result<std::vector<DoomedSummary>> plan_retention(FileSystem& files,
@@ -163,14 +184,22 @@ Result<std::vector<DoomedSummary>> plan_retention(FileSystem& files,
   const auto blocks = TRY(BlockSet::open(files, data_directory, log));
   const auto sealed = TRY(SealedSet::open(files, data_directory, log));
   const auto tiers = TRY(TierSet::open(files, data_directory, log));
-  std::vector<Duration> resolutions;
-  for (const TierOptions& tier : options.tiers) resolutions.push_back(tier.resolution);
-  const Downsampler downsampler(files, resolutions, *sealed, *tiers, log);
+  const Downsampler downsampler(files, options, *sealed, *tiers, log);
+  const RetainedStorage storage{*blocks, *sealed, *tiers, downsampler};
   const RetentionPlan plan = retention_plan(options);
   std::vector<DoomedSummary> found;
   const auto sealed_list = sealed->blocks();
   const auto tier_list = tiers->blocks();
-  for (const DoomedBlock& doomed : choose_doomed({*blocks, *sealed, *tiers, downsampler}, plan)) {
+  const auto list = blocks->blocks();
+  std::set<Ulid> whole;
+  const auto add = [&](const auto& block, std::string path, std::string tier,
+                       const SeriesRetention::Doom& doom) {
+    if (block->meta().ulid != doom.ulid) return;
+    found.push_back({std::move(path), std::move(tier), "time", block->meta().min_time,
+                     block->meta().max_time, block->size_bytes(), doom.series_count});
+  };
+  for (const DoomedBlock& doomed : choose_doomed(storage, plan)) {
+    whole.insert(doomed.ulid);
     DoomedSummary& summary = found.emplace_back();
     summary.limit = doomed.is_for_age ? "time" : "size";
     const auto note_block = [&](const auto& block, std::string path, std::string tier) {
@@ -189,13 +218,23 @@ Result<std::vector<DoomedSummary>> plan_retention(FileSystem& files,
                  format_duration(block->meta().resolution));
     }
   }
-  const auto list = blocks->blocks();
   for (const Ulid& ulid : blocks_to_expire(*list, plan.samples)) {
     for (const auto& block : *list) {
       if (block->meta().ulid != ulid) continue;
+      whole.insert(ulid);
       found.push_back({join_path(data_directory, ulid.to_string()), "blocks", "time",
                        block->meta().min_time, block->meta().max_time, block->size_bytes()});
     }
+  }
+  for (const auto& doom : TRY(SeriesRetention(files, options, storage, log).plan())) {
+    if (whole.contains(doom.ulid)) continue;
+    const std::string name = doom.ulid.to_string();
+    for (const auto& block : *sealed_list)
+      add(block, sealed->directory_of(doom.ulid), "sealed", doom);
+    for (const auto& block : *tier_list) {
+      add(block, tiers->directory_of(doom.ulid), format_duration(block->meta().resolution), doom);
+    }
+    for (const auto& block : *list) add(block, join_path(data_directory, name), "blocks", doom);
   }
   return found;
 }

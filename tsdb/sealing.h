@@ -59,11 +59,12 @@ struct TierSummary {
   Timestamp min_time = kMaxTimestamp;
   Timestamp max_time = kMinTimestamp;
 };
-/// Interchange blocks and sealed ones. Without the lock: a server may be using them.
+/// Interchange blocks, sealed ones, and rows of each resolution (as samples). Without the lock: a
+/// server may be using them.
 Result<std::vector<TierSummary>> summarize_tiers(FileSystem& files,
                                                  const std::string& data_directory);
 
-/// A block that retention would delete.
+/// A block that retention would delete, or of which it would delete some series.
 struct DoomedSummary {
   std::string path;
   std::string tier;   ///< "blocks", "sealed", or the resolution as a duration.
@@ -71,6 +72,7 @@ struct DoomedSummary {
   Timestamp min_time;
   Timestamp max_time;  ///< Exclusive.
   std::uint64_t bytes = 0;
+  std::uint64_t series = 0;  ///< So many go; 0: all of it does.
 };
 /// What a server with these options would delete at its next look, oldest first. Takes the lock,
 /// deletes nothing but what was left unfinished.

@@ -16,6 +16,7 @@
 #include "tsdb/block/block_verifier.h"
 #include "tsdb/block/block_writer.h"
 #include "tsdb/chunk/chunk_encoding.h"
+#include "tsdb/compaction/sealed_repair.h"
 #include "tsdb/head/head_chunk_format.h"
 #include "tsdb/wal/log_reader.h"
 #include "tsdb/wal/log_verifier.h"
@@ -351,6 +352,7 @@ Result<VerificationTotals> verify_database(FileSystem& files, const std::string&
     report(finding);
   };
   TRY(verify_blocks(files, directory, counted, totals));
+  TRY(verify_sealed_blocks(files, directory, counted, totals));
   for (const std::string_view name : kLogNames) {
     const LogTotals found = TRY(verify_log(
         files, join_path(directory, name),
@@ -366,7 +368,8 @@ Result<std::uint64_t> repair_database(FileSystem& files, const std::string& dire
                                       Timestamp now, Logger& log) {
   if (!files.exists(directory)) return not_found(directory + ": No such file or directory");
   const auto lock = TRY(files.lock(join_path(directory, "lock")));
-  return Repairer(files, directory, now, log).run();
+  const std::uint64_t sealed = TRY(repair_sealed_blocks(files, directory, now, log));
+  return sealed + TRY(Repairer(files, directory, now, log).run());
 }
 
 }  // namespace tarsier::tsdb

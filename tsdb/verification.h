@@ -28,10 +28,10 @@ struct VerificationTotals {
   std::uint64_t findings = 0;
 };
 
-/// Reads every byte of every block, of the logs and of the head chunk files in `directory`,
-/// compares every checksum and decodes what it knows, and tells `report` of each thing that is
-/// wrong; goes on behind it as far as that makes sense. Changes nothing. Fails only when the disk
-/// does.
+/// Reads every byte of every block, sealed and downsampled ones too, of the logs and of the head
+/// chunk files in `directory`, compares every checksum and decodes what it knows, and tells
+/// `report` of each thing that is wrong; goes on behind it as far as that makes sense. Changes
+/// nothing. Fails only when the disk does.
 Result<VerificationTotals> verify_database(FileSystem& files, const std::string& directory,
                                            const std::function<void(const Finding&)>& report);
 
@@ -39,6 +39,9 @@ Result<VerificationTotals> verify_database(FileSystem& files, const std::string&
 /// `tarsier/lost`, never away; what can be had without it is made anew:
 ///  - a block with damaged chunks or series becomes a new block of the others;
 ///  - a damaged meta.json is made again from the index;
+///  - a damaged sealed block becomes the blocks it was made of again, without the series that
+///  cannot
+///    be read; a damaged downsampled block is made again by the server, if its samples are there;
 ///  - damaged tombstones are left out: what they hid is there again;
 ///  - a log is cut behind its last whole record, as a start would do.
 /// `log` is told each step. Returns how many things were repaired. kUnavailable while a server

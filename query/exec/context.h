@@ -20,6 +20,7 @@
 #include "query/exec/row.h"
 #include "query/exec/step_counter.h"
 #include "query/monitor.h"
+#include "tsdb/resolution.h"
 #include "tsdb/sample.h"
 
 namespace tarsier::query {
@@ -147,7 +148,8 @@ class Context final {
   std::function<double()> elapsed_seconds = [] { return 0.0; };
   /// Only for queries that are to be explained.
   Analysis* analysis = nullptr;
-  double find_seconds = 0;  ///< What opening the selections took.
+  double find_seconds = 0;         ///< What opening the selections took.
+  tsdb::ServedResolutions served;  ///< Of the selections, once they are open.
 
  private:
   ThreadPool* const pool_;

@@ -230,6 +230,7 @@ Status Selections::open_all() {
   std::vector<tsdb::SelectRequest> requests;
   for (const PlannedSelection& planned : plan_.selections) {
     requests.push_back({planned.matchers, planned.hints});
+    requests.back().hints.resolution.served = &context_.served;
   }
   auto sets = querier_->select_all(requests, context_.cancel_token());
   if (!sets.ok()) {

@@ -8,6 +8,7 @@
 #include "query/plan/histogram_statistics.h"
 #include "query/plan/info_selector.h"
 #include "query/plan/push_matchers.h"
+#include "query/plan/resolution_choice.h"
 #include "query/plan/step_invariant.h"
 
 namespace tarsier::query {
@@ -16,7 +17,7 @@ namespace {
 /// Collects what the tree selects and over which times.
 class SelectionPlanner final {
  public:
-  explicit SelectionPlanner(Plan& plan) : plan_(plan) {}
+  SelectionPlanner(Plan& plan, const ResolutionWish& wish) : plan_(plan), wish_(wish) {}
 
   void visit(const Expr& e, const Grid& grid, std::string_view function) {
     switch (e.kind) {
@@ -59,7 +60,10 @@ class SelectionPlanner final {
       range.min = range.min - plan_.lookback;
       if (selector.smoothed) range.max = range.max + plan_.lookback;
     }
-    const std::size_t position = position_of_matchers(selector.matchers);
+    const tsdb::ResolutionHints resolution = choose_resolution(
+        wish_,
+        {function, window, windows, plan_.is_range_query, selector.anchored || selector.smoothed});
+    const std::size_t position = position_of(selector.matchers, resolution);
     plan_.selection_of[&selector] = position;
     tsdb::SelectHints& hints = plan_.selections[position].hints;
     hints.range.min = std::min(hints.range.min, range.min);
@@ -67,6 +71,7 @@ class SelectionPlanner final {
     plan_.data_range.min = std::min(plan_.data_range.min, range.min);
     plan_.data_range.max = std::max(plan_.data_range.max, range.max);
     // Hints about the use of samples hold for all users of a selection, or are not given.
+    hints.resolution = is_new_ ? resolution : common_hints(hints.resolution, resolution);
     if (is_new_) {
       hints.step = milliseconds(grid.step_ms);
       hints.window = window;
@@ -78,9 +83,12 @@ class SelectionPlanner final {
     }
   }
 
-  std::size_t position_of_matchers(const std::vector<tsdb::Matcher>& matchers) {
+  /// Rows are read as one thing only.
+  std::size_t position_of(const std::vector<tsdb::Matcher>& matchers,
+                          const tsdb::ResolutionHints& resolution) {
     for (std::size_t i = 0; i < plan_.selections.size(); ++i) {
-      if (plan_.selections[i].matchers == matchers) {
+      const PlannedSelection& known = plan_.selections[i];
+      if (known.matchers == matchers && known.hints.resolution.use == resolution.use) {
         is_new_ = false;
         return i;
       }
@@ -94,6 +102,7 @@ class SelectionPlanner final {
   }
 
   Plan& plan_;
+  const ResolutionWish wish_;
   bool is_new_ = false;
 };
 
@@ -178,7 +187,7 @@ Result<std::shared_ptr<Plan>> make_plan(const QueryRequest& request, const Engin
   plan->root = wrap_step_invariants(std::move(plan->root));
   plan->statistics_only = statistics_selectors(*plan->root);
   plan->data_range = {kMaxTimestamp, kMinTimestamp};
-  SelectionPlanner(*plan).visit(*plan->root, plan->grid, "");
+  SelectionPlanner(*plan, request.resolution).visit(*plan->root, plan->grid, "");
   return plan;
 }
 

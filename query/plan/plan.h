@@ -18,7 +18,8 @@
 
 namespace tarsier::query {
 
-/// One selection storage is asked for. Selectors with equal matchers share it.
+/// One selection storage is asked for. Selectors with equal matchers and the same use of rows share
+/// it.
 struct PlannedSelection {
   std::vector<tsdb::Matcher> matchers;
   tsdb::SelectHints hints;

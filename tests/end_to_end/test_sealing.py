@@ -41,7 +41,10 @@ class SealingTest(test_interchange.InterchangeTest):
         print(f"{report['bytesBefore'] / samples:.2f} -> {report['bytesAfter'] / samples:.2f} bytes/sample",
               end=" ", flush=True)
         self.assert_same(self.answers(tarsier, start + HOUR_MS, end), before)
+        self.check_resolutions(tarsier, start, end)
+        self.check_maintenance(tarsier)
         self.assertEqual(tarsier.stop(), 0)
+        self.assertIn("all sound", self.tool("verify", self.path("data")))
         self.assertIn("sealed", self.tool("analyze", self.path("data")))
         again = self.tarsier().start()
         self.assert_same(self.answers(again, start + HOUR_MS, end), before)
@@ -53,6 +56,31 @@ class SealingTest(test_interchange.InterchangeTest):
         self.assertEqual(len(dump.splitlines()), samples)
         prometheus = self.prometheus().start()
         self.assert_same(before, self.answers(prometheus, start + HOUR_MS, end))
+
+    def check_resolutions(self, tarsier, start, end):
+        """The same sums by samples and by rows, and the answer says which."""
+        first, last = start // HOUR_MS * 3600 + 7200, end // HOUR_MS * 3600
+        answers = {}
+        for wish in ("", "raw", "5m", "1h", "auto"):
+            status, text = http(
+                f"{tarsier.url}/api/v1/query_range?query=sum(sum_over_time({{__name__%3D~%22.%2B%22}}[1h]))"
+                f"&start={first}&end={last}&step=3600&stats=true&max_source_resolution={wish}")
+            self.assertEqual(status, 200, text)
+            data = json.loads(text)["data"]
+            answers[wish] = [round(float(value), 3) for _, value in data["result"][0]["values"]]
+            served = data["stats"]["resolutions"]
+            self.assertEqual(served, {"": ["1h"], "auto": ["1h"]}.get(wish, [wish]))
+        for values in answers.values():
+            self.assertEqual(values, answers["raw"])
+        status, text = http(f"{tarsier.url}/api/v1/query?query=up&max_source_resolution=often")
+        self.assertEqual(status, 400, text)
+
+    def check_maintenance(self, tarsier):
+        url = tarsier.url + "/api/v1/admin/tsdb/maintenance"
+        for action, paused in (("?action=pause", True), ("", True), ("?action=resume", False)):
+            status, text = http(url + action, body=b"")
+            self.assertEqual(status, 200, text)
+            self.assertEqual(json.loads(text)["data"]["paused"], paused)
 
     def test_blocks_of_prometheus_come_back_to_the_byte(self):
         start, end = self.time_range()

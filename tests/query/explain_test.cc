@@ -44,7 +44,10 @@ TEST_F(ExplainTest, ShowsThePlanWithoutRunningIt) {
   EXPECT_EQ(text,
             "binary + 5\n  aggregate sum 5\n    call rate 5\n      range 5\n"
             "  step invariant 5\n    selector 1\n");
-  ASSERT_EQ(plan.selections.size(), 1u) << "equal selectors share one selection";
+  ASSERT_EQ(plan.selections.size(), 2u) << "counters and newest samples are read differently";
+  const auto shared = prepared("sum(rate(x_total[1m])) + sum(increase(x_total[2m]))");
+  EXPECT_EQ(engine_.explain(storage_, shared, false, nullptr)->selections.size(), 1u)
+      << "equal selectors share one selection";
   EXPECT_EQ(plan.selections[0].matchers, "{__name__=\"x_total\"}");
 }
 
@@ -70,8 +73,8 @@ TEST_F(ExplainTest, EstimatesWhatAQueryWouldRead) {
   const QueryCost cost =
       engine_.estimate(storage_, prepared("sum(rate(x_total[1m])) / x_total"), nullptr).value();
   EXPECT_EQ(cost.steps, 5u);
-  EXPECT_EQ(cost.series, 4u);
-  EXPECT_EQ(cost.samples, 4u * 21u);
+  EXPECT_EQ(cost.series, 2u * 4u);
+  EXPECT_EQ(cost.samples, 4u * 20u + 4u * 21u);
   EXPECT_GT(cost.memory_bytes, 0u);
 }
 

@@ -236,7 +236,8 @@ scrape_configs:
   const auto& found = config->scrape_configs[0].discoveries;
   ASSERT_EQ(found.size(), 4u);
   // In the order of the sections' names.
-  for (const std::size_t i : {0u, 1u}) ASSERT_NE(found[i].as<ingest::DnsDiscoveryConfig>(), nullptr);
+  for (const std::size_t i : {0u, 1u})
+    ASSERT_NE(found[i].as<ingest::DnsDiscoveryConfig>(), nullptr);
   EXPECT_EQ(found[0].as<ingest::DnsDiscoveryConfig>()->type, DnsType::kSrv);
   EXPECT_EQ(found[1].as<ingest::DnsDiscoveryConfig>()->type, DnsType::kAaaa);
   const auto* const file = found[2].as<ingest::FileDiscoveryConfig>();
@@ -421,6 +422,47 @@ TEST(Config, ReadsWhatBecomesOfHistogramsAndFailures) {
   ASSERT_TRUE(again.ok()) << again.status().message();
   EXPECT_EQ(again->scrape_configs, config->scrape_configs);
   EXPECT_EQ(again->global.histograms, config->global.histograms);
+}
+
+TEST(Config, ReadsRetentionOfEachResolutionAndMatcher) {
+  const auto read = [](const char* retention) {
+    return parse_config(fmt::format("storage:\n  {}\n", retention), sources());
+  };
+  const Result<Config> config = read(R"(resolutions: [1m, 1h, 5m]
+  retention: [{match: '{job="debug"}', raw: 1d, 5m: 7d, 1h: off}, {raw: 30d, 1m: 60d}])");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  tsdb::Options options;
+  options.retention = days(15);
+  options.seal_after = hours(24);
+  apply_tiers(config->storage.tiers, options);
+  EXPECT_EQ(options.retention, days(30));
+  const std::vector<tsdb::TierOptions> tiers = {
+      {minutes(1), days(60)}, {minutes(5), days(90)}, {hours(1), days(730)}};
+  EXPECT_EQ(options.tiers, tiers);
+  ASSERT_EQ(options.retention_rules.size(), 2u);
+  const tsdb::RetentionRule& debug = options.retention_rules[0];
+  EXPECT_EQ(debug.match.size(), 1u);
+  EXPECT_EQ(debug.samples, days(1));
+  EXPECT_EQ(debug.rows[0], days(30));
+  EXPECT_EQ(debug.rows[1], days(7));
+  EXPECT_FALSE(debug.rows[2].has_value());
+  const std::string text = render_config(*config);
+  const Result<Config> again = parse_config(text, sources());
+  ASSERT_TRUE(again.ok()) << again.status().message() << "\n" << text;
+  EXPECT_EQ(render_config(*again), text);
+  // Nothing wants 5m: it is not made. Without sealing there are no rows.
+  options.retention = days(15);
+  apply_tiers(read("retention: [{5m: off}]")->storage.tiers, options);
+  EXPECT_EQ(options.tiers, (std::vector<tsdb::TierOptions>{{hours(1), days(730)}}));
+  options.seal_after = tsdb::kSealNever;
+  apply_tiers(config->storage.tiers, options);
+  EXPECT_TRUE(options.tiers.empty());
+  for (const char* wrong :
+       {"retention: [{raw: 1d}, {match: '{a=\"b\"}'}]", "retention: [{match: '{a='}]",
+        "retention: [{2m: 1d}]", "retention: [{raw: often}]", "resolutions: [5m, 5m]",
+        "resolutions: [1s]"}) {
+    EXPECT_FALSE(read(wrong).ok()) << wrong;
+  }
 }
 
 TEST(Config, ReadsBackWhatItRenders) {

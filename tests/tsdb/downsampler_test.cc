@@ -30,7 +30,7 @@ SampleColumns expanded(const SampleColumns& samples, Duration resolution, Aggreg
   AggregateRows rows;
   aggregate_samples(samples, resolution, rows);
   SampleColumns out;
-  expand_rows(rows, {use, resolution, spacing}, range, out);
+  expand_rows(rows, {.use = use, .resolution = resolution, .spacing = spacing}, range, out);
   return out;
 }
 
@@ -49,18 +49,24 @@ TEST(AggregateRows, AreOnePerWindowAtItsLastSample) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const SampleColumns samples = columns_of({{Timestamp{10}, 3},
                                             {Timestamp{20}, 1},
-                                            {Timestamp{30}, nan},
                                             {Timestamp{40}, stale_marker()},
                                             {Timestamp{100}, 5},
+                                            {Timestamp{101}, nan},
+                                            {Timestamp{150}, 7},
+                                            {Timestamp{160}, stale_marker()},
                                             {Timestamp{350}, stale_marker()}});
   AggregateRows rows;
   aggregate_samples(samples, milliseconds(100), rows);
-  EXPECT_EQ(rows.times_ms, (std::vector<std::int64_t>{20, 100}));
-  EXPECT_EQ(rows.columns[AggregateRows::kCount], (std::vector<double>{2, 1}));
-  EXPECT_EQ(rows.columns[AggregateRows::kSum], (std::vector<double>{4, 5}));
-  EXPECT_EQ(rows.columns[AggregateRows::kMin], (std::vector<double>{1, 5}));
-  EXPECT_EQ(rows.columns[AggregateRows::kMax], (std::vector<double>{3, 5}));
-  EXPECT_EQ(rows.columns[AggregateRows::kLast], (std::vector<double>{1, 5}));
+  EXPECT_EQ(rows.times_ms, (std::vector<std::int64_t>{100, 150, 160, 350}));
+  EXPECT_EQ(rows.columns[AggregateRows::kCount], (std::vector<double>{3, 2, 0, 0}));
+  EXPECT_EQ(rows.columns[AggregateRows::kSum][0], 9);
+  EXPECT_TRUE(std::isnan(rows.columns[AggregateRows::kSum][1]));
+  EXPECT_EQ(rows.columns[AggregateRows::kMin], (std::vector<double>{1, 7, 0, 0}));
+  EXPECT_EQ(rows.columns[AggregateRows::kMax], (std::vector<double>{5, 7, 0, 0}));
+  EXPECT_EQ(rows.columns[AggregateRows::kLast][0], 5);
+  EXPECT_EQ(rows.columns[AggregateRows::kLast][1], 7);
+  EXPECT_TRUE(is_stale_marker(rows.columns[AggregateRows::kLast][2]));
+  EXPECT_TRUE(is_stale_marker(rows.columns[AggregateRows::kLast][3]));
 }
 
 TEST(AggregateRows, KeepSumsCountsAndExtremes) {

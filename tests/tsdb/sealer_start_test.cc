@@ -28,6 +28,12 @@ using testing::write_block;
 using Outcome = Sealer::Outcome;
 using Scope = Sealer::Scope;
 
+Options tiers_of(std::vector<Duration> resolutions) {
+  Options options;
+  for (const Duration resolution : resolutions) options.tiers.push_back({resolution, Duration{0}});
+  return options;
+}
+
 constexpr std::int64_t kHour = 3'600'000;
 constexpr std::int64_t kStep = 600'000;
 
@@ -250,7 +256,7 @@ TEST_F(SealerStart, WhatIsDeletedStaysSoInRowsThatWerePublishedByAFailure) {
     const auto sealed = SealedSet::open(*disk, "data", log).value();
     {
       const auto tiers = TierSet::open(*disk, "data", log).value();
-      Downsampler downsampler(*disk, {hours(1)}, *sealed, *tiers, log);
+      Downsampler downsampler(*disk, tiers_of({hours(1)}), *sealed, *tiers, log);
       disk->fail_read(read);
       is_done = downsampler.run_due([&] { return test_ulid(number++); }).ok();
       disk->fail_read(0);

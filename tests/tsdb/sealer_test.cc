@@ -30,6 +30,12 @@ using Scope = Sealer::Scope;
 
 constexpr std::int64_t kHour = 3'600'000;
 
+Options tiers_of(std::vector<Duration> resolutions) {
+  Options options;
+  for (const Duration resolution : resolutions) options.tiers.push_back({resolution, Duration{0}});
+  return options;
+}
+
 Options sealing_options() {
   Options options;
   options.block_range = hours(2);
@@ -249,7 +255,7 @@ TEST_F(SealerTest, RetentionTakesSealedBlocksToo) {
   open();
   const auto tiers = TierSet::open(*files_, "data", log_).value();
   const std::vector<TierOptions> kept = {{minutes(5), hours(50)}, {hours(1), hours(10)}};
-  Downsampler downsampler(*files_, {minutes(5), hours(1)}, *sealed_, *tiers, log_);
+  Downsampler downsampler(*files_, tiers_of({minutes(5), hours(1)}), *sealed_, *tiers, log_);
   const RetainedStorage storage{*blocks_, *sealed_, *tiers, downsampler};
   const auto expired = [&](Duration time, std::uint64_t bytes) {
     Options limits;
@@ -328,7 +334,7 @@ TEST(SealingDb, AnswersTheSameBeforeAndAfterAndAcrossStarts) {
   db = Db::open(files, "data", options, log, nullptr).value();
   EXPECT_TRUE(read(*db) == all);
 
-  db->begin_compacting_everything();
+  db->begin_compacting_everything(Timestamp{400'000});
   sync();
   const auto report = db->compact_everything(Timestamp{400'000});
   ASSERT_TRUE(report.ok()) << report.status().message();

@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "base/time.h"
+#include "tsdb/resolution.h"
 #include "tsdb/sample.h"
 
 namespace tarsier::tsdb {
 
-/// A downsampled series: a row for every aligned window of one resolution that has a sample, at the
-/// time of the window's last sample. What belongs together stands at the same index.
+/// A downsampled series: a row for every window (n r, (n + 1) r] of one resolution r that has a
+/// sample, at the time of the window's last sample. Where a stale marker was last, a row of count 0
+/// with nothing but the marker as kLast follows. What belongs together stands at the same index.
 struct AggregateRows {
   enum Column : std::size_t { kCount, kSum, kMin, kMax, kLast, kPeak, kColumnCount };
 
@@ -27,23 +29,26 @@ struct AggregateRows {
   }
 };
 
-/// Appends the rows of `samples`. Stale markers and other NaNs are left out.
+/// Appends the rows of `samples`. What is not a number counts, and makes its window's sum one that
+/// is not; extremes and counters pass over it.
 void aggregate_samples(const SampleColumns& samples, Duration resolution, AggregateRows& rows);
 
-/// What a function makes of samples, and so which column it wants.
-enum class AggregateUse : unsigned char { kAverage, kMin, kMax, kSum, kCount, kLast, kCounter };
-
 struct AggregateReading {
-  AggregateUse use = AggregateUse::kAverage;
+  AggregateUse use = AggregateUse::kLast;
   Duration resolution;
+  /// Whoever reads looks at whole windows only: one sample at the row's time says all.
+  bool is_whole = false;
   /// No two samples may be further apart inside a window that has some, or a reader looking back
   /// that far would find nothing.
   Duration spacing = minutes(4);
 };
 
-/// Appends samples within `range` that stand for the rows from index `first` on, of which some may
-/// be context: averages and extremes repeat within their window, sums are spread over it, counts
-/// become as many samples, counters rise evenly from row to row.
+/// Which columns that takes, as a bit each.
+std::uint32_t columns_of(AggregateUse use);
+
+/// Appends samples within `range` that stand for the rows, of which some may be context: the last
+/// value and extremes repeat within their window, sums are spread over it, counts become as many
+/// samples, counters rise evenly from row to row, averages weigh by their counts.
 void expand_rows(const AggregateRows& rows, const AggregateReading& reading, TimeRange range,
                  SampleColumns& out);
 

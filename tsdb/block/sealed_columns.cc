@@ -22,7 +22,8 @@ constexpr std::size_t kHeaderBytes = 8;
 constexpr std::uint8_t kTimes = 1;
 constexpr std::uint8_t kFloats = 2;
 constexpr std::uint8_t kChunks = 3;
-constexpr std::uint8_t kAggregates = 4;
+constexpr std::uint8_t kAggregates = 4;  // No longer written.
+constexpr std::uint8_t kSizedAggregates = 5;
 
 constexpr std::uint64_t kBodyBytesMax = 128 << 20;
 constexpr int kChunkCompressionLevel = 3;
@@ -143,10 +144,14 @@ Result<std::uint64_t> SealedColumnsWriter::append_aggregates(const AggregateRows
   put_uvarint(body_, out_.offset() - run.ref);
   put_uvarint(body_, run.first);
   put_uvarint(body_, count);
+  std::string encoded;
   for (const std::vector<double>& column : rows.columns) {
-    encode_values(std::span(column).subspan(first, count), profile_, body_);
+    encoded.clear();
+    encode_values(std::span(column).subspan(first, count), profile_, encoded);
+    put_uvarint(body_, encoded.size());
+    body_ += encoded;
   }
-  return append_record(kAggregates);
+  return append_record(kSizedAggregates);
 }
 
 Result<std::uint64_t> SealedColumnsWriter::append_chunks(std::span<const StoredChunk> chunks) {
@@ -252,17 +257,30 @@ Result<std::span<const std::int64_t>> SealedColumnsReader::read_times(std::uint6
   return all.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
 }
 
-Result<bool> SealedColumnsReader::read_aggregates(std::uint64_t ref, AggregateRows& rows) const {
+Result<bool> SealedColumnsReader::read_aggregates(std::uint64_t ref, AggregateRows& rows,
+                                                  std::uint32_t wanted) const {
   const Record found = TRY(record(ref));
-  if (found.kind != kAggregates) return false;
+  const bool is_sized = found.kind == kSizedAggregates;
+  if (!is_sized && found.kind != kAggregates) return false;
   ByteReader in(found.body);
   const std::span<const std::int64_t> own = TRY(read_times(ref, in));
   const std::size_t had = rows.size();
   rows.times_ms.insert(rows.times_ms.end(), own.begin(), own.end());
-  for (std::vector<double>& column : rows.columns) {
+  for (std::size_t c = 0; c < rows.columns.size(); ++c) {
+    std::vector<double>& column = rows.columns[c];
+    const bool is_wanted = (wanted >> c & 1) != 0;
+    const std::uint64_t bytes = is_sized ? in.uvarint() : 0;
+    if (is_sized && !is_wanted) {
+      in.take(bytes);
+      continue;
+    }
+    const std::size_t end = in.offset() + bytes;
     column.resize(had + own.size());
-    if (!decode_values(in, std::span(column).subspan(had))) return damaged(ref, "damaged rows");
+    const bool is_decoded = decode_values(in, std::span(column).subspan(had));
+    if (!is_decoded || (is_sized && in.offset() != end)) return damaged(ref, "damaged rows");
+    if (!is_wanted) column.resize(had);
   }
+  if (!in.ok()) return damaged(ref, "damaged rows");
   return true;
 }
 

@@ -92,8 +92,10 @@ class SealedColumnsReader final {
   /// Appends the samples of one record within the target's range. Returns how many chunks it had to
   /// pass over because nobody knows their encoding.
   Result<std::size_t> read(std::uint64_t ref, const Target& target) const;
-  /// Whether the record holds rows, and then appends them.
-  Result<bool> read_aggregates(std::uint64_t ref, AggregateRows& rows) const;
+  /// Whether the record holds rows, and then appends them. Columns whose bit is not in `wanted` are
+  /// left as they are.
+  Result<bool> read_aggregates(std::uint64_t ref, AggregateRows& rows,
+                               std::uint32_t wanted = ~std::uint32_t{0}) const;
   /// Whether the record holds chunks, and then these. They live as long as this and `copy`.
   Result<bool> read_chunks(std::uint64_t ref, std::string& copy,
                            std::vector<StoredChunk>& chunks) const;

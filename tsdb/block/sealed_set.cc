@@ -144,6 +144,17 @@ Status SealedSet::delete_directory(const Ulid& ulid) {
   return files_.remove_all(doomed);
 }
 
+Status SealedSet::set_tombstones(const Ulid& ulid, Tombstones tombstones) {
+  const std::string path = join_path(directory_of(ulid), kTombstonesFileName);
+  TRY(write_file_atomically(files_, path, tombstones.encode()));
+  SealedBlockList list = *blocks();
+  for (auto& block : list) {
+    if (block->meta().ulid == ulid) block = block->with(tombstones);
+  }
+  publish(std::move(list));
+  return {};
+}
+
 Status SealedSet::delete_series(const std::vector<Matcher>& matchers, TimeRange range) {
   TRY(reload());
   SealedBlockList list = *blocks();

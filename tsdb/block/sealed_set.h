@@ -37,6 +37,8 @@ class SealedSet final {
   Status add(std::shared_ptr<const SealedBlock> block);
   /// Deletes one block: under a temporary name first, so that a crash leaves no half of it.
   Status remove(const Ulid& ulid);
+  /// Replaces what is deleted in a block.
+  Status set_tombstones(const Ulid& ulid, Tombstones tombstones);
   /// Adds `range` of every series that passes all `matchers` to what is deleted. Reloads first.
   Status delete_series(const std::vector<Matcher>& matchers, TimeRange range);
 

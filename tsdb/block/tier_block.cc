@@ -1,5 +1,7 @@
 #include "tsdb/block/tier_block.h"
 
+#include <limits>
+
 #include <fmt/format.h>
 
 #include "base/json_reader.h"
@@ -9,7 +11,8 @@
 namespace tarsier::tsdb {
 namespace {
 
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
+constexpr std::int64_t kVersionOfOpenWindows = 1;
 constexpr std::uint64_t kFileBytesMax = 1 << 20;
 
 Result<const JsonValue*> member(const JsonValue& object, std::string_view name) {
@@ -37,8 +40,11 @@ Result<Ulid> ulid_of(const JsonValue& value) {
 Result<TierMeta> parse_tier_meta(std::string_view json) {
   const JsonValue document = TRY(parse_json(json));
   const std::int64_t version = TRY(int64_of(document, "version"));
-  if (version != kVersion) return invalid(fmt::format("version {}, want {}", version, kVersion));
+  if (version != kVersion && version != kVersionOfOpenWindows) {
+    return invalid(fmt::format("version {}, want {}", version, kVersion));
+  }
   TierMeta meta;
+  meta.has_closed_windows = version == kVersion;
   const JsonValue* ulid = TRY(member(document, "ulid"));
   meta.ulid = TRY(ulid_of(*ulid));
   const JsonValue* sealed = TRY(member(document, "sealed"));
@@ -51,6 +57,12 @@ Result<TierMeta> parse_tier_meta(std::string_view json) {
   meta.row_count = TRY(uint64_of(document, "rows"));
   meta.series_count = TRY(uint64_of(document, "series"));
   meta.histogram_count = TRY(uint64_of(document, "histograms"));
+  if (const JsonValue* orphans = document.find("orphans")) {
+    const JsonValue* drop = TRY(member(*orphans, "drop"));
+    const std::uint64_t probe = TRY(uint64_of(*orphans, "probe"));
+    if (probe > std::numeric_limits<std::uint32_t>::max()) return invalid("probe is no reference");
+    meta.orphans = TierOrphans{TRY(ulid_of(*drop)), static_cast<std::uint32_t>(probe)};
+  }
   const JsonValue* replaces = TRY(member(document, "replaces"));
   for (const JsonValue& item : replaces->items()) meta.replaces.push_back(TRY(ulid_of(item)));
   return meta;
@@ -59,11 +71,16 @@ Result<TierMeta> parse_tier_meta(std::string_view json) {
 std::string format_tier_meta(const TierMeta& meta) {
   std::string out;
   JsonWriter json(out);
-  json.begin_object().field("version", kVersion).field("ulid", meta.ulid.to_string());
+  const std::int64_t version = meta.has_closed_windows ? kVersion : kVersionOfOpenWindows;
+  json.begin_object().field("version", version).field("ulid", meta.ulid.to_string());
   json.field("resolution", meta.resolution.ms);
   json.field("minTime", meta.min_time.ms).field("maxTime", meta.max_time.ms);
   json.field("rows", meta.row_count).field("series", meta.series_count);
   json.field("histograms", meta.histogram_count).field("sealed", meta.sealed.to_string());
+  if (meta.orphans) {
+    json.key("orphans").begin_object().field("drop", meta.orphans->drop.to_string());
+    json.field("probe", std::uint64_t{meta.orphans->probe}).end_object();
+  }
   json.key("replaces").begin_array();
   for (const Ulid& ulid : meta.replaces) json.value(ulid.to_string());
   json.end_array().end_object();

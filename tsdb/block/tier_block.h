@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,13 @@ namespace tarsier::tsdb {
 /// Where downsampled blocks lie, below the data directory: a directory each, named by its ULID.
 inline constexpr std::string_view kTiersDirectory = "tarsier/tiers";
 
+/// Of rows whose series left their sealed block before the others, because retention says so.
+struct TierOrphans {
+  Ulid drop;  ///< Shared by the resolutions of what left together.
+  std::uint32_t probe =
+      0;  ///< The sealed block's reference of one of them: they count once it is gone.
+};
+
 /// What `meta.json` of a downsampled block says (FORMAT.md, "downsampled block").
 struct TierMeta {
   Ulid ulid;
@@ -32,6 +40,10 @@ struct TierMeta {
   std::uint64_t histogram_count = 0;
   Ulid sealed;                 ///< The sealed block it was made of.
   std::vector<Ulid> replaces;  ///< Downsampled blocks of the same resolution whose time it covers.
+  /// Its windows end where those of range selectors do (n r, (n + 1) r]; before version 2 they
+  /// began there.
+  bool has_closed_windows = true;
+  std::optional<TierOrphans> orphans;
 
   TimeRange range() const { return {min_time, max_time - milliseconds(1)}; }
 };

@@ -8,18 +8,7 @@ namespace {
 
 /// Half of Prometheus' lookback, which an instant selector has to find a sample in.
 constexpr Duration kSpacing = milliseconds(150'000);
-
-AggregateUse use_of(std::string_view function) {
-  if (function == "min_over_time" || function == "min") return AggregateUse::kMin;
-  if (function == "max_over_time" || function == "max") return AggregateUse::kMax;
-  if (function == "sum_over_time") return AggregateUse::kSum;
-  if (function == "count_over_time") return AggregateUse::kCount;
-  if (function == "last_over_time") return AggregateUse::kLast;
-  for (const char* name : {"rate", "increase", "irate", "resets", "xrate", "xincrease"}) {
-    if (function == name) return AggregateUse::kCounter;
-  }
-  return AggregateUse::kAverage;
-}
+constexpr std::int64_t kEndShare = 10;
 
 struct Scratch {
   std::vector<LabelView> labels;
@@ -37,12 +26,16 @@ class TierSeriesSet final : public SeriesSet {
   TierSeriesSet(std::shared_ptr<const TierBlock> block, TimeRange visible,
                 std::vector<std::uint32_t> refs, const SelectHints& hints)
       : block_(std::move(block)), visible_(visible), refs_(std::move(refs)) {
-    reading_.use = use_of(hints.function);
-    reading_.resolution = block_->meta().resolution;
+    const Duration resolution = block_->meta().resolution;
+    reading_.use = hints.resolution.use.value_or(aggregate_use_of(hints.function, hints.window));
+    reading_.resolution = resolution;
+    reading_.is_whole = hints.resolution.is_on_grid(resolution) &&
+                        block_->meta().has_closed_windows && cuts_no_row(visible);
+    const Duration window = hints.resolution.use ? hints.resolution.window : hints.window;
     // A window of any length finds two samples.
-    reading_.spacing = hints.window > Duration{}
-                           ? std::max(milliseconds(1), Duration{hints.window.ms / 2})
-                           : kSpacing;
+    reading_.spacing =
+        window > Duration{} ? std::max(milliseconds(1), Duration{window.ms / 2}) : kSpacing;
+    wanted_ = columns_of(reading_.use);
   }
 
   std::size_t size() const override { return refs_.size(); }
@@ -79,6 +72,19 @@ class TierSeriesSet final : public SeriesSet {
   }
 
  private:
+  /// Whether rows are seen whole or not at all. Blocks begin and end at samples, so a little beside
+  /// the ends of windows.
+  bool cuts_no_row(TimeRange visible) const {
+    const std::int64_t resolution = block_->meta().resolution.ms;
+    const auto is_end_of_window = [&](Timestamp t) {
+      const std::int64_t rest = (t.ms % resolution + resolution) % resolution;
+      return std::min(rest, resolution - rest) <= resolution / kEndShare;
+    };
+    const TimeRange whole = block_->range();
+    return (visible.min <= whole.min || is_end_of_window(visible.min)) &&
+           (visible.max >= whole.max || is_end_of_window(visible.max));
+  }
+
   Status read_records(std::size_t i, TimeRange range, SampleColumns& floats,
                       HistogramColumns* histograms) const {
     range = {std::max(range.min, visible_.min), std::min(range.max, visible_.max)};
@@ -95,7 +101,7 @@ class TierSeriesSet final : public SeriesSet {
     const std::size_t histogram_begin = histograms == nullptr ? 0 : histograms->size();
     SampleColumns none;
     for (const ChunkMeta& meta : metas) {
-      if (TRY(block_->columns().read_aggregates(meta.ref, rows))) continue;
+      if (TRY(block_->columns().read_aggregates(meta.ref, rows, wanted_))) continue;
       TRY(block_->columns().read(meta.ref, {range, none, histograms}));
     }
     expand_rows(rows, reading_, range, floats);
@@ -110,6 +116,7 @@ class TierSeriesSet final : public SeriesSet {
   const TimeRange visible_;
   const std::vector<std::uint32_t> refs_;
   AggregateReading reading_;
+  std::uint32_t wanted_ = 0;
 };
 
 class TierQuerier final : public Querier {

@@ -159,6 +159,17 @@ Status TierSet::delete_directory(const Ulid& ulid) {
   return files_.remove_all(doomed);
 }
 
+Status TierSet::set_tombstones(const Ulid& ulid, Tombstones tombstones) {
+  const std::string path = join_path(directory_of(ulid), kTombstonesFileName);
+  TRY(write_file_atomically(files_, path, tombstones.encode()));
+  TierBlockList list = *blocks();
+  for (auto& block : list) {
+    if (block->meta().ulid == ulid) block = block->with(tombstones);
+  }
+  publish(std::move(list));
+  return {};
+}
+
 Status TierSet::delete_series(const std::vector<Matcher>& matchers, TimeRange range) {
   TRY(reload());
   TierBlockList list = *blocks();
@@ -192,16 +203,12 @@ std::uint64_t TierSet::size_bytes() const {
   return bytes;
 }
 
-std::vector<VisiblePart> visible_parts(const TierBlockList& tiers, std::vector<TimeRange> covered,
-                                       TimeRange wanted) {
-  TierBlockList finest_first = tiers;
-  std::stable_sort(finest_first.begin(), finest_first.end(), [](const auto& a, const auto& b) {
-    return a->meta().resolution < b->meta().resolution;
-  });
+std::vector<VisiblePart> visible_parts(const TierBlockList& preferred_first,
+                                       std::vector<TimeRange> covered, TimeRange wanted) {
   std::vector<VisiblePart> parts;
-  for (const auto& block : finest_first) {
-    const TimeRange whole{std::max(block->range().min, wanted.min),
-                          std::min(block->range().max, wanted.max)};
+  for (const auto& block : preferred_first) {
+    const TimeRange whole = block->range();
+    if (!whole.overlaps(wanted)) continue;
     std::sort(covered.begin(), covered.end(),
               [](const TimeRange& a, const TimeRange& b) { return a.min < b.min; });
     Timestamp next = whole.min;

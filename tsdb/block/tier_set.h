@@ -29,6 +29,8 @@ class TierSet final {
   /// Serves a block that was published, in place of those it replaces, which are deleted.
   Status add(std::shared_ptr<const TierBlock> block);
   Status remove(const Ulid& ulid);
+  /// Replaces what is deleted in a block.
+  Status set_tombstones(const Ulid& ulid, Tombstones tombstones);
   /// Adds `range` of every series that passes all `matchers` to what is deleted. Reloads first.
   Status delete_series(const std::vector<Matcher>& matchers, TimeRange range);
   std::uint64_t size_bytes() const;
@@ -50,13 +52,13 @@ class TierSet final {
       std::make_shared<TierBlockList>();
 };
 
-/// What shows through: for every downsampled block the parts of its time that none of `covered`
-/// (finer storage) has, and no downsampled block of a finer resolution either.
+/// What shows through, by time: for every downsampled block that overlaps `wanted` the parts of its
+/// time that none of `covered` has, and no block before it in the list either.
 struct VisiblePart {
   std::shared_ptr<const TierBlock> block;
   TimeRange range;
 };
-std::vector<VisiblePart> visible_parts(const TierBlockList& tiers, std::vector<TimeRange> covered,
-                                       TimeRange wanted);
+std::vector<VisiblePart> visible_parts(const TierBlockList& preferred_first,
+                                       std::vector<TimeRange> covered, TimeRange wanted);
 
 }  // namespace tarsier::tsdb

@@ -12,16 +12,18 @@
 #include "base/time.h"
 #include "tsdb/block/sealed_set.h"
 #include "tsdb/block/tier_set.h"
+#include "tsdb/compaction/retention_rules.h"
 
 namespace tarsier::tsdb {
 
 /// Makes a downsampled block of every resolution for every sealed block, from its samples. When a
 /// sealed block takes the place of others (grown, or late samples folded in), what was made of them
-/// is made anew. Made by the database, driven by its maintenance thread; `cancel` from any thread.
+/// is made anew. A series whose retention wants no rows has none. Made by the database, driven by
+/// its maintenance thread; `cancel` from any thread.
 class Downsampler final {
  public:
-  Downsampler(FileSystem& files, std::vector<Duration> resolutions, SealedSet& sealed,
-              TierSet& tiers, Logger& log);
+  Downsampler(FileSystem& files, const Options& options, SealedSet& sealed, TierSet& tiers,
+              Logger& log);
 
   /// Makes one block, if one is missing. False when there is nothing to do.
   Result<bool> run_due(const std::function<Ulid()>& next_ulid);
@@ -35,7 +37,8 @@ class Downsampler final {
               const Ulid& ulid);
 
   FileSystem& files_;
-  const std::vector<Duration> resolutions_;
+  const RetentionRules rules_;
+  std::vector<Duration> resolutions_;
   SealedSet& sealed_;
   TierSet& tiers_;
   Logger& log_;

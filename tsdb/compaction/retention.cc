@@ -32,15 +32,14 @@ Duration limit_of(const RetentionPlan& plan, Duration resolution) {
 
 Inventory take_stock(const RetainedStorage& storage, const RetentionPlan& plan) {
   Inventory all;
+  all.newest = newest_end(storage);
   const auto blocks = storage.blocks.blocks();
   for (const auto& block : *blocks) {
-    all.newest = std::max(all.newest, block->meta().max_time);
     all.bytes += block->size_bytes();
   }
   const Timestamp horizon = storage.sealed.complete_until();
   const auto sealed = storage.sealed.blocks();
   for (const auto& block : *sealed) {
-    all.newest = std::max(all.newest, block->meta().max_time);
     all.bytes += block->size_bytes();
     all.candidates.push_back(
         {{DoomedBlock::Kind::kSealed, block->meta().ulid},
@@ -54,11 +53,10 @@ Inventory take_stock(const RetainedStorage& storage, const RetentionPlan& plan) 
   const auto tiers = storage.tiers.blocks();
   for (const auto& block : *tiers) {
     const Duration resolution = block->meta().resolution;
-    all.newest = std::max(all.newest, block->meta().max_time);
     all.bytes += block->size_bytes();
     // It would be made again at once.
     const bool has_samples = std::any_of(sealed->begin(), sealed->end(), [&](const auto& one) {
-      return one->meta().ulid == block->meta().sealed;
+      return !block->meta().orphans && one->meta().ulid == block->meta().sealed;
     });
     all.candidates.push_back({{DoomedBlock::Kind::kTier, block->meta().ulid},
                               block->meta().max_time,
@@ -76,6 +74,15 @@ Inventory take_stock(const RetainedStorage& storage, const RetentionPlan& plan) 
 }
 
 }  // namespace
+
+Timestamp newest_end(const RetainedStorage& storage) {
+  Timestamp newest = storage.sealed.newest_end();
+  const auto blocks = storage.blocks.blocks();
+  for (const auto& block : *blocks) newest = std::max(newest, block->meta().max_time);
+  const auto tiers = storage.tiers.blocks();
+  for (const auto& rows : *tiers) newest = std::max(newest, rows->meta().max_time);
+  return newest;
+}
 
 RetentionPlan retention_plan(const Options& options) {
   RetentionPlan plan;

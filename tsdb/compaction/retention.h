@@ -21,6 +21,9 @@ struct RetainedStorage {
   const Downsampler& downsampler;
 };
 
+/// The greatest end of a block of any kind, from which age counts.
+Timestamp newest_end(const RetainedStorage& storage);
+
 /// How long and how much of each kind.
 struct RetentionPlan {
   RetentionLimits samples;

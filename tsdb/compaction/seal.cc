@@ -148,6 +148,7 @@ Result<std::shared_ptr<const SealedBlock>> seal_blocks(
   auto writer = TRY(SealedBlockWriter::create(files, request.sealed_directory, std::move(meta),
                                               std::move(symbols), windows, request.profile));
   TRY(walk(sources, cancel, [&](const Labels& labels, std::span<const SourceChunks> having) {
+    if (request.progress) request.progress();
     return writer->add_series(labels, having);
   }));
   TRY(writer->finish());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@ struct SealRequest {
   Ulid ulid;                   ///< Of the new block.
   std::vector<Ulid> replaces;  ///< Sealed blocks all of whose sources are among the inputs.
   ColumnProfile profile = ColumnProfile::kSmallest;
+  std::function<void()> progress = nullptr;  ///< Told of every series; may be null.
 };
 
 /// Seals blocks into one: writes it, lets every block come back from what was written and compares

@@ -238,8 +238,8 @@ Status Sealer::check_room(std::uint64_t input_bytes) const {
 }
 
 /// Seals and serves.
-Status Sealer::take(const SealRequest& request,
-                    const std::vector<std::unique_ptr<ChunkSource>>& sources) {
+Status Sealer::take(SealRequest request, const std::vector<std::unique_ptr<ChunkSource>>& sources) {
+  request.progress = progress_;
   auto block = TRY(seal_blocks(files_, request, sources, &cancel_));
   const SealedMeta meta = block->meta();
   const std::uint64_t bytes = block->size_bytes();

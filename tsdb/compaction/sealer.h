@@ -51,6 +51,8 @@ class Sealer final {
   /// Rewrites every sealed block of which something is deleted.
   Status clean_tombstones(const std::function<Ulid()>& next_ulid);
   void cancel() { cancel_.cancel(); }
+  /// Is told of every series that is in the block being made.
+  void attach_progress(std::function<void()> progress) { progress_ = std::move(progress); }
   void collect(MetricWriter& out) const;
 
  private:
@@ -72,7 +74,7 @@ class Sealer final {
   Status seal(const BlockList& inputs, const Ulid& ulid, ColumnProfile profile);
   Status merge(const SealedBlockList& inputs, const Ulid& ulid);
   Status fold(const Fold& fold, const std::function<Ulid()>& next_ulid);
-  Status take(const SealRequest& request, const std::vector<std::unique_ptr<ChunkSource>>& sources);
+  Status take(SealRequest request, const std::vector<std::unique_ptr<ChunkSource>>& sources);
   Status check_room(std::uint64_t input_bytes) const;
 
   FileSystem& files_;
@@ -86,6 +88,7 @@ class Sealer final {
   SealedSet& sealed_;
   Logger& log_;
   CancelToken cancel_;
+  std::function<void()> progress_;
   std::set<Ulid> left_alone_;  // Of the maintenance thread.
   /// What holds the horizon was found to have no sample left while it was here. Likewise.
   std::optional<Timestamp> held_horizon_;
