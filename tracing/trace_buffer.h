@@ -27,6 +27,8 @@
 
 namespace tarsier::tracing {
 
+class LoadedBatches;
+
 /// When undecided traces are decided. In force for the traces whose first span comes after it.
 struct SamplingRules {
   std::shared_ptr<TailSampler> sampler;
@@ -172,7 +174,7 @@ class TraceBuffer final : public SpanSink, public TracePins, public UndecidedTra
   void decide_some(Shard& shard, Timestamp now, DecisionTrigger trigger, std::size_t count);
   void decide_older(Timestamp first_seen_before, Timestamp now);
   void hand_over(Timestamp now);
-  bool hand_over_group(std::vector<Decided*>& group, Timestamp now);
+  bool hand_over_group(std::vector<Decided*>& group, LoadedBatches& batches, Timestamp now);
   void adapt_wait();
   void tidy(Timestamp now);
 

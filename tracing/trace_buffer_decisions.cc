@@ -1,20 +1,17 @@
-// How traces leave the buffer: what is due and what goes early, decisions, handing over, and
-// removing what the log needs no more.
+// How traces leave the buffer: what is due and what goes early, decisions, and removing what the
+// log needs no more.
 
 #include <algorithm>
 #include <tuple>
 #include <utility>
 
 #include "tracing/buffer/buffered_trace.h"
-#include "tracing/buffer/span_views.h"
 
 namespace tarsier::tracing {
 namespace {
 
 /// Traces decided under one hold of a shard's lock.
 constexpr std::size_t kDecisionsPerLock = 256;
-/// Handed to the sink in one call, at most (but for one larger trace, which comes in pieces).
-constexpr std::size_t kSpansPerCall = 8192;
 constexpr Duration kAdaptEvery = seconds(10);
 /// Above this share of late spans the wait grows, below a quarter of it it shrinks.
 constexpr double kLateShareMax = 0.001;
@@ -232,78 +229,6 @@ void TraceBuffer::decide_all(Timestamp now) {
     decide_due(shard, now);
   }
   hand_over(now);
-}
-
-void TraceBuffer::hand_over(Timestamp now) {
-  if (handover_.empty()) return;
-  std::vector<std::unique_ptr<Decided>> waiting;
-  waiting.swap(handover_);
-  std::size_t begin = 0;
-  while (begin < waiting.size()) {
-    std::vector<Decided*> group;
-    std::size_t span_count = 0;
-    std::size_t end = begin;
-    while (end < waiting.size() && (group.empty() || span_count < kSpansPerCall)) {
-      span_count += waiting[end]->trace->spans.size();
-      group.push_back(waiting[end++].get());
-    }
-    if (!hand_over_group(group, now)) {
-      // Kept, and tried again: they are in the log and count as memory until then.
-      metrics_.handover_failures.add();
-      for (; begin < waiting.size(); ++begin) handover_.push_back(std::move(waiting[begin]));
-      return;
-    }
-    for (; begin < end; ++begin) release(*waiting[begin]->trace);
-  }
-}
-
-bool TraceBuffer::hand_over_group(std::vector<Decided*>& group, Timestamp now) {
-  std::deque<SpanViews> views;
-  std::vector<KeptTrace> traces;
-  std::size_t span_count = 0;
-  const auto flush = [&] {
-    if (traces.empty()) return true;
-    const Status status = doors_.sink.keep(traces, now);
-    if (!status.ok() && !has_trouble_) {
-      doors_.log.warn("Kept traces cannot be stored", {{"err", status.message()}});
-    }
-    has_trouble_ = !status.ok();
-    traces.clear();
-    views.clear();
-    span_count = 0;
-    return status.ok();
-  };
-  const auto finish = [&](const Decided& decided) {
-    if (views.empty() || views.back().spans().empty()) return;
-    traces.push_back(
-        {.trace_id = decided.id, .spans = views.back().spans(), .decision = &decided.decision});
-  };
-  for (Decided* decided : group) {
-    const Trace& trace = *decided->trace;
-    views.emplace_back();
-    for (std::size_t i = 0; i < trace.parts.size(); ++i) {
-      const std::size_t end =
-          i + 1 < trace.parts.size() ? trace.parts[i + 1].begin : trace.spans.size();
-      auto batch = trace.parts[i].batch->load();
-      if (!batch.ok()) {
-        metrics_.spans_lost.add(end - trace.parts[i].begin);
-        doors_.log.error("Spans of a kept trace cannot be read again",
-                         {{"trace", to_hex(decided->id)}, {"err", batch.status().message()}});
-        continue;
-      }
-      views.back().begin_batch(std::move(batch).value());
-      for (std::size_t k = trace.parts[i].begin; k < end; ++k)
-        views.back().add_kept(trace.spans[k].index, decided->decision.threshold);
-      span_count += end - trace.parts[i].begin;
-      if (span_count < kSpansPerCall) continue;
-      // A giant goes in pieces: its requests need not all be in memory at once.
-      finish(*decided);
-      if (!flush()) return false;
-      views.emplace_back();
-    }
-    finish(*decided);
-  }
-  return flush();
 }
 
 void TraceBuffer::adapt_wait() {

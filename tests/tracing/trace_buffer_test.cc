@@ -220,6 +220,30 @@ TEST_F(TraceBufferTest, SpansComeBackFromTheLogWhenMemoryIsShort) {
   EXPECT_EQ(buffer().load().memory_bytes, 0u) << "all is given back";
 }
 
+TEST_F(TraceBufferTest, ARequestOfManyTracesIsReadAgainOnce) {
+  world_.policies = R"([{"name":"all","type":"always_sample"}])";
+  start();
+  const std::string text(1000, 'x');
+  for (std::uint64_t n = 0; n < 20; ++n) {
+    RequestWriter request;
+    for (std::uint64_t i = 1; i <= 64; ++i) {
+      append_span(request, {n * 100 + i, i},
+                  {.also = [&](SpanWriter& s) { s.attribute("text", text); }});
+    }
+    ASSERT_TRUE(world_.send(SpanBatch::decode(request.take()).value()));
+  }
+  world_.pass(seconds(3));
+  EXPECT_EQ(world_.sink.traces().size(), 20u * 64);
+  MetricWriter metrics;
+  buffer().collect(metrics);
+  const std::string metric = "tarsier_sampling_read_again_batches_total ";
+  const std::string shown = metrics.take();
+  const std::size_t at = shown.find("\n" + metric);
+  ASSERT_NE(at, std::string::npos);
+  const int count = std::stoi(shown.substr(at + 1 + metric.size()));
+  EXPECT_LE(count, 20) << "the last quarter of each, which left memory early";
+}
+
 TEST_F(TraceBufferTest, ASmallSpanDoesNotHoldALargeRequest) {
   world_.policies = kErrorsOnly;
   start();
