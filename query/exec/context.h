@@ -102,6 +102,9 @@ class SampleBudget final {
   std::atomic<std::uint64_t> peak_{0};
 };
 
+/// How long work on one row goes on without asking check_alive(): less than a millisecond.
+inline constexpr std::size_t kStepsBetweenLooks = std::size_t{1} << 16;
+
 class Analysis;
 
 /// What one run of a query shares: limits, annotations, threads. Lives from the first selection to

@@ -163,7 +163,7 @@ Result<RangePtr> Evaluator::range_of(const Expr& e, const Grid& grid) {
       const Grid inside = plan_.subquery_grid(subquery, grid);
       TRY(context_.check_dense(1, inside.count));
       StreamPtr inner = TRY(vector(*subquery.inner, inside));
-      return subquery_range(std::move(inner), grid,
+      return subquery_range(context_, std::move(inner), grid,
                             plan_.windows(subquery.shift, subquery.range.constant, grid));
     }
     default: break;

@@ -111,8 +111,8 @@ class SelectedRange final : public RangeSource {
 
 class SubqueryRange final : public RangeSource {
  public:
-  SubqueryRange(StreamPtr inner, Grid grid, const Windows& windows)
-      : RangeSource(grid, windows), inner_(std::move(inner)) {}
+  SubqueryRange(const Context& context, StreamPtr inner, Grid grid, const Windows& windows)
+      : RangeSource(grid, windows), context_(context), inner_(std::move(inner)) {}
   std::size_t size() const override { return inner_->size(); }
   tsdb::Labels labels(std::size_t i) const override { return inner_->labels(i); }
   std::string_view label(std::size_t i, std::string_view name) const override {
@@ -133,6 +133,7 @@ class SubqueryRange final : public RangeSource {
     const std::uint32_t series[] = {static_cast<std::uint32_t>(i)};
     TRY(inner_->read(series, row->data(), scratch));
     for (std::size_t k = 0; k < inside.count; ++k) {
+      if (k % kStepsBetweenLooks == kStepsBetweenLooks - 1) TRY(context_.check_alive());
       if (is_present((*row)[k])) out.push_back(Timestamp{inside.time_ms(k)}, (*row)[k]);
     }
     return {};
@@ -146,6 +147,7 @@ class SubqueryRange final : public RangeSource {
     const HistogramScope scope(scratch.histograms());
     TRY(inner_->read(series, row->data(), scratch));
     for (std::size_t k = 0; k < inside.count; ++k) {
+      if (k % kStepsBetweenLooks == kStepsBetweenLooks - 1) TRY(context_.check_alive());
       const double v = (*row)[k];
       if (is_absent(v)) continue;
       const Timestamp t{inside.time_ms(k)};
@@ -162,6 +164,7 @@ class SubqueryRange final : public RangeSource {
   }
 
  private:
+  const Context& context_;
   const StreamPtr inner_;
 };
 
@@ -232,6 +235,7 @@ class KernelStream : public VectorStream {
     for (std::size_t i = 0; i < series.size(); ++i) {
       columns->clear();
       TRY(source_->read(series[i], *columns, scratch));
+      if (columns->size() > kStepsBetweenLooks) TRY(context_.check_alive());
       TRY(run_kernel(context_, function_.kernel, Column{columns->times_ms, columns->values},
                      source_->windows(), arguments, rows + i * grid().count));
     }
@@ -327,8 +331,9 @@ RangePtr select_range(Context& context, const Selection& selection, Grid grid,
   return std::make_unique<SelectedRange>(context, selection, grid, windows, extension, detail);
 }
 
-RangePtr subquery_range(StreamPtr inner, Grid grid, const Windows& windows) {
-  return std::make_unique<SubqueryRange>(std::move(inner), grid, windows);
+RangePtr subquery_range(const Context& context, StreamPtr inner, Grid grid,
+                        const Windows& windows) {
+  return std::make_unique<SubqueryRange>(context, std::move(inner), grid, windows);
 }
 
 StreamPtr apply_kernel(Context& context, RangePtr source, const RangeFunction& function,

@@ -67,7 +67,7 @@ RangePtr select_range(Context& context, const Selection& selection, Grid grid,
                       const Windows& windows, Extension extension = Extension::kNone,
                       HistogramDetail detail = HistogramDetail::kAll);
 /// The values of `inner` at its own steps as samples.
-RangePtr subquery_range(StreamPtr inner, Grid grid, const Windows& windows);
+RangePtr subquery_range(const Context& context, StreamPtr inner, Grid grid, const Windows& windows);
 
 /// A range function: what it does with floats, and with series that have histograms.
 struct RangeFunction {

@@ -47,7 +47,7 @@ class InstantStream final : public VectorStream {
       columns->clear();
       TRY(set_.read(series[i], range, *columns));
       samples += columns->size();
-      pick(*columns, rows + i * grid().count);
+      TRY(pick(*columns, rows + i * grid().count));
       if (context_.step_counter) context_.step_counter->add_row(rows + i * grid().count, grid());
     }
     return context_.count_read(samples);
@@ -142,18 +142,18 @@ class InstantStream final : public VectorStream {
       for (double& v : columns->values) v = as_float(v);
       samples += columns->size() + histograms->size();
       if (histograms->empty()) {
-        pick(*columns, row);
+        TRY(pick(*columns, row));
       } else {
-        pick_mixed(*columns, *histograms, row, scratch.histograms());
+        TRY(pick_mixed(*columns, *histograms, row, scratch.histograms()));
       }
       if (context_.step_counter) context_.step_counter->add_row(row, grid());
     }
     return context_.count_read(samples);
   }
 
-  void pick_mixed(const tsdb::SampleColumns& columns, const tsdb::HistogramColumns& histograms,
-                  double* row, HistogramPool& pool) const {
-    pick(columns, row);
+  Status pick_mixed(const tsdb::SampleColumns& columns, const tsdb::HistogramColumns& histograms,
+                    double* row, HistogramPool& pool) const {
+    TRY(pick(columns, row));
     std::size_t next_float = 0;
     std::size_t next = 0;
     std::size_t kept = 0;  // The histogram of the last cell made, and 1.
@@ -172,6 +172,7 @@ class InstantStream final : public VectorStream {
       }
       row[k] = cell;
     }
+    return {};
   }
 
   double cell_of(const tsdb::HistogramColumns& histograms, std::size_t i,
@@ -182,16 +183,18 @@ class InstantStream final : public VectorStream {
   }
 
   /// A stale marker is what a row holds where nothing is, so it needs no test of its own.
-  void pick(const tsdb::SampleColumns& columns, double* row) const {
+  Status pick(const tsdb::SampleColumns& columns, double* row) const {
     const std::size_t n = columns.size();
     std::size_t next = 0;
     for (std::size_t k = 0; k < grid().count; ++k) {
+      if (k % kStepsBetweenLooks == kStepsBetweenLooks - 1) TRY(context_.check_alive());
       const std::int64_t end = ends_.end_ms(k);
       while (next < n && columns.times_ms[next] <= end) ++next;
       const bool is_found = next > 0 && columns.times_ms[next - 1] > end - ends_.range_ms;
       row[k] = is_found ? aspect_of(columns.times_ms[next - 1], columns.values[next - 1])
                         : absent_value();
     }
+    return {};
   }
 
   Context& context_;
