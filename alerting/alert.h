@@ -62,6 +62,8 @@ struct Alert {
   Timestamp updated_at;  ///< The evaluation that gave all this.
   std::string generator_url;
   ResolveReason resolve_reason = ResolveReason::kNone;
+  /// Of its labels before receivers' were added, noted by who sends it on; 0: not noted.
+  Fingerprint origin = {};
 
   Fingerprint fingerprint() const { return fingerprint_of(labels); }
   bool is_resolved_at(Timestamp now) const { return ends_at.ms != 0 && ends_at <= now; }

@@ -76,7 +76,8 @@ struct AlertmanagerSender::Queue {
 AlertmanagerSender::AlertmanagerSender(AlertmanagerOptions options, Doors doors)
     : options_(options),
       doors_(std::move(doors)),
-      settings_(std::make_shared<const AlertmanagerSettings>()) {
+      settings_(std::make_shared<const AlertmanagerSettings>()),
+      outcomes_(options.outcomes_max) {
   // What a crash left of a file that was being written.
   const Result<std::vector<DirectoryEntry>> entries = doors_.files.list(doors_.directory);
   if (!entries.ok()) return;
@@ -149,7 +150,9 @@ Status AlertmanagerSender::deliver(const AlertBatch& batch) {
     for (const auto& [url, queue] : queues_) queues.push_back(queue);
   }
   if (queues.empty()) return {};
-  const std::vector<Alert> common = labelled(batch.alerts, settings->labelling);
+  std::vector<Alert> noted = batch.alerts;
+  for (Alert& alert : noted) alert.origin = alert.fingerprint();
+  const std::vector<Alert> common = labelled(noted, settings->labelling);
   for (const QueuePtr& queue : queues) {
     AlertRelabel relabel;
     {
@@ -210,18 +213,23 @@ Timestamp AlertmanagerSender::run_due(Timestamp now) {
     }
   }
   for (const auto& [path, alerts] : keeps) keep(path, alerts);
-  for (const QueuePtr& queue : starts) start_request(queue);
+  for (const QueuePtr& queue : starts) start_request(queue, now);
   return next;
 }
 
-void AlertmanagerSender::start_request(const QueuePtr& queue) {
-  std::vector<std::uint64_t> numbers;
+void AlertmanagerSender::start_request(const QueuePtr& queue, Timestamp now) {
+  Sending sending;
   std::vector<Alert> alerts;
   HttpFetch request;
   {
     MutexLock lock(mutex_);
     for (AlertQueue::Entry& entry : queue->waiting.oldest(options_.batch_size_max)) {
-      numbers.push_back(entry.number);
+      sending.numbers.push_back(entry.number);
+      sending.outcomes.push_back({.at = now,
+                                  .url = queue->url,
+                                  .origin = entry.alert.origin,
+                                  .starts_at = entry.alert.starts_at,
+                                  .is_resolved = entry.alert.state == AlertState::kInactive});
       alerts.push_back(std::move(entry.alert));
     }
     const AlertmanagerTarget& target = queue->target;
@@ -233,16 +241,17 @@ void AlertmanagerSender::start_request(const QueuePtr& queue) {
   request.method = "POST";
   request.headers = {{"Content-Type", "application/json"}};
   request.body = alertmanager_body(alerts);
-  const std::int64_t begin_ns = doors_.monotonic_ns();
-  doors_.client.fetch(std::move(request), [this, queue, numbers = std::move(numbers),
-                                           begin_ns](const Result<HttpResponse>& answer) mutable {
-    finish_request(queue, std::move(numbers), begin_ns, answer);
+  sending.begin_ns = doors_.monotonic_ns();
+  doors_.client.fetch(std::move(request), [this, queue, sending = std::move(sending)](
+                                              const Result<HttpResponse>& answer) mutable {
+    finish_request(queue, std::move(sending), answer);
   });
 }
 
-void AlertmanagerSender::finish_request(const QueuePtr& queue, std::vector<std::uint64_t> numbers,
-                                        std::int64_t begin_ns, const Result<HttpResponse>& answer) {
-  const double seconds = static_cast<double>(doors_.monotonic_ns() - begin_ns) / 1e9;
+void AlertmanagerSender::finish_request(const QueuePtr& queue, Sending sending,
+                                        const Result<HttpResponse>& answer) {
+  const std::vector<std::uint64_t>& numbers = sending.numbers;
+  const double seconds = static_cast<double>(doors_.monotonic_ns() - sending.begin_ns) / 1e9;
   const bool is_taken = answer.ok() && answer->status / 100 == 2;
   const bool is_refused = answer.ok() && !is_taken && !is_worth_retrying(answer->status);
   std::string problem;
@@ -257,6 +266,13 @@ void AlertmanagerSender::finish_request(const QueuePtr& queue, std::vector<std::
   {
     MutexLock lock(mutex_);
     queue->latencies.push_back(seconds);
+    for (SentOutcome& outcome : sending.outcomes) {
+      if (outcome.origin.value == 0) continue;  // Of an earlier process.
+      outcome.status = answer.ok() ? answer->status : 0;
+      outcome.problem = problem;
+      outcome.is_retried = !is_taken && !is_refused;
+      outcomes_.add(std::move(outcome));
+    }
     if (is_taken || is_refused) queue->waiting.remove(numbers);
     if (is_taken) {
       queue->sent += numbers.size();
@@ -329,6 +345,11 @@ std::vector<std::string> AlertmanagerSender::active_urls() const {
   std::vector<std::string> out;
   for (const auto& [url, queue] : queues_) out.push_back(url);
   return out;
+}
+
+std::vector<SentOutcome> AlertmanagerSender::outcomes(Fingerprint origin) const {
+  MutexLock lock(mutex_);
+  return outcomes_.find(origin);
 }
 
 std::vector<std::string> AlertmanagerSender::dropped_urls() const {

@@ -10,6 +10,7 @@
 
 #include "alerting/alert_labelling.h"
 #include "alerting/alert_sink.h"
+#include "alerting/sent_outcomes.h"
 #include "base/file.h"
 #include "base/http.h"
 #include "base/log.h"
@@ -30,7 +31,7 @@ struct AlertmanagerTarget {
 
 /// What configuration says; may change with every reload.
 struct AlertmanagerSettings {
-  AlertLabelling labelling;  ///< For all of them.
+  AlertLabelling labelling;                 ///< For all of them.
   std::vector<AlertmanagerTarget> targets;  ///< Of equal URLs the first counts.
   std::vector<std::string> dropped_urls;    ///< For the API.
 };
@@ -42,6 +43,8 @@ struct AlertmanagerOptions {
   Duration drain_timeout = seconds(5);
   Duration retry_min = seconds(1);  ///< After a failure; doubled with every further one.
   Duration retry_max = minutes(1);
+  /// Answers that are remembered, of all Alertmanagers; some 300 bytes each.
+  std::size_t outcomes_max = 20'000;
 };
 
 /// Sends alerts to Alertmanagers over their API v2: every alert to every one of them, each with a
@@ -74,6 +77,8 @@ class AlertmanagerSender final : public AlertSink {
 
   std::vector<std::string> active_urls() const;
   std::vector<std::string> dropped_urls() const;
+  /// What was answered for the alert with these own labels, since the process began; oldest first.
+  std::vector<SentOutcome> outcomes(Fingerprint origin) const;
   void collect(MetricWriter& out, Timestamp now) const;
 
  private:
@@ -81,9 +86,14 @@ class AlertmanagerSender final : public AlertSink {
   using QueuePtr = std::shared_ptr<Queue>;
 
   bool add(Queue& queue, const Alert& alert) REQUIRES_LOCK(mutex_);
-  void start_request(const QueuePtr& queue);
-  void finish_request(const QueuePtr& queue, std::vector<std::uint64_t> numbers,
-                      std::int64_t begin_ns, const Result<HttpResponse>& answer);
+  /// A request on its way.
+  struct Sending {
+    std::vector<std::uint64_t> numbers;
+    std::vector<SentOutcome> outcomes;  ///< Of each alert, to be completed.
+    std::int64_t begin_ns = 0;
+  };
+  void start_request(const QueuePtr& queue, Timestamp now);
+  void finish_request(const QueuePtr& queue, Sending sending, const Result<HttpResponse>& answer);
   /// Writes or removes the file of the queue; takes what to write by value, for the disk is slow.
   void keep(const std::string& path, const std::vector<Alert>& alerts);
   std::string path_of(const std::string& url) const;
@@ -96,6 +106,7 @@ class AlertmanagerSender final : public AlertSink {
   std::map<std::string, QueuePtr> queues_ GUARDED_BY(mutex_);
   std::size_t in_flight_ GUARDED_BY(mutex_) = 0;
   bool is_stopping_ GUARDED_BY(mutex_) = false;
+  SentOutcomes outcomes_ GUARDED_BY(mutex_);
 };
 
 /// The body of a request.

@@ -77,6 +77,10 @@ class AlertingWiring final {
   HttpResponse alerts() const;
   HttpResponse alertmanagers() const;
   HttpResponse history(const HttpRequest& request) const;
+  /// What Alertmanagers answered for the alert with these own labels.
+  std::vector<alerting::SentOutcome> sent_outcomes(alerting::Fingerprint origin) const {
+    return sender_->outcomes(origin);
+  }
   std::vector<alerting::RuleGroupStatus> rule_status() const { return runner_->status(); }
   void collect(MetricWriter& out) const;
 

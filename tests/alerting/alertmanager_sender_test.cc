@@ -67,6 +67,39 @@ TEST(AlertmanagerSender, SpeaksVersion2) {
   EXPECT_EQ(lab.client.requests.size(), 1u);
 }
 
+TEST(AlertmanagerSender, RemembersWhatWasAnswered) {
+  Lab lab({.outcomes_max = 3});
+  lab.settings.labelling.external_labels = {{"region", "eu"}};
+  lab.sender->apply(lab.settings);
+  const Fingerprint id = alert("A").fingerprint();  // Without what is added on the way.
+  const auto send = [&](const Alert& one, std::int64_t at_s, const Result<HttpResponse>& answer) {
+    lab.tell({one});
+    lab.sender->run_due({at_s * 1000});
+    lab.client.answer(answer);
+  };
+  send(alert("A"), 1, Lab::status(503));
+  lab.sender->run_due({2000});
+  lab.sender->run_due({20'000});
+  lab.client.answer(Lab::status(200));
+  send(alert("A"), 80, Lab::status(200));
+  send(alert("A", 60, true), 140, Lab::status(400));
+  std::vector<std::string> told;
+  for (const SentOutcome& one : lab.sender->outcomes(id)) {
+    EXPECT_EQ(one.url, kUrl);
+    told.push_back(fmt::format("{}s {} {} x{} {}", one.at.ms / 1000,
+                               one.is_resolved ? "resolved" : "firing", one.status, one.count,
+                               one.is_retried ? "retried" : ""));
+  }
+  EXPECT_EQ(told, (std::vector<std::string>{"1s firing 503 x1 retried", "20s firing 200 x2 ",
+                                            "140s resolved 400 x1 "}));
+  send(alert("B"), 200, unavailable("nobody listens"));
+  EXPECT_EQ(lab.sender->outcomes(id).size(), 2u);  // No more are kept.
+  const std::vector<SentOutcome> other = lab.sender->outcomes(alert("B").fingerprint());
+  ASSERT_EQ(other.size(), 1u);
+  EXPECT_EQ(other[0].problem, "nobody listens");
+  EXPECT_EQ(other[0].status, 0);
+}
+
 TEST(AlertmanagerSender, TellsEveryAlertmanagerAndEachAtItsOwnPace) {
   Lab lab;
   lab.start({"http://b/api/v2/alerts", "http://b/api/v2/alerts"});
