@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "alerting/slo_alerts.h"
 #include "base/api.h"
 #include "base/duration.h"
 #include "base/json_writer.h"
@@ -114,20 +115,26 @@ HttpResponse timeline_response(const AlertTimeline& timeline) {
 Status explain_slo(tsdb::Queryable& storage, const query::Engine& engine, const Slo& slo,
                    StepClock clock, AlertTimeline& timeline, const CancelToken* cancel) {
   const tsdb::Labels group = timeline.labels.keep(slo.group_by());
-  const std::string_view name = timeline.labels.get(
-      slo.definition().format == SloFormat::kSloth ? "sloth_severity" : "severity");
-  const Severity severity =
-      name == "ticket" || name == "warning" ? Severity::kTicket : Severity::kPage;
-  timeline.query = slo.ratio_query(slo.tiers().empty() ? minutes(5) : slo.tiers()[0].long_window);
-  BacktestTrace trace{.group = group, .severity = severity, .moments = {}};
+  const SloAlertTexts texts(slo);
+  AlertUnit unit;
+  BacktestTrace trace{.group = group, .unit = 0, .moments = {}};
+  for (std::size_t i = 0; i < slo.alert_units().size(); ++i) {
+    const AlertUnit& one = slo.alert_units()[i];
+    const bool is_it = texts.labels(slo, one, group) == timeline.labels;
+    if (i > 0 && !is_it) continue;
+    unit = one;
+    trace.unit = i;
+    if (is_it) break;
+  }
+  timeline.query =
+      slo.ratio_query(slo.tiers().empty() ? minutes(5) : slo.tiers()[unit.begin].long_window);
   const Result<BacktestResult> replay =
       backtest_slo(storage, engine, slo, clock, timeline.start, timeline.end, cancel, &trace);
   TRY(replay.status());
   for (BacktestTrace::Moment& moment : trace.moments) {
     TimelineTick tick{.at = moment.at, .values = {}, .is_active = moment.is_active};
-    for (std::size_t i = 0; i < slo.tiers().size(); ++i) {
+    for (std::size_t i = unit.begin; i < unit.end; ++i) {
       const BurnTier& tier = slo.tiers()[i];
-      if (tier.severity != severity) continue;
       const TierValue& value = moment.tiers[i];
       tick.values.push_back({.name = format_duration(tier.long_window),
                              .value = value.long_ratio,

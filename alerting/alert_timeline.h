@@ -53,7 +53,7 @@ struct AlertTimeline {
 };
 HttpResponse timeline_response(const AlertTimeline& timeline);
 
-/// Ticks of an objective's severity, and why it is as it is at the end.
+/// Ticks of an objective's alert, and why it is as it is at the end.
 Status explain_slo(tsdb::Queryable& storage, const query::Engine& engine, const Slo& slo,
                    StepClock clock, AlertTimeline& timeline, const CancelToken* cancel);
 /// One sentence: why the rule's alert is as it is at the last of the ticks.

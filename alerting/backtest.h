@@ -67,10 +67,10 @@ struct BacktestResult {
   std::uint64_t steps = 0;
 };
 
-/// What a backtest notes of one group and severity on its way.
+/// What a backtest notes of one group's alert on its way.
 struct BacktestTrace {
   tsdb::Labels group;
-  Severity severity = Severity::kPage;
+  std::size_t unit = 0;  ///< Of Slo::alert_units().
   struct Moment {
     Timestamp at;
     std::vector<TierValue> tiers;  ///< As Slo::tiers().

@@ -16,22 +16,30 @@ std::string tier_name(const BurnTier& tier) {
 
 }  // namespace
 
+bool BacktestRecorder::begins(const Verdicts& verdicts) const {
+  for (std::size_t i = 0; i < slo_.alert_units().size(); ++i) {
+    if (verdicts.by_unit[i].is_active && !open_[i]) return true;
+  }
+  return verdicts.no_data && !open_no_data_;
+}
+
 void BacktestRecorder::note(const BurnReading& reading, std::span<const TierValue> tiers,
                             const Verdicts& verdicts) {
   const bool is_paged = verdicts.of(Severity::kPage).is_active;
-  for (const Severity severity : {Severity::kPage, Severity::kTicket}) {
-    const Verdict& verdict = verdicts.of(severity);
-    std::optional<std::size_t>& open = open_[static_cast<std::size_t>(severity)];
+  for (std::size_t i = 0; i < slo_.alert_units().size(); ++i) {
+    const AlertUnit& unit = slo_.alert_units()[i];
+    const Verdict& verdict = verdicts.by_unit[i];
+    std::optional<std::size_t>& open = open_[i];
     if (verdict.is_active && !open) {
       open = alerts_.size();
-      alerts_.push_back({.severity = std::string(severity_name(severity)),
-                         .labels = texts_.labels(slo_, severity, group_),
+      alerts_.push_back({.severity = std::string(severity_name(unit.severity)),
+                         .labels = texts_.labels(slo_, unit, group_),
                          .fired_at = reading.t,
                          .ended_at = std::nullopt,
                          .tier = tier_name(slo_.tiers()[verdict.tier]),
-                         .cause = cause_text(slo_, severity, reading, tiers, verdict),
+                         .cause = cause_text(slo_, unit, reading, tiers, verdict),
                          .budget_consumed = 1 - budget_remaining(slo_, reading.period),
-                         .is_inhibited = severity == Severity::kTicket && is_paged});
+                         .is_inhibited = unit.severity == Severity::kTicket && is_paged});
     } else if (!verdict.is_active && open) {
       alerts_[*open].ended_at = reading.t;
       alerts_[*open].reason =
@@ -63,16 +71,17 @@ void sort_by_time(std::vector<BacktestAlert>& alerts) {
 void note_moment(BacktestTrace* trace, const Slo& slo, const tsdb::Labels& group,
                  const BurnReading& reading, const std::vector<TierValue>& tiers,
                  const Verdicts& verdicts, bool is_last) {
-  if (trace == nullptr || trace->group != group) return;
+  if (trace == nullptr || trace->group != group || trace->unit >= slo.alert_units().size()) return;
   if (trace->moments.size() >= BacktestTrace::kMomentsMax) {
     if (!is_last) return;
     trace->moments.pop_back();
   }
-  const Verdict& verdict = verdicts.of(trace->severity);
+  const Verdict& verdict = verdicts.by_unit[trace->unit];
   trace->moments.push_back(
       {.at = reading.t, .tiers = tiers, .is_active = verdict.is_active, .cause = ""});
   if (is_last) {
-    trace->moments.back().cause = cause_text(slo, trace->severity, reading, tiers, verdict);
+    trace->moments.back().cause =
+        cause_text(slo, slo.alert_units().at(trace->unit), reading, tiers, verdict);
   }
 }
 

@@ -14,13 +14,15 @@ namespace tarsier::alerting {
 
 // What the replays of a backtest share.
 
-/// The alerts of one group, apart by severity, with their begins and ends. Borrows the objective.
+/// The alerts of one group, each with its begin and end. Borrows the objective.
 class BacktestRecorder final {
  public:
   BacktestRecorder(const Slo& slo, tsdb::Labels group)
       : slo_(slo), texts_(slo), group_(std::move(group)) {}
 
   void note(const BurnReading& reading, std::span<const TierValue> tiers, const Verdicts& verdicts);
+  /// Whether an alert begins with these.
+  bool begins(const Verdicts& verdicts) const;
   std::vector<BacktestAlert> take() { return std::move(alerts_); }
 
  private:
@@ -28,7 +30,7 @@ class BacktestRecorder final {
   const SloAlertTexts texts_;
   const tsdb::Labels group_;
   std::vector<BacktestAlert> alerts_;
-  std::array<std::optional<std::size_t>, 2> open_;
+  std::array<std::optional<std::size_t>, kAlertUnitsMax> open_;
   std::optional<std::size_t> open_no_data_;
 };
 

@@ -128,14 +128,13 @@ void judge_tiers(const Slo& slo, const BurnReading& reading, std::vector<TierVal
   }
 }
 
-Verdict BurnAlarm::judge(const Slo& slo, Severity severity, const BurnReading& reading,
+Verdict BurnAlarm::judge(const Slo& slo, std::size_t s, const BurnReading& reading,
                          std::span<const TierValue> tiers) const {
-  const auto s = static_cast<std::size_t>(severity);
+  const AlertUnit& unit = slo.alert_units()[s];
   Verdict out{.tier = fired_tier_[s]};
   bool is_silent = false;
-  for (std::size_t i = 0; i < tiers.size(); ++i) {
+  for (std::size_t i = unit.begin; i < unit.end; ++i) {
     const BurnTier& tier = slo.tiers()[i];
-    if (tier.severity != severity) continue;
     if (tiers[i].status == TierStatus::kNoEvents) is_silent = true;
     const std::optional<Timestamp>& since = burning_since_[i];
     if (!out.is_active && since && reading.t - *since >= tier.hold) {
@@ -164,18 +163,20 @@ Verdicts BurnAlarm::step(const Slo& slo, const BurnReading& reading,
   }
   Verdicts out;
   bool is_any_active = false;
-  for (const Severity severity : {Severity::kPage, Severity::kTicket}) {
-    const auto s = static_cast<std::size_t>(severity);
-    const auto is_of = [&](const BurnTier& tier) { return tier.severity == severity; };
-    if (std::none_of(slo.tiers().begin(), slo.tiers().end(), is_of)) continue;
-    if (fired_tier_[s] >= tiers.size() || slo.tiers()[fired_tier_[s]].severity != severity) {
-      const auto first = std::find_if(slo.tiers().begin(), slo.tiers().end(), is_of);
-      fired_tier_[s] = static_cast<std::size_t>(first - slo.tiers().begin());
+  std::array<bool, 2> is_judged{};
+  for (std::size_t i = 0; i < slo.alert_units().size(); ++i) {
+    const AlertUnit& unit = slo.alert_units()[i];
+    if (fired_tier_[i] < unit.begin || fired_tier_[i] >= unit.end) fired_tier_[i] = unit.begin;
+    const Verdict verdict = judge(slo, i, reading, tiers);
+    out.by_unit[i] = verdict;
+    active_[i] = verdict.is_active;
+    fired_tier_[i] = verdict.tier;
+    is_any_active = is_any_active || active_[i];
+    const auto s = static_cast<std::size_t>(unit.severity);
+    if (!is_judged[s] || (verdict.is_active && !out.by_severity[s].is_active)) {
+      out.by_severity[s] = verdict;
     }
-    out.by_severity[s] = judge(slo, severity, reading, tiers);
-    active_[s] = out.by_severity[s].is_active;
-    fired_tier_[s] = out.by_severity[s].tier;
-    is_any_active = is_any_active || active_[s];
+    is_judged[s] = true;
   }
   const bool has_stopped =
       !reading.last_sample || reading.t - *reading.last_sample > kSamplesStopped;
@@ -201,10 +202,11 @@ Verdicts BurnAlarm::step(const Slo& slo, const BurnReading& reading,
   return out;
 }
 
-std::string cause_text(const Slo& slo, Severity severity, const BurnReading& reading,
+std::string cause_text(const Slo& slo, const AlertUnit& unit, const BurnReading& reading,
                        std::span<const TierValue> tiers, const Verdict& verdict) {
-  const std::string name(severity_name(severity));
-  if (tiers.empty() || verdict.tier >= tiers.size()) return name + ": no tier is configured";
+  const std::string name(severity_name(unit.severity));
+  if (unit.begin == unit.end || tiers.empty() || verdict.tier >= tiers.size())
+    return name + ": no tier is configured";
   if (!reading.last_sample && !verdict.is_active && !verdict.lost_its_data) {
     return fmt::format("no {}: there is no data: {} has no sample in the last {}", name,
                        slo.measured_text(), period_text(slo.definition().period));
@@ -213,8 +215,7 @@ std::string cause_text(const Slo& slo, Severity severity, const BurnReading& rea
   std::size_t shown = verdict.tier;
   if (!verdict.is_active) {
     double nearest = -1;
-    for (std::size_t i = 0; i < tiers.size(); ++i) {
-      if (slo.tiers()[i].severity != severity) continue;
+    for (std::size_t i = unit.begin; i < unit.end; ++i) {
       const double part = tiers[i].long_ratio / tiers[i].threshold;
       if (part > nearest) {
         nearest = part;

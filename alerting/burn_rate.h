@@ -66,6 +66,7 @@ struct TierValue {
 void judge_tiers(const Slo& slo, const BurnReading& reading, std::vector<TierValue>& out);
 
 enum class SloState : unsigned char { kOk, kBurning, kNoTraffic, kNoData, kUnknown };
+inline constexpr std::size_t kSloStates = 5;
 /// "ok", "burning", "no_traffic", "no_data", "unknown".
 std::string_view slo_state_name(SloState state);
 
@@ -80,8 +81,10 @@ struct Verdict {
   bool lost_its_data = false;  ///< Not active any more because data stopped for too long.
 };
 struct Verdicts {
-  std::array<Verdict, 2> by_severity;  ///< By Severity.
-  bool no_data = false;                ///< The alert about missing samples.
+  std::array<Verdict, kAlertUnitsMax> by_unit;  ///< As Slo::alert_units().
+  /// Of all alerts of a severity: the first that is active, or the first.
+  std::array<Verdict, 2> by_severity;
+  bool no_data = false;  ///< The alert about missing samples.
   SloState state = SloState::kUnknown;
   const Verdict& of(Severity severity) const {
     return by_severity[static_cast<std::size_t>(severity)];
@@ -94,22 +97,23 @@ class BurnAlarm final {
  public:
   /// What `tiers` (of judge_tiers) mean at the reading's moment.
   Verdicts step(const Slo& slo, const BurnReading& reading, std::span<const TierValue> tiers);
-  /// As after a restart: the severity was active.
-  void restore(Severity severity) { active_[static_cast<std::size_t>(severity)] = true; }
+  /// As after a restart: what becomes this alert was active.
+  void restore(std::size_t unit) { active_.at(unit) = true; }
 
  private:
-  Verdict judge(const Slo& slo, Severity severity, const BurnReading& reading,
+  Verdict judge(const Slo& slo, std::size_t unit, const BurnReading& reading,
                 std::span<const TierValue> tiers) const;
 
   std::vector<std::optional<Timestamp>> burning_since_;
-  std::array<bool, 2> active_{};
+  // By unit.
+  std::array<bool, kAlertUnitsMax> active_{};
   /// The tier that last fired, for holding it when data stops.
-  std::array<std::size_t, 2> fired_tier_{};
+  std::array<std::size_t, kAlertUnitsMax> fired_tier_{};
 };
 
-/// One sentence: why the severity fires or does not. "page: errors are 4.1 % over 1h and 10 % over
-/// 5m, both above 1.44 % (14.4 times the budget of 0.1 %)".
-std::string cause_text(const Slo& slo, Severity severity, const BurnReading& reading,
+/// One sentence: why what these tiers make fires or does not. "page: errors are 4.1 % over 1h and
+/// 10 % over 5m, both above 1.44 % (14.4 times the budget of 0.1 %)".
+std::string cause_text(const Slo& slo, const AlertUnit& unit, const BurnReading& reading,
                        std::span<const TierValue> tiers, const Verdict& verdict);
 
 /// The share of the period's budget that is left; negative when it is overspent.

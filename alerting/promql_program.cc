@@ -35,15 +35,17 @@ bool is_arithmetic_of_ours(query::BinaryOp op) {
 
 }  // namespace
 
-std::unique_ptr<PromqlProgram> PromqlProgram::compile(std::string_view query,
+std::unique_ptr<PromqlProgram> PromqlProgram::compile(const std::vector<std::string>& queries,
                                                       const std::vector<Duration>& windows) {
-  const Result<query::ExprPtr> parsed = query::parse_expression(with_window(query, kProbe));
-  if (!parsed.ok()) return nullptr;
   auto out = std::make_unique<PromqlProgram>();
   out->windows_ = windows;
-  out->root_ = out->read(**parsed);
-  if (!out->root_ || out->sums_.empty()) return nullptr;
-  return out;
+  for (const std::string& query : queries) {
+    const Result<query::ExprPtr> parsed = query::parse_expression(with_window(query, kProbe));
+    if (!parsed.ok()) return nullptr;
+    out->roots_.push_back(out->read(**parsed));
+    if (!out->roots_.back()) return nullptr;
+  }
+  return out->sums_.empty() ? nullptr : std::move(out);
 }
 
 std::unique_ptr<PromqlProgram::Node> PromqlProgram::read(const Expr& expression) {
@@ -183,8 +185,8 @@ PromqlProgram::Value PromqlProgram::evaluate(const Node& node, std::size_t windo
   return out;
 }
 
-std::map<tsdb::Labels, double> PromqlProgram::value(std::size_t window) const {
-  Value out = evaluate(*root_, window);
+std::map<tsdb::Labels, double> PromqlProgram::value(std::size_t window, std::size_t query) const {
+  Value out = evaluate(*roots_.at(query), window);
   if (auto* const vector = std::get_if<Vector>(&out)) return std::move(*vector);
   return {{tsdb::Labels(), std::get<double>(out)}};
 }

@@ -17,21 +17,21 @@
 
 namespace tarsier::alerting {
 
-/// A query with `$window` that is arithmetic over sums of rate() or increase(), for several
+/// Queries with `$window` that are arithmetic over sums of rate() or increase(), for several
 /// windows: computed step by step instead of from all samples of each window, with the same result
-/// to the bit. One thread at a time.
+/// to the bit. What several of them sum is summed once. One thread at a time.
 class PromqlProgram final {
  public:
   /// Nothing for queries of other shapes: the engine is for them.
-  static std::unique_ptr<PromqlProgram> compile(std::string_view query,
+  static std::unique_ptr<PromqlProgram> compile(const std::vector<std::string>& queries,
                                                 const std::vector<Duration>& windows);
 
   /// Moves on to `t`, later than before.
   Status advance(tsdb::Queryable& storage, Timestamp t, const CancelToken* cancel);
   /// Samples came late or went: what is known of windows is read again.
   void reset();
-  /// The answer for one window at the last `t`.
-  std::map<tsdb::Labels, double> value(std::size_t window) const;
+  /// The answer of one of the queries for one window at the last `t`.
+  std::map<tsdb::Labels, double> value(std::size_t window, std::size_t query = 0) const;
   std::size_t series_count() const;
 
  private:
@@ -52,7 +52,7 @@ class PromqlProgram final {
   Value evaluate(const Node& node, std::size_t window) const;
 
   std::vector<Duration> windows_;
-  std::unique_ptr<Node> root_;
+  std::vector<std::unique_ptr<Node>> roots_;  ///< By query.
   struct Sum {
     std::string text;  ///< Equal texts are computed once.
     std::unique_ptr<IncreaseWindows> windows;

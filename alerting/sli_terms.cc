@@ -1,6 +1,8 @@
 #include "alerting/sli_terms.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -29,6 +31,29 @@ bool is_zero(const Expr& e) {
   if (inner.kind != ExprKind::kCall) return false;
   const auto& call = as<query::Call>(inner);
   return call.function.id == FunctionId::kVector && is_zero(*call.arguments.at(0));
+}
+
+/// Bounds of buckets that are whole numbers are written `1` by some and `1.0` by others: whichever
+/// a file says, both are meant. False if there was none.
+bool widen_bounds(std::vector<tsdb::Matcher>& matchers) {
+  bool is_changed = false;
+  for (tsdb::Matcher& matcher : matchers) {
+    if (matcher.name() != "le" || matcher.op() != tsdb::MatchOp::kEqual) continue;
+    const std::string& text = matcher.value();
+    double bound = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bound);
+    const bool is_number = error == std::errc{} && end == text.data() + text.size();
+    if (!is_number || !std::isfinite(bound) || bound != std::floor(bound)) continue;
+    Result<tsdb::Matcher> wide = bucket_matcher(bound);
+    if (!wide.ok()) continue;
+    matcher = std::move(*wide);
+    is_changed = true;
+  }
+  return is_changed;
+}
+std::string widened_selector(const std::string& selector) {
+  Result<std::vector<tsdb::Matcher>> matchers = query::parse_metric_selector(selector);
+  return matchers.ok() && widen_bounds(*matchers) ? selector_text(*matchers) : selector;
 }
 
 /// Reads the shapes that can be counted.
@@ -93,6 +118,7 @@ class TermReader final {
       return false;
     }
     term.matchers = selector.matchers;
+    widen_bounds(term.matchers);
     out.terms.push_back(std::move(term));
     return true;
   }
@@ -123,7 +149,9 @@ std::string by_clause(const std::vector<std::string>& group_by) {
 }
 
 Result<std::vector<tsdb::Matcher>> matchers_of(const std::string& selector) {
-  return query::parse_metric_selector(selector);
+  std::vector<tsdb::Matcher> out = TRY(query::parse_metric_selector(selector));
+  widen_bounds(out);
+  return out;
 }
 
 SliTerm term_of(std::vector<tsdb::Matcher> matchers, SliMeasure measure, double bad, double total) {
@@ -138,10 +166,12 @@ Result<std::vector<SliTerm>> latency_terms(const SliDefinition& sli) {
     return matchers_of(TRY(with_suffix(sli.histogram, suffix)));
   };
   std::vector<SliTerm> out;
-  out.push_back(term_of(TRY(of("_count")), SliMeasure::kCounter, 1, 1));
-  std::vector<tsdb::Matcher> buckets = TRY(of("_bucket"));
-  buckets.push_back(TRY(bucket_matcher(sli.bound)));
-  out.push_back(term_of(std::move(buckets), SliMeasure::kCounter, -1, 0));
+  if (!sli.is_native) {
+    out.push_back(term_of(TRY(of("_count")), SliMeasure::kCounter, 1, 1));
+    std::vector<tsdb::Matcher> buckets = TRY(of("_bucket"));
+    buckets.push_back(TRY(bucket_matcher(sli.bound)));
+    out.push_back(term_of(std::move(buckets), SliMeasure::kCounter, -1, 0));
+  }
   SliTerm native = term_of(TRY(of("")), SliMeasure::kHistogram, 1, 1);
   native.bound = sli.bound;
   out.push_back(std::move(native));
@@ -186,8 +216,8 @@ SliQueries queries_with(const SliDefinition& sli, const std::vector<std::string>
                         const std::string& length) {
   using Kind = SliDefinition::Kind;
   const std::string by = by_clause(group_by);
-  const auto sum_of = [&](std::string_view function, std::string_view selector) {
-    return fmt::format("sum{} ({}({}[{}]))", by, function, selector, length);
+  const auto sum_of = [&](std::string_view function, const std::string& selector) {
+    return fmt::format("sum{} ({}({}[{}]))", by, function, widened_selector(selector), length);
   };
   // Series of errors that never came are no errors, as long as there are events.
   const auto or_none = [](const std::string& part, const std::string& all) {
@@ -210,6 +240,14 @@ SliQueries queries_with(const SliDefinition& sli, const std::vector<std::string>
       from_good(sum_of("increase", sli.total), sum_of("increase", sli.good));
       break;
     case Kind::kLatency: {
+      const std::string native = sum_of("increase", sli.histogram);
+      const std::string native_count = fmt::format("histogram_count({})", native);
+      const std::string native_good = fmt::format("histogram_fraction(0, {}, {}) * {}",
+                                                  plain_number(sli.bound), native, native_count);
+      if (sli.is_native) {
+        from_good(native_count, native_good);
+        break;
+      }
       const Result<std::string> count = with_suffix(sli.histogram, "_count");
       const Result<std::string> bucket = with_suffix(sli.histogram, "_bucket");
       const Result<tsdb::Matcher> bound = bucket_matcher(sli.bound);
@@ -219,7 +257,9 @@ SliQueries queries_with(const SliDefinition& sli, const std::vector<std::string>
           brace == std::string::npos
               ? fmt::format("{}{{{}}}", *bucket, bound->to_string())
               : fmt::format("{},{}}}", bucket->substr(0, bucket->size() - 1), bound->to_string());
-      from_good(sum_of("increase", *count), sum_of("increase", good));
+      // Whichever there is.
+      from_good(fmt::format("({} or {})", sum_of("increase", *count), native_count),
+                fmt::format("({} or {})", sum_of("increase", good), native_good));
       break;
     }
     case Kind::kGauge:

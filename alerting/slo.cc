@@ -24,7 +24,7 @@ double budget_of(const SloDefinition& slo) {
   return (100 - slo.objective_percent) / 100;
 }
 
-std::vector<BurnTier> tiers_of(const SloDefinition& slo) {
+std::vector<BurnTier> configured_tiers(const SloDefinition& slo) {
   std::vector<BurnTier> tiers = slo.alerts.tiers;
   const Duration period = nominal_period(slo.period);
   if (tiers.empty()) {
@@ -37,6 +37,39 @@ std::vector<BurnTier> tiers_of(const SloDefinition& slo) {
     return a.severity != b.severity ? a.severity < b.severity : a.long_window < b.long_window;
   });
   return tiers;
+}
+
+std::vector<AlertUnit> units_of(SloFormat format, const std::vector<BurnTier>& tiers) {
+  const bool is_by_tier = format == SloFormat::kPyrra && tiers.size() <= kAlertUnitsMax;
+  std::vector<AlertUnit> out;
+  for (std::size_t i = 0; i < tiers.size(); ++i) {
+    if (is_by_tier || out.empty() || out.back().severity != tiers[i].severity) {
+      out.push_back({.severity = tiers[i].severity, .begin = i, .end = i});
+    }
+    out.back().end = i + 1;
+  }
+  return out;
+}
+
+/// Of `{job="a",code=~".+"}`: job.
+LabelMap pinned_labels_of(const SloDefinition& slo, const std::vector<std::string>& group_by) {
+  LabelMap out;
+  const SliDefinition& sli = slo.sli;
+  const std::string& selector = !sli.total.empty()       ? sli.total
+                                : !sli.histogram.empty() ? sli.histogram
+                                                         : sli.gauge;
+  const Result<std::vector<tsdb::Matcher>> matchers = query::parse_metric_selector(selector);
+  if (slo.format != SloFormat::kPyrra || !matchers.ok()) return out;
+  for (const tsdb::Matcher& matcher : *matchers) {
+    const bool is_grouped =
+        std::find(group_by.begin(), group_by.end(), matcher.name()) != group_by.end();
+    if (matcher.op() != tsdb::MatchOp::kEqual || matcher.name() == tsdb::kMetricName ||
+        matcher.value().empty() || is_grouped) {
+      continue;
+    }
+    out.emplace_back(matcher.name(), matcher.value());
+  }
+  return out;
 }
 
 bool is_name_character(char c) {
@@ -202,7 +235,7 @@ Result<std::shared_ptr<const Slo>> Slo::compile(SloDefinition definition) {
   slo->id_ = definition.id();
   slo->objective_ = definition.objective_percent / 100;
   slo->budget_ = budget_of(definition);
-  slo->tiers_ = tiers_of(definition);
+  slo->tiers_ = configured_tiers(definition);
   std::set<Duration> windows;
   // What dashboards show whether an alert needs it or not.
   for (const Duration usual :
@@ -221,6 +254,8 @@ Result<std::shared_ptr<const Slo>> Slo::compile(SloDefinition definition) {
   slo->terms_ = std::move(*terms);
   if (slo->group_by_.empty()) slo->group_by_ = std::move(grouping);
   std::sort(slo->group_by_.begin(), slo->group_by_.end());
+  slo->alert_units_ = units_of(definition.format, slo->tiers_);
+  slo->pinned_labels_ = pinned_labels_of(definition, slo->group_by_);
   slo->warnings_ = definition.warnings;
   slo->counting_ = slo->terms_.empty() ? SloCounting::kPromql : definition.counting;
   const auto warn = [&](std::string text) { slo->warnings_.push_back(std::move(text)); };
@@ -253,6 +288,16 @@ Result<std::shared_ptr<const Slo>> Slo::compile(SloDefinition definition) {
   }
   slo->definition_ = std::move(definition);
   return std::shared_ptr<const Slo>(std::move(slo));
+}
+
+AlertUnit Slo::tiers_of(Severity severity) const {
+  AlertUnit out{.severity = severity};
+  for (std::size_t i = 0; i < tiers_.size(); ++i) {
+    if (tiers_[i].severity != severity) continue;
+    if (out.begin == out.end) out.begin = i;
+    out.end = i + 1;
+  }
+  return out;
 }
 
 std::string Slo::ratio_query(Duration window) const {

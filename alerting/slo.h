@@ -71,6 +71,7 @@ struct SliDefinition {
   std::string ratio;
   double bound = 0;
   SliComparison comparison = SliComparison::kGreaterEqual;
+  bool is_native = false;  ///< Of kLatency: classic buckets are not looked for.
   bool operator==(const SliDefinition&) const = default;
 };
 
@@ -96,6 +97,10 @@ struct SloAlerting {
   /// Tiers whose long window is not covered by data fire all the same.
   bool fires_uncovered = false;
   std::vector<BurnTier> tiers;  ///< Empty: those of the format and the period.
+  /// Of Pyrra's files: the label `severity` of each tier, the fastest first, and of the alert about
+  /// missing samples. Empty: Pyrra's.
+  std::vector<std::string> tier_severities;
+  std::string no_data_severity;
   bool operator==(const SloAlerting&) const = default;
 };
 
@@ -121,6 +126,15 @@ struct SloDefinition {
   bool operator==(const SloDefinition&) const = default;
 };
 
+/// What becomes one alert: all tiers of a severity or, as Pyrra has it, one tier. Those from
+/// `begin` up to `end` of Slo::tiers().
+struct AlertUnit {
+  Severity severity = Severity::kPage;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+inline constexpr std::size_t kAlertUnitsMax = 4;
+
 /// Something wrong with an objective; `field` is where: "objective", "sli.errors", "alerts.tiers".
 struct SloProblem {
   std::string field;
@@ -141,6 +155,13 @@ class Slo final {
   double budget() const { return budget_; }        ///< In the format's operation order.
   /// Page tiers first, each severity by its long window.
   const std::vector<BurnTier>& tiers() const { return tiers_; }
+  /// At most kAlertUnitsMax, in the order of tiers.
+  const std::vector<AlertUnit>& alert_units() const { return alert_units_; }
+  /// All tiers of a severity; empty where there are none.
+  AlertUnit tiers_of(Severity severity) const;
+  /// Labels that the indicator's selector pins, without those grouped by: Pyrra puts them on
+  /// alerts and series. Empty for other formats.
+  const LabelMap& pinned_labels() const { return pinned_labels_; }
   /// Ascending, without the period.
   const std::vector<Duration>& windows() const { return windows_; }
   Duration period_at_most() const { return longest_period(definition_.period); }
@@ -174,6 +195,8 @@ class Slo final {
   double objective_ = 0;
   double budget_ = 0;
   std::vector<BurnTier> tiers_;
+  std::vector<AlertUnit> alert_units_;
+  LabelMap pinned_labels_;
   std::vector<Duration> windows_;
   std::vector<SliTerm> terms_;
   std::vector<std::string> group_by_;

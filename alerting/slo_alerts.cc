@@ -23,14 +23,27 @@ const SloSeverityAlerts& alerts_of(const Slo& slo, Severity severity) {
   return severity == Severity::kPage ? alerts.page : alerts.ticket;
 }
 
-void set_severity(const Slo& slo, Severity severity, tsdb::LabelsBuilder& labels) {
+/// A tier's labels as Pyrra has them: its windows, and how long the whole budget lasts at its rate.
+void set_tier(const Slo& slo, const AlertUnit& unit, tsdb::LabelsBuilder& labels) {
+  const BurnTier& tier = slo.tiers()[unit.begin];
+  const std::vector<std::string>& names = slo.definition().alerts.tier_severities;
+  labels.set("severity", unit.begin < names.size() && !names[unit.begin].empty()
+                             ? std::string_view(names[unit.begin])
+                         : unit.severity == Severity::kPage ? "critical"
+                                                            : "warning");
+  labels.set("short", format_duration(tier.short_window));
+  labels.set("long", format_duration(tier.long_window));
+  const double period_s = static_cast<double>(nominal_period(slo.definition().period).ms) / 1000;
+  labels.set("exhaustion",
+             format_duration(seconds(static_cast<std::int64_t>(period_s / tier.factor))));
+}
+
+void set_severity(const Slo& slo, const AlertUnit& unit, tsdb::LabelsBuilder& labels) {
   switch (slo.definition().format) {
-    case SloFormat::kSloth: labels.set("sloth_severity", severity_name(severity)); break;
-    case SloFormat::kPyrra:
-      labels.set("severity", severity == Severity::kPage ? "critical" : "warning");
-      break;
+    case SloFormat::kSloth: labels.set("sloth_severity", severity_name(unit.severity)); break;
+    case SloFormat::kPyrra: set_tier(slo, unit, labels); break;
     case SloFormat::kOwn:
-    case SloFormat::kOpenSlo: labels.set("severity", severity_name(severity)); break;
+    case SloFormat::kOpenSlo: labels.set("severity", severity_name(unit.severity)); break;
   }
 }
 
@@ -50,6 +63,7 @@ tsdb::LabelsBuilder slo_identity_labels(const Slo& slo, const tsdb::Labels& grou
   tsdb::LabelsBuilder out;
   const SloDefinition& definition = slo.definition();
   for (const auto& [name, value] : definition.labels) out.set(name, value);
+  for (const auto& [name, value] : slo.pinned_labels()) out.set(name, value);
   for (const tsdb::LabelView& label : group) out.set(label.name, label.value);
   if (definition.format == SloFormat::kSloth) {
     out.set("sloth_id", slo.id());
@@ -106,26 +120,31 @@ void SloAlertTexts::expand(const Texts& texts, const tsdb::Labels& labels, doubl
   std::sort(out.begin(), out.end());
 }
 
-tsdb::Labels SloAlertTexts::labels(const Slo& slo, Severity severity,
+tsdb::Labels SloAlertTexts::labels(const Slo& slo, const AlertUnit& unit,
                                    const tsdb::Labels& group) const {
   tsdb::LabelsBuilder out = slo_identity_labels(slo, group);
   out.set("alertname", alert_name(slo));
-  set_severity(slo, severity, out);
-  for (const auto& [name, value] : alerts_of(slo, severity).labels) out.set(name, value);
+  set_severity(slo, unit, out);
+  for (const auto& [name, value] : alerts_of(slo, unit.severity).labels) out.set(name, value);
   return out.build();
 }
 
 tsdb::Labels SloAlertTexts::no_data_labels(const Slo& slo, const tsdb::Labels& group) const {
   tsdb::LabelsBuilder out = slo_identity_labels(slo, group);
-  const bool is_pyrra = slo.definition().format == SloFormat::kPyrra;
   out.set("alertname", no_data_alert_name(slo));
-  set_severity(slo, is_pyrra ? Severity::kPage : Severity::kTicket, out);
+  if (slo.definition().format == SloFormat::kPyrra) {
+    const std::string& severity = slo.definition().alerts.no_data_severity;
+    out.set("severity", severity.empty() ? std::string_view("critical") : severity);
+  } else {
+    set_severity(slo, {.severity = Severity::kTicket}, out);
+  }
   return out.build();
 }
 
-ActiveAlert SloAlertTexts::burning(const Slo& slo, Severity severity, const tsdb::Labels& labels,
-                                   const BurnReading& reading, std::span<const TierValue> tiers,
-                                   const Verdict& verdict, const TemplateContext& context) const {
+ActiveAlert SloAlertTexts::burning(const Slo& slo, const AlertUnit& unit,
+                                   const tsdb::Labels& labels, const BurnReading& reading,
+                                   std::span<const TierValue> tiers, const Verdict& verdict,
+                                   const TemplateContext& context) const {
   const BurnTier& tier = slo.tiers()[verdict.tier];
   const TierValue& value = tiers[verdict.tier];
   const double burn = value.long_ratio / slo.budget();
@@ -136,7 +155,7 @@ ActiveAlert SloAlertTexts::burning(const Slo& slo, Severity severity, const tsdb
   Annotations& notes = out.annotations;
   notes.emplace_back("summary", fmt::format("{} burns its error budget {} times too fast", slo.id(),
                                             number(burn)));
-  notes.emplace_back("cause", cause_text(slo, severity, reading, tiers, verdict));
+  notes.emplace_back("cause", cause_text(slo, unit, reading, tiers, verdict));
   notes.emplace_back("tier", fmt::format("{}/{}", format_duration(tier.long_window),
                                          format_duration(tier.short_window)));
   notes.emplace_back("burn_rate_long", number(burn));
@@ -151,7 +170,7 @@ ActiveAlert SloAlertTexts::burning(const Slo& slo, Severity severity, const tsdb
     notes.emplace_back("bad_events", number(window.events.bad));
     notes.emplace_back("total_events", number(window.events.total));
   }
-  expand(severity == Severity::kPage ? page_ : ticket_, labels, burn, context, notes);
+  expand(unit.severity == Severity::kPage ? page_ : ticket_, labels, burn, context, notes);
   return out;
 }
 

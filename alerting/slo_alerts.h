@@ -19,12 +19,12 @@ class SloAlertTexts final {
  public:
   explicit SloAlertTexts(const Slo& slo);
 
-  /// The identity of the alert of a group and severity.
-  tsdb::Labels labels(const Slo& slo, Severity severity, const tsdb::Labels& group) const;
+  /// The identity of the alert that tiers of a group make.
+  tsdb::Labels labels(const Slo& slo, const AlertUnit& unit, const tsdb::Labels& group) const;
   tsdb::Labels no_data_labels(const Slo& slo, const tsdb::Labels& group) const;
 
-  /// An alert of a severity whose verdict is active.
-  ActiveAlert burning(const Slo& slo, Severity severity, const tsdb::Labels& labels,
+  /// An alert whose verdict is active.
+  ActiveAlert burning(const Slo& slo, const AlertUnit& unit, const tsdb::Labels& labels,
                       const BurnReading& reading, std::span<const TierValue> tiers,
                       const Verdict& verdict, const TemplateContext& context) const;
   ActiveAlert no_data(const Slo& slo, const tsdb::Labels& labels, const BurnReading& reading,

@@ -88,11 +88,10 @@ void write_group(JsonWriter& json, const Slo& slo, const SloGroupStatus& group) 
   json.end_array().key("causes").begin_object();
   if (group.tiers.size() == slo.tiers().size() && reading.windows.size() == slo.windows().size()) {
     for (const Severity severity : {Severity::kPage, Severity::kTicket}) {
-      const bool has = std::any_of(slo.tiers().begin(), slo.tiers().end(),
-                                   [&](const BurnTier& t) { return t.severity == severity; });
-      if (!has) continue;
+      const AlertUnit all = slo.tiers_of(severity);
+      if (all.begin == all.end) continue;
       json.field(severity_name(severity),
-                 cause_text(slo, severity, reading, group.tiers, group.verdicts.of(severity)));
+                 cause_text(slo, all, reading, group.tiers, group.verdicts.of(severity)));
     }
   }
   json.end_object().end_object();

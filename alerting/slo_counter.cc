@@ -41,6 +41,8 @@ bool GroupCounter::resume() {
   mark_sealed(*newest);
   measured_from_ = segment->measured_from;
   ring_.reset(sealed_end_, counts);
+  close_step();
+  is_begun_ = false;
   return true;
 }
 
@@ -49,16 +51,45 @@ void GroupCounter::begin_at(std::int64_t step) {
   // Whole segments only: what was before is none.
   sealed_end_ = segment_of(step) * kSegmentSteps;
   ring_.reset(std::max<std::int64_t>(std::max(sealed_end_, step - kRingSteps), 0), {});
+  close_step();
+  is_begun_ = false;
 }
 
-bool GroupCounter::add(Timestamp t, EventCounts events) {
+bool GroupCounter::add_elsewhere(Timestamp t, EventCounts events) {
   note_sample(t);
   const std::int64_t step = clock_.step_of(t);
   if (step <= sealed_end_) return false;
-  if (ring_.empty() || step > ring_.newest() + kRingSteps) return false;
-  if (!ring_.add(step, events)) return false;
-  if (events.total > 0 && (!last_event_ || t > *last_event_)) last_event_ = t;
+  if (ring_.empty() || step > ring_.newest() + kRingSteps || step <= ring_.oldest()) return false;
+  const bool is_ahead = open_step_ == kNoStep || step > open_step_;
+  if (is_ahead && step >= ring_.newest()) {
+    settle();
+    open_step_ = step;
+    open_.end_ms = clock_.end_of(step).ms;
+    open_.begin_ms = open_.end_ms - clock_.length.ms;
+    open_.events = events;
+  } else {
+    ring_.add(step, events);
+  }
+  if (events.total > 0) open_.last_event_ms = std::max(open_.last_event_ms, t.ms);
   return true;
+}
+
+void GroupCounter::settle() {
+  if (open_step_ == kNoStep) return;
+  ring_.add(open_step_, std::exchange(open_.events, {}));
+}
+
+void GroupCounter::close_step() {
+  open_step_ = kNoStep;
+  open_.begin_ms = open_.end_ms = 0;
+  open_.events = {};
+}
+
+void GroupCounter::mark_sealed(std::int64_t segment) {
+  sealed_end_ = (segment + 1) * kSegmentSteps;
+  if (open_step_ > sealed_end_) return;
+  settle();
+  close_step();
 }
 
 std::optional<EventCounts> GroupCounter::stored(std::int64_t step) const {
@@ -74,20 +105,29 @@ std::optional<EventCounts> GroupCounter::stored(std::int64_t step) const {
 }
 
 std::optional<EventCounts> GroupCounter::at(std::int64_t step) const {
-  if (!ring_.empty() && step >= ring_.oldest()) return ring_.at(step);
-  return stored(step);
+  if (ring_.empty() || step < ring_.oldest()) return stored(step);
+  EventCounts counts = ring_.at(step);
+  if (step >= open_step_) counts += open_.events;
+  return counts;
 }
 
 void GroupCounter::fill(Edge& edge, std::int64_t step) const {
   edge.first_step = step;
   edge.count = 0;
-  const std::optional<EventSegment> segment = history_->find(key_, segment_of(step));
-  if (!segment) return;
-  EventCounts counts = segment->base;
-  const std::int64_t begin = first_step_of(segment->segment);
-  for (std::int64_t n = begin; n < begin + kSegmentSteps && edge.count < edge.counts.size(); ++n) {
-    counts += segment->events[static_cast<std::size_t>(n - begin)];
-    if (n >= step) edge.counts[edge.count++] = counts;
+  // Of many groups each begins anew at another step: none reads its files when all others do.
+  const auto size = static_cast<std::int64_t>(edge.counts.size());
+  const auto phase = static_cast<std::int64_t>(key_.bytes[0]) % size;
+  const std::int64_t end = step + size - (step + phase) % size;
+  while (step < end) {
+    const std::optional<EventSegment> segment = history_->find(key_, segment_of(step));
+    if (!segment) return;
+    EventCounts counts = segment->base;
+    const std::int64_t begin = first_step_of(segment->segment);
+    for (std::int64_t n = begin; n < begin + kSegmentSteps && n < end; ++n) {
+      counts += segment->events[static_cast<std::size_t>(n - begin)];
+      if (n >= step) edge.counts[edge.count++] = counts;
+    }
+    step = begin + kSegmentSteps;
   }
 }
 
@@ -108,8 +148,9 @@ std::optional<EventCounts> GroupCounter::edge_at(std::size_t window, std::int64_
 }
 
 void GroupCounter::read(const Slo& slo, std::int64_t step, BurnReading& out) {
-  out.last_sample = last_sample_;
-  out.last_event = last_event_;
+  settle();
+  out.last_sample = moment(open_.last_sample_ms);
+  out.last_event = moment(open_.last_event_ms);
   read_windows(
       slo, clock_, step, measured_from_,
       [this](std::size_t window, std::int64_t at) { return edge_at(window, at); }, out);
@@ -123,11 +164,11 @@ void GroupCounter::take_finished(std::int64_t step, std::vector<EventSegment>& o
     if (begin - 1 < ring_.oldest()) break;  // The ring has moved on: it must be counted anew.
     EventSegment one{.key = key_,
                      .segment = segment,
-                     .base = ring_.at(begin - 1),
+                     .base = *at(begin - 1),
                      .measured_from = measured_from_,
                      .events = {}};
     for (std::int64_t n = begin; n < begin + kSegmentSteps; ++n) {
-      one.events.push_back(ring_.at(n) - ring_.at(n - 1));
+      one.events.push_back(*at(n) - *at(n - 1));
     }
     out.push_back(std::move(one));
   }
@@ -137,6 +178,15 @@ void GroupCounter::replace(const GroupEvents& scanned, std::int64_t first_step,
                            std::int64_t now_step, std::vector<EventSegment>& segments) {
   const std::optional<EventCounts> base = at(first_step - 1);
   CHECK(base.has_value());
+  settle();
+  // Samples of the next step are here already, and nobody brings them again.
+  std::vector<EventCounts> ahead;
+  kept_ahead_ = std::exchange(is_begun_, true);
+  for (std::int64_t n = std::max(now_step + 1, ring_.oldest() + 1);
+       kept_ahead_ && n <= ring_.newest(); ++n) {
+    ahead.push_back(ring_.at(n) - ring_.at(n - 1));
+  }
+  const std::int64_t ahead_step = ring_.newest() + 1 - static_cast<std::int64_t>(ahead.size());
   const auto events_at = [&](std::int64_t step, std::int64_t scan_first) -> EventCounts {
     const std::int64_t i = step - scan_first;
     return i >= 0 && i < static_cast<std::int64_t>(scanned.events.size())
@@ -148,7 +198,10 @@ void GroupCounter::replace(const GroupEvents& scanned, std::int64_t first_step,
   EventCounts counts = *base;
   EventSegment open{.key = key_};
   for (std::int64_t step = first_step; step <= now_step; ++step) {
-    if (step == ring_begin + 1) ring_.reset(ring_begin, counts);
+    if (step == ring_begin + 1) {
+      ring_.reset(ring_begin, counts);
+      close_step();
+    }
     const EventCounts events = events_at(step, scan_first);
     const std::int64_t segment = segment_of(step);
     if (open.events.empty()) {
@@ -163,7 +216,7 @@ void GroupCounter::replace(const GroupEvents& scanned, std::int64_t first_step,
     if (step > ring_begin) ring_.add(step, events);
     if (events.total > 0) {
       const Timestamp t = clock_.end_of(step);
-      last_event_ = scanned.last_sample ? std::min(t, *scanned.last_sample) : t;
+      open_.last_event_ms = scanned.last_sample ? std::min(t, *scanned.last_sample).ms : t.ms;
     }
     const bool is_whole = step == (segment + 1) * kSegmentSteps;
     if (is_whole && step + kSettleSteps <= now_step) {
@@ -176,7 +229,12 @@ void GroupCounter::replace(const GroupEvents& scanned, std::int64_t first_step,
   }
   if (ring_.empty() || ring_.newest() < now_step) {
     if (ring_.empty()) ring_.reset(ring_begin, counts);
+    settle();
     ring_.advance(now_step);
+  }
+  for (std::size_t n = 0; n < ahead.size(); ++n) {
+    const std::int64_t step = ahead_step + static_cast<std::int64_t>(n);
+    if (step > ring_.newest()) ring_.add(step, ahead[n]);
   }
   edges_.clear();
   if (scanned.last_sample) note_sample(*scanned.last_sample);
@@ -196,8 +254,9 @@ void SloCounter::set_slo(std::shared_ptr<const Slo> slo) {
   if (slo->tiers() != slo_->tiers()) {
     for (const auto& [labels, group] : groups_) {
       BurnAlarm alarm;
-      for (const Severity severity : {Severity::kPage, Severity::kTicket}) {
-        if (group->verdicts.of(severity).is_active) alarm.restore(severity);
+      const bool is_alike = slo->alert_units().size() == slo_->alert_units().size();
+      for (std::size_t i = 0; is_alike && i < slo->alert_units().size(); ++i) {
+        if (group->verdicts.by_unit[i].is_active) alarm.restore(i);
       }
       group->alarm = alarm;
     }

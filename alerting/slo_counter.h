@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,6 +25,19 @@ namespace tarsier::alerting {
 /// The events of one group of an objective: the newest two hours in memory, what is older in the
 /// history, with a little read ahead at the left edge of every window. One thread at a time.
 class GroupCounter final {
+  /// The step that samples are of just now, added to the ring when it is over: a sample touches
+  /// these bytes of a group and no others.
+  struct OpenStep {
+    std::int64_t begin_ms = 0;  ///< Exclusive; as the end when no step is open.
+    std::int64_t end_ms = 0;
+    EventCounts events;
+    std::int64_t last_sample_ms = kNoMoment;
+    std::int64_t last_event_ms = kNoMoment;
+  };
+  static constexpr std::int64_t kNoMoment = std::numeric_limits<std::int64_t>::min();
+  static constexpr std::int64_t kNoStep = std::numeric_limits<std::int64_t>::max();
+  alignas(64) OpenStep open_;
+
  public:
   GroupCounter(const Slo& slo, tsdb::Labels group, const StepClock& clock,
                const EventHistory* history);
@@ -33,7 +47,13 @@ class GroupCounter final {
   bool is_ready() const { return !ring_.empty(); }
 
   /// Adds events of a moment. False, nothing done: its step is in the history already.
-  bool add(Timestamp t, EventCounts events);
+  bool add(Timestamp t, EventCounts events) {
+    if (t.ms <= open_.begin_ms || t.ms > open_.end_ms) return add_elsewhere(t, events);
+    open_.events += events;
+    open_.last_sample_ms = std::max(open_.last_sample_ms, t.ms);
+    if (events.total > 0) open_.last_event_ms = std::max(open_.last_event_ms, t.ms);
+    return true;
+  }
   /// Cumulative at the end of a step; nothing where that is not known any more.
   std::optional<EventCounts> at(std::int64_t step) const;
   /// The windows that end with `step`.
@@ -41,20 +61,20 @@ class GroupCounter final {
   /// Segments that end long enough before `step`, and are not in the history yet. They are taken as
   /// written by mark_sealed.
   void take_finished(std::int64_t step, std::vector<EventSegment>& out) const;
-  void mark_sealed(std::int64_t segment) { sealed_end_ = (segment + 1) * kSegmentSteps; }
+  void mark_sealed(std::int64_t segment);
   /// Puts what a scan counted in the place of everything from its first step on.
   /// REQUIRES: counts at the step before are known.
   void replace(const GroupEvents& scanned, std::int64_t first_step, std::int64_t now_step,
                std::vector<EventSegment>& segments);
+  /// Whether the last replace() left what had come after `now_step` already as it was.
+  bool kept_ahead() const { return kept_ahead_; }
   /// Knows a sample's moment, whatever it counts.
-  void note_sample(Timestamp t) {
-    if (!last_sample_ || t > *last_sample_) last_sample_ = t;
-  }
+  void note_sample(Timestamp t) { open_.last_sample_ms = std::max(open_.last_sample_ms, t.ms); }
 
   /// The last step in the history; the step before measuring began where there is none.
   std::int64_t sealed_end() const { return sealed_end_; }
   std::int64_t measured_from() const { return measured_from_; }
-  std::optional<Timestamp> last_sample() const { return last_sample_; }
+  std::optional<Timestamp> last_sample() const { return moment(open_.last_sample_ms); }
   /// Counting begins before `step`, at what the history has. False where it has nothing.
   bool resume();
   void begin_at(std::int64_t step);
@@ -71,6 +91,13 @@ class GroupCounter final {
     std::uint32_t count = 0;
     std::array<EventCounts, 32> counts;
   };
+  static std::optional<Timestamp> moment(std::int64_t ms) {
+    return ms == kNoMoment ? std::nullopt : std::optional(Timestamp{ms});
+  }
+  bool add_elsewhere(Timestamp t, EventCounts events);
+  /// Brings what is open into the ring.
+  void settle();
+  void close_step();
   std::optional<EventCounts> edge_at(std::size_t window, std::int64_t step);
   std::optional<EventCounts> stored(std::int64_t step) const;
   void fill(Edge& edge, std::int64_t step) const;
@@ -80,10 +107,11 @@ class GroupCounter final {
   const tsdb::Labels group_;
   const HistoryKey key_;
   EventRing ring_;
+  std::int64_t open_step_ = kNoStep;
+  bool is_begun_ = false;  ///< Samples are counted since begin_at() and resume().
+  bool kept_ahead_ = false;
   std::int64_t sealed_end_ = 0;
   std::int64_t measured_from_ = 0;
-  std::optional<Timestamp> last_sample_;
-  std::optional<Timestamp> last_event_;
   std::vector<std::unique_ptr<Edge>> edges_;  ///< By window; null for those within the ring.
 };
 

@@ -15,6 +15,7 @@
 #include "alerting/slo_ratios.h"
 #include "alerting/slo_runner.h"
 #include "alerting/slo_series.h"
+#include "base/mutex.h"
 
 namespace tarsier::alerting {
 
@@ -33,6 +34,8 @@ struct SloRunner::Entry {
   std::unique_ptr<SloCounter> counter;  ///< One of the two.
   std::unique_ptr<SloRatios> ratios;
   std::unique_ptr<SloAlertTexts> texts;
+  std::unique_ptr<SloOutputs> outputs;
+  std::shared_ptr<Shown> shown;
   AlertTable alerts;
   std::map<tsdb::Labels, SloSeries> series;
   std::unique_ptr<SeriesOutput> alert_series;  ///< `ALERTS`; made by the first alert.
@@ -42,8 +45,15 @@ struct SloRunner::Entry {
   std::unique_ptr<Absence> absence;  ///< Null while there are groups.
   std::optional<Timestamp> watched_since;
   std::string last_error;
+  bool lacks_bucket = false;  ///< Its histogram has no bucket with the bound.
 
   bool is_ready() const { return !counter || counter->is_ready(); }
+};
+
+/// What others are told of an objective, until the next evaluation.
+struct SloRunner::Shown {
+  mutable Mutex mutex;
+  SloStatus status GUARDED_BY(mutex);
 };
 
 struct SloRunner::News {

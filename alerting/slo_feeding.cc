@@ -4,6 +4,9 @@
 #include <set>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "alerting/sli_terms.h"
 #include "alerting/slo_entry.h"
 #include "alerting/slo_runner.h"
 
@@ -14,6 +17,19 @@ namespace {
 constexpr Duration kPollBack = minutes(5);
 /// In one file of what was counted anew; 4 KiB of memory each.
 constexpr std::size_t kSegmentsAtOnce = 8'192;
+
+/// A histogram has all of its buckets from the first sample on: without the one that is looked for,
+/// every event seems bad.
+bool lacks_bucket(const Slo& slo, const std::vector<ScannedSeries>& series) {
+  const SliDefinition& sli = slo.definition().sli;
+  const bool has_buckets = sli.kind == SliDefinition::Kind::kBuckets ||
+                           (sli.kind == SliDefinition::Kind::kLatency && !sli.is_native);
+  const auto has = [&](std::size_t term) {
+    return std::any_of(series.begin(), series.end(),
+                       [&](const ScannedSeries& one) { return one.term == term; });
+  };
+  return has_buckets && has(0) && !has(1);
+}
 
 }  // namespace
 
@@ -46,6 +62,17 @@ bool SloRunner::backfill(std::int64_t step) {
       counted.push_back(entry->counter.get());
       taps_.adopt(*entry->counter, *scanned);
       entry->last_error.clear();
+      if (const bool lacks = lacks_bucket(*entry->slo, *scanned); lacks || entry->lacks_bucket) {
+        const std::string selector = selector_text(entry->slo->terms()[1].matchers);
+        if (lacks)
+          entry->last_error =
+              fmt::format("there is no bucket {}: every event counts as bad", selector);
+        if (lacks && !entry->lacks_bucket) {
+          doors_.log.error("A histogram has no bucket with the bound of its objective",
+                           {{"slo", entry->slo->id()}, {"bucket", selector}});
+        }
+        entry->lacks_bucket = lacks;
+      }
       if (segments.size() >= kSegmentsAtOnce) put_away();
       continue;
     }
@@ -102,6 +129,7 @@ void SloRunner::seal(std::int64_t step) {
   std::vector<EventSegment> segments;
   for (const std::unique_ptr<Entry>& entry : entries_) {
     if (!entry->counter || !entry->counter->is_ready()) continue;
+    if (entry->lacks_bucket) entry->counter->mark_dirty(step);  // Looked for again.
     entry->counter->take_finished(step, segments);
     for (const auto& [labels, group] : entry->counter->groups()) {
       // Nobody evaluated for so long that the ring has moved on.

@@ -112,23 +112,24 @@ class SlothRules final {
   RuleGroupDefinition alerts() const {
     RuleGroupDefinition group{.name = "sloth-slo-alerts-" + slo_.id()};
     const SloAlertTexts texts(slo_);
-    for (const Severity severity : {Severity::kPage, Severity::kTicket}) {
+    for (const AlertUnit& unit : slo_.alert_units()) {
+      const Severity severity = unit.severity;
       std::string expression;
       Duration hold{0};
-      for (const BurnTier& tier : slo_.tiers()) {
-        if (tier.severity != severity) continue;
+      for (std::size_t i = unit.begin; i < unit.end; ++i) {
+        const BurnTier& tier = slo_.tiers()[i];
         const auto term = [&](Duration window) {
-          return fmt::format("max({}{} > ({} * {})) without (sloth_window)",
+          return fmt::format("max({}{} {} ({} * {})) without (sloth_window)",
                              ratio_name(format_duration(window)), selector(id_labels_),
-                             plain_number(tier.factor), plain_number(slo_.budget()));
+                             sign_of(tier.comparison), plain_number(tier.factor),
+                             plain_number(slo_.budget()));
         };
         expression +=
             fmt::format("{}(\n    {}\n    and\n    {}\n)\n", expression.empty() ? "" : "or\n",
                         term(tier.short_window), term(tier.long_window));
         hold = std::max(hold, tier.hold);
       }
-      if (expression.empty()) continue;
-      const tsdb::Labels labels = texts.labels(slo_, severity, {});
+      const tsdb::Labels labels = texts.labels(slo_, unit, {});
       LabelMap own = as_map(
           labels.drop({"alertname", "sloth_id", "sloth_slo", "sloth_service", "slo", "service"}));
       const SloSeverityAlerts& which =
@@ -156,47 +157,6 @@ class SlothRules final {
   LabelMap id_labels_;
 };
 
-/// Pyrra's burn rates and alerts.
-std::vector<RuleGroupDefinition> pyrra_rules(const Slo& slo) {
-  const SloDefinition& definition = slo.definition();
-  const std::string& total =
-      definition.sli.total.empty() ? definition.sli.gauge : definition.sli.total;
-  std::string base = total.substr(0, total.find('{'));
-  for (const std::string_view end : {"_total", "_count", "_bucket"}) {
-    if (!base.ends_with(end)) continue;
-    base.resize(base.size() - end.size());
-    break;
-  }
-  const LabelMap id = with({{"slo", definition.name}}, definition.labels);
-  RuleGroupDefinition rates{.name = definition.name, .interval = seconds(30)};
-  for (const Duration window : slo.windows()) {
-    rates.rules.push_back({.record = fmt::format("{}:burnrate{}", base, format_duration(window)),
-                           .expression = slo.ratio_query(window),
-                           .labels = id});
-  }
-  const SloAlertTexts texts(slo);
-  for (const BurnTier& tier : slo.tiers()) {
-    const auto term = [&](Duration window) {
-      return fmt::format("{}:burnrate{}{} > ({} * (1-{}))", base, format_duration(window),
-                         selector({{"slo", definition.name}}), plain_number(tier.factor),
-                         plain_number(definition.objective_percent / 100));
-    };
-    const Duration period = nominal_period(definition.period);
-    LabelMap labels =
-        with(id, {{"severity", std::string(texts.labels(slo, tier.severity, {}).get("severity"))},
-                  {"short", format_duration(tier.short_window)},
-                  {"long", format_duration(tier.long_window)},
-                  {"exhaustion", format_duration(minutes(static_cast<std::int64_t>(
-                                     static_cast<double>(period.ms) / tier.factor / 60'000)))}});
-    rates.rules.push_back(
-        {.alert = std::string(texts.labels(slo, tier.severity, {}).get("alertname")),
-         .expression = fmt::format("{} and {}", term(tier.short_window), term(tier.long_window)),
-         .hold = tier.hold,
-         .labels = std::move(labels)});
-  }
-  return {rates};
-}
-
 void put_map(std::string& out, std::string_view name, const LabelMap& map) {
   if (map.empty()) return;
   out += fmt::format("    {}:\n", name);
@@ -210,7 +170,8 @@ void put_map(std::string& out, std::string_view name, const LabelMap& map) {
 }  // namespace
 
 std::vector<RuleGroupDefinition> generate_rules(const Slo& slo) {
-  return slo.definition().format == SloFormat::kPyrra ? pyrra_rules(slo) : SlothRules(slo).run();
+  return slo.definition().format == SloFormat::kPyrra ? generate_pyrra_rules(slo)
+                                                      : SlothRules(slo).run();
 }
 
 std::vector<std::string> generated_differences(const Slo& slo) {

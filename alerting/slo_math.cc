@@ -52,6 +52,16 @@ std::string_view severity_name(Severity severity) {
   return severity == Severity::kPage ? "page" : "ticket";
 }
 
+std::string_view sign_of(BurnComparison comparison) {
+  switch (comparison) {
+    case BurnComparison::kAbove: return ">";
+    case BurnComparison::kAtLeast: return ">=";
+    case BurnComparison::kBelow: return "<";
+    case BurnComparison::kAtMost: return "<=";
+  }
+  return ">";
+}
+
 Duration longest_period(const SloPeriod& period) {
   switch (period.unit) {
     case CalendarUnit::kNone: return period.length;

@@ -21,6 +21,8 @@ std::string_view severity_name(Severity severity);
 
 /// Which burn rates fire. The usual comparison is strict.
 enum class BurnComparison : unsigned char { kAbove, kAtLeast, kBelow, kAtMost };
+/// ">", ">=", "<", "<=".
+std::string_view sign_of(BurnComparison comparison);
 
 /// One pair of windows with the burn rate above which it fires.
 struct BurnTier {

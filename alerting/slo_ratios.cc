@@ -13,12 +13,37 @@ namespace {
 /// Programs do not see samples that come late.
 constexpr Duration kReadAnew = hours(1);
 
+std::vector<Duration> windows_with_period(const Slo& slo) {
+  std::vector<Duration> windows = slo.windows();
+  windows.push_back(slo.definition().period.length);
+  return windows;
+}
+
+}  // namespace
+
 Duration pause_of(Duration window) {
   if (window > days(3)) return minutes(5);
   return window >= hours(2) ? minutes(1) : Duration{0};
 }
 
-}  // namespace
+Timestamp asked_at(Duration window, Timestamp t) {
+  const Duration pause = pause_of(window);
+  return pause.ms == 0 ? t : Timestamp{t.ms / pause.ms * pause.ms};
+}
+
+double coverage_at(std::optional<Timestamp> first_sample, Timestamp t, Duration window) {
+  if (!first_sample || window.ms <= 0) return 0;
+  const auto covered = static_cast<double>((t - *first_sample).ms);
+  return std::clamp(covered / static_cast<double>(window.ms), 0.0, 1.0);
+}
+
+std::unique_ptr<PromqlProgram> program_of(const Slo& slo) {
+  if (slo.definition().period.is_calendar()) return nullptr;  // Of another length each time.
+  const SliQueries queries = query_templates_of(slo.definition().sli, slo.group_by());
+  std::vector<std::string> texts = {queries.ratio};
+  if (!queries.total.empty()) texts.insert(texts.end(), {queries.bad, queries.total});
+  return PromqlProgram::compile(texts, windows_with_period(slo));
+}
 
 Result<std::optional<Timestamp>> first_sample_of(tsdb::Queryable& storage, const Slo& slo,
                                                  TimeRange range, const CancelToken* cancel) {
@@ -41,44 +66,28 @@ Result<std::optional<Timestamp>> first_sample_of(tsdb::Queryable& storage, const
   return first;
 }
 
-SloRatios::SloRatios(std::shared_ptr<const Slo> slo) : slo_(std::move(slo)) { compile_programs(); }
+SloRatios::SloRatios(std::shared_ptr<const Slo> slo) : slo_(std::move(slo)) {
+  program_ = program_of(*slo_);
+}
 
 void SloRatios::set_slo(std::shared_ptr<const Slo> slo) {
   slo_ = std::move(slo);
   asked_at_.clear();
   groups_.clear();
-  compile_programs();
+  program_ = program_of(*slo_);
 }
 
-void SloRatios::compile_programs() {
-  programs_ = {};
-  if (slo_->definition().period.is_calendar())
-    return;  // Its period is of another length each time.
-  std::vector<Duration> windows = slo_->windows();
-  windows.push_back(slo_->definition().period.length);
-  const SliQueries queries = query_templates_of(slo_->definition().sli, slo_->group_by());
-  programs_.ratio = PromqlProgram::compile(queries.ratio, windows);
-  if (!programs_.ratio || queries.total.empty()) return;
-  programs_.bad = PromqlProgram::compile(queries.bad, windows);
-  programs_.total = PromqlProgram::compile(queries.total, windows);
-  if (!programs_.bad || !programs_.total) programs_ = {};
-}
-
-Status SloRatios::advance_programs(tsdb::Queryable& storage, Timestamp t,
-                                   const CancelToken* cancel) {
-  const bool is_stale = t - programs_since_ >= kReadAnew;
-  if (is_stale) programs_since_ = t;
-  for (PromqlProgram* const program :
-       {programs_.ratio.get(), programs_.bad.get(), programs_.total.get()}) {
-    if (program == nullptr) continue;
-    if (is_stale) program->reset();
-    TRY(program->advance(storage, t, cancel));
+Status SloRatios::advance_program(tsdb::Queryable& storage, Timestamp t,
+                                  const CancelToken* cancel) {
+  if (t - program_since_ >= kReadAnew) {
+    program_since_ = t;
+    program_->reset();
   }
-  return {};
+  return program_->advance(storage, t, cancel);
 }
 
-void SloRatios::set_window(std::size_t i, Timestamp t, Duration window, const Values& ratios,
-                           const Values& bad, const Values& total) {
+void SloRatios::set_window(std::size_t i, const Values& ratios, const Values& bad,
+                           const Values& total) {
   for (const auto& [labels, value] : ratios) groups_[labels];
   for (auto& [labels, group] : groups_) {
     const std::size_t count = slo_->windows().size();
@@ -92,8 +101,6 @@ void SloRatios::set_window(std::size_t i, Timestamp t, Duration window, const Va
     const auto found_total = total.find(labels);
     value.events = {.bad = found_bad == bad.end() ? 0 : found_bad->second,
                     .total = found_total == total.end() ? 0 : found_total->second};
-    const double covered = first_sample_ ? static_cast<double>((t - *first_sample_).ms) : 0;
-    value.coverage = std::clamp(covered / static_cast<double>(window.ms), 0.0, 1.0);
   }
 }
 
@@ -117,48 +124,70 @@ Result<SloRatios::Values> SloRatios::ask(const query::Engine& engine, tsdb::Quer
   return out;
 }
 
+Status SloRatios::read_windows_at(const query::Engine& engine, tsdb::Queryable& storage,
+                                  Timestamp t, const CancelToken* cancel) {
+  const std::vector<Duration>& windows = slo_->windows();
+  asked_at_.resize(windows.size() + 1, kMinTimestamp);
+  lengths_.resize(windows.size() + 1);
+  const bool has_counts = !slo_->total_query(minutes(5)).empty();
+  for (std::size_t i = 0; i <= windows.size(); ++i) {
+    const bool is_period = i == windows.size();
+    const Duration usual = is_period ? nominal_period(slo_->definition().period) : windows[i];
+    const Timestamp at = program_ ? t : asked_at(usual, t);
+    if (at == asked_at_[i]) continue;
+    const Timestamp start =
+        is_period ? period_start(slo_->definition().period, at) : at - windows[i];
+    const Duration window = at - start;
+    Values ratios;
+    Values bad;
+    Values total;
+    if (program_) {
+      ratios = program_->value(i);
+      if (has_counts) {
+        bad = program_->value(i, 1);
+        total = program_->value(i, 2);
+      }
+    } else if (window.ms > 0) {  // Else a calendar period has only just begun.
+      ratios = TRY(ask(engine, storage, slo_->ratio_query(window), at, cancel));
+      if (has_counts) {
+        bad = TRY(ask(engine, storage, slo_->bad_query(window), at, cancel));
+        total = TRY(ask(engine, storage, slo_->total_query(window), at, cancel));
+      }
+    }
+    asked_at_[i] = at;
+    lengths_[i] = window;
+    set_window(i, ratios, bad, total);
+  }
+  return {};
+}
+
 Status SloRatios::read(const query::Engine& engine, tsdb::Queryable& storage, Timestamp t,
                        const CancelToken* cancel) {
   if (!first_sample_) {
     const TimeRange range{.min = t - slo_->period_at_most(), .max = t};
     first_sample_ = TRY(first_sample_of(storage, *slo_, range, cancel));
   }
-  if (programs_.ratio) TRY(advance_programs(storage, t, cancel));
-  const std::vector<Duration>& windows = slo_->windows();
-  asked_at_.resize(windows.size() + 1, kMinTimestamp);
-  const bool has_counts = !slo_->total_query(minutes(5)).empty();
-  for (std::size_t i = 0; i <= windows.size(); ++i) {
-    const bool is_period = i == windows.size();
-    const Timestamp start = is_period ? period_start(slo_->definition().period, t) : t - windows[i];
-    const Duration window = t - start;
-    const bool is_held = !programs_.ratio && asked_at_[i] != kMinTimestamp;
-    if (is_held && t - asked_at_[i] < pause_of(window)) continue;
-    if (window.ms <= 0) continue;
-    Values ratios;
-    Values bad;
-    Values total;
-    if (programs_.ratio) {
-      ratios = programs_.ratio->value(i);
-      if (programs_.bad) bad = programs_.bad->value(i);
-      if (programs_.total) total = programs_.total->value(i);
-    } else {
-      ratios = TRY(ask(engine, storage, slo_->ratio_query(window), t, cancel));
-      if (has_counts) {
-        bad = TRY(ask(engine, storage, slo_->bad_query(window), t, cancel));
-        total = TRY(ask(engine, storage, slo_->total_query(window), t, cancel));
-      }
-    }
-    asked_at_[i] = t;
-    set_window(i, t, window, ratios, bad, total);
+  if (program_) TRY(advance_program(storage, t, cancel));
+  const std::size_t group_count = groups_.size();
+  const bool is_first = asked_at_.empty();
+  TRY(read_windows_at(engine, storage, t, cancel));
+  if (!is_first && groups_.size() > group_count) {
+    // History has come of a group nobody knew when the long windows were asked for.
+    asked_at_.clear();
+    TRY(read_windows_at(engine, storage, t, cancel));
   }
+  const std::vector<Duration>& windows = slo_->windows();
+  const bool has_counts = !slo_->total_query(minutes(5)).empty();
   for (auto& [labels, group] : groups_) {
     BurnReading& reading = group.reading;
     reading.t = t;
     reading.has_counts = has_counts;
-    const WindowValue& shortest = reading.windows.front();
-    const bool has_events = !std::isnan(shortest.ratio) || shortest.events.total > 0;
+    for (std::size_t i = 0; i <= windows.size(); ++i) {
+      WindowValue& value = i == windows.size() ? reading.period : reading.windows[i];
+      value.coverage = coverage_at(first_sample_, asked_at_[i], lengths_[i]);
+    }
     if (group.has_samples) reading.last_sample = t;
-    if (has_events) reading.last_event = t;
+    if (!std::isnan(reading.windows.front().ratio)) reading.last_event = t;
   }
   return {};
 }

@@ -20,21 +20,11 @@ LabelMap rule_labels(const tsdb::Labels& labels) {
   return out;
 }
 
-std::string_view sign_of(BurnComparison comparison) {
-  switch (comparison) {
-    case BurnComparison::kAbove: return ">";
-    case BurnComparison::kAtLeast: return ">=";
-    case BurnComparison::kBelow: return "<";
-    case BurnComparison::kAtMost: return "<=";
-  }
-  return ">";
-}
-
-/// `(long > f * B and short > f * B) or ...` of one severity.
-std::string burn_expression(const Slo& slo, Severity severity) {
+/// `(long > f * B and short > f * B) or ...` of one alert.
+std::string burn_expression(const Slo& slo, const AlertUnit& unit) {
   std::string out;
-  for (const BurnTier& tier : slo.tiers()) {
-    if (tier.severity != severity) continue;
+  for (std::size_t i = unit.begin; i < unit.end; ++i) {
+    const BurnTier& tier = slo.tiers()[i];
     const auto term = [&](Duration window) {
       return fmt::format("({}) {} ({} * {})", slo.ratio_query(window), sign_of(tier.comparison),
                          plain_number(tier.factor), plain_number(slo.budget()));
@@ -97,12 +87,12 @@ std::vector<RuleDefinition> slo_rule_definitions(const Slo& slo) {
                    .labels = rule_labels(labels),
                    .annotations = annotations});
   };
-  for (const Severity severity : {Severity::kPage, Severity::kTicket}) {
-    const std::string expression = burn_expression(slo, severity);
-    if (expression.empty()) continue;
+  for (const AlertUnit& unit : slo.alert_units()) {
     const SloAlerting& alerts = slo.definition().alerts;
-    add(texts.labels(slo, severity, {}), expression, Duration{0},
-        (severity == Severity::kPage ? alerts.page : alerts.ticket).annotations);
+    const bool is_one_tier = unit.end - unit.begin == 1;
+    add(texts.labels(slo, unit, {}), burn_expression(slo, unit),
+        is_one_tier ? slo.tiers()[unit.begin].hold : Duration{0},
+        (unit.severity == Severity::kPage ? alerts.page : alerts.ticket).annotations);
   }
   if (slo.definition().alerts.alerts_on_no_data) {
     add(texts.no_data_labels(slo, {}), fmt::format("absent({})", slo.presence_query()),

@@ -20,6 +20,8 @@ std::unique_ptr<SloRunner::Entry> SloRunner::make_entry(std::shared_ptr<const Sl
   auto entry = std::make_unique<Entry>();
   entry->owner = "slo;" + slo->id();
   entry->texts = std::make_unique<SloAlertTexts>(*slo);
+  entry->outputs = std::make_unique<SloOutputs>(slo);
+  entry->shown = std::make_shared<Shown>();
   if (slo->counting() == SloCounting::kEvents) {
     entry->counter = std::make_unique<SloCounter>(slo, options_.clock, doors_.history);
   } else {
@@ -64,9 +66,9 @@ void SloRunner::apply(std::vector<std::shared_ptr<const Slo>> slos, SloSettings 
     if (!is_same) {
       std::unique_ptr<Entry> entry = make_entry(slo);
       if (found != former.end()) {
-        // Its alerts and series are the same ones, though counted differently now.
+        // Its alerts are the same ones, though counted differently now.
+        end_series(*found->second, now);
         entry->alerts = std::move(found->second->alerts);
-        entry->series = std::move(found->second->series);
         entry->alert_series = std::move(found->second->alert_series);
         former.erase(found);
       }
@@ -78,6 +80,7 @@ void SloRunner::apply(std::vector<std::shared_ptr<const Slo>> slos, SloSettings 
     if (entry->slo->definition() != slo->definition()) {
       end_series(*entry, now);
       entry->texts = std::make_unique<SloAlertTexts>(*slo);
+      entry->outputs = std::make_unique<SloOutputs>(slo);
       entry->absence.reset();
       if (entry->counter) entry->counter->set_slo(slo);
       if (entry->ratios) entry->ratios->set_slo(slo);

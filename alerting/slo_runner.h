@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -117,6 +118,7 @@ class SloRunner final {
  private:
   struct Entry;
   struct News;
+  struct Shown;
 
   std::unique_ptr<Entry> make_entry(std::shared_ptr<const Slo> slo);
   void retire(Entry& entry, Timestamp t);
@@ -131,12 +133,15 @@ class SloRunner final {
   void feed(std::int64_t step);
   Status poll(std::int64_t step);
   void evaluate(std::int64_t step);
-  void evaluate_entry(Entry& entry, std::int64_t step, bool is_minute, tsdb::Appender& appender,
-                      std::vector<News>& news);
+  /// `is_full`: all of its series are written, not only those of every step.
+  void evaluate_entry(Entry& entry, std::int64_t step, bool is_full, std::vector<News>& news);
+  Status write_series(Entry& entry, const tsdb::Labels& group, bool is_full,
+                      const BurnReading& reading, const Verdicts& verdicts, EventCounts cumulative,
+                      Timestamp t);
   /// The entry has no group: nothing it measures has samples.
-  Status evaluate_absence(Entry& entry, bool is_minute, tsdb::Appender& appender,
-                          std::vector<ActiveAlert>& active, Timestamp t);
-  void end_absence(Entry& entry, tsdb::Appender& appender, Timestamp t);
+  Status evaluate_absence(Entry& entry, bool is_full, std::vector<ActiveAlert>& active,
+                          Timestamp t);
+  void end_absence(Entry& entry, Timestamp t);
   void judge_group(Entry& entry, const tsdb::Labels& group, const BurnReading& reading,
                    BurnAlarm& alarm, std::vector<TierValue>& tiers, Verdicts& verdicts,
                    std::vector<ActiveAlert>& active, Timestamp t);
@@ -147,14 +152,16 @@ class SloRunner final {
   void tell(std::vector<News> news, Timestamp t);
   void seal(std::int64_t step);
   /// What `find` answers until the next evaluation.
-  std::shared_ptr<const SloStatus> status_of(const Entry& entry) const;
-  void publish(const Entry& entry) EXCLUDES_LOCK(mutex_);
+  void publish(const Entry& entry);
+  void count_states();
 
   const SloOptions options_;
   const SloDoors doors_;
   SloSettings settings_;
   std::vector<std::unique_ptr<Entry>> entries_;  ///< Sorted by id.
   SloTaps taps_;
+  SloSampleBatch batch_;
+  std::vector<double> values_;  ///< Of the series that are being written.
   std::int64_t last_step_ = 0;
   CancelToken cancel_;
   bool is_started_ = false;
@@ -164,10 +171,10 @@ class SloRunner final {
   std::atomic<std::uint64_t> failures_{0};
   std::atomic<double> evaluation_seconds_{0};
   std::atomic<std::uint64_t> series_count_{0};
+  std::array<std::atomic<std::uint64_t>, kSloStates> objectives_by_state_{};
 
   mutable Mutex mutex_;
-  std::map<std::string, std::shared_ptr<const SloStatus>, std::less<>> published_
-      GUARDED_BY(mutex_);
+  std::map<std::string, std::shared_ptr<const Shown>, std::less<>> published_ GUARDED_BY(mutex_);
 };
 
 }  // namespace tarsier::alerting

@@ -4,230 +4,263 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "alerting/slo_alerts.h"
+#include "base/check.h"
 #include "base/duration.h"
 #include "base/number_text.h"
-#include "query/parse.h"
 #include "tsdb/sample.h"
 
 namespace tarsier::alerting {
 namespace {
 
-class Outputs final {
- public:
-  explicit Outputs(tsdb::LabelsBuilder base) : base_(std::move(base)) {}
+const double kNothing = std::nan("");
 
-  void add(std::string_view name, double value) {
+/// What a series is called, beside what says whose it is.
+struct Name {
+  std::string metric;
+  LabelMap labels = {};
+};
+
+// What is told of an objective comes by one of these: names are only made where they are asked for.
+
+class LabelsOut final {
+ public:
+  explicit LabelsOut(tsdb::LabelsBuilder base) : base_(std::move(base)) {}
+  template <typename MakeName>
+  void add(double, MakeName&& make_name) {
+    const Name name = make_name();
     tsdb::LabelsBuilder labels = base_;
-    labels.set(tsdb::kMetricName, name);
-    out.push_back({.labels = labels.build(), .value = value});
+    labels.set(tsdb::kMetricName, name.metric);
+    for (const auto& [label, text] : name.labels) labels.set(label, text);
+    out.push_back(labels.build());
   }
-  void add(std::string_view name, double value, std::string_view label, std::string_view text) {
-    tsdb::LabelsBuilder labels = base_;
-    labels.set(tsdb::kMetricName, name);
-    labels.set(label, text);
-    out.push_back({.labels = labels.build(), .value = value});
-  }
-  void add_labelled(std::string_view name, double value, const LabelMap& more) {
-    tsdb::LabelsBuilder labels = base_;
-    labels.set(tsdb::kMetricName, name);
-    for (const auto& [label, text] : more) labels.set(label, text);
-    out.push_back({.labels = labels.build(), .value = value});
-  }
-  std::vector<SloOutput> out;
+  std::vector<tsdb::Labels> out;
 
  private:
   const tsdb::LabelsBuilder base_;
 };
 
+class ValuesOut final {
+ public:
+  explicit ValuesOut(std::vector<double>& out) : out_(out) {}
+  template <typename MakeName>
+  void add(double value, MakeName&&) {
+    out_.push_back(value);
+  }
+
+ private:
+  std::vector<double>& out_;
+};
+
 double as_seconds(Duration duration) { return static_cast<double>(duration.ms) / 1000; }
 
-void add_own(const Slo& slo, const BurnReading& reading, const Verdicts& verdicts,
-             EventCounts cumulative, Outputs& out) {
-  const double nothing = std::nan("");
-  out.add("tarsier_slo_events_total", reading.has_counts ? cumulative.total : nothing);
-  out.add("tarsier_slo_bad_events_total", reading.has_counts ? cumulative.bad : nothing);
-  out.add("tarsier_slo_state", static_cast<double>(verdicts.state));
-  out.add("tarsier_slo_objective_ratio", slo.objective());
+template <typename Out>
+void add_first(const BurnReading& reading, const Verdicts& verdicts, EventCounts cumulative,
+               Out& out) {
+  out.add(reading.has_counts ? cumulative.total : kNothing,
+          [] { return Name{"tarsier_slo_events_total"}; });
+  out.add(reading.has_counts ? cumulative.bad : kNothing,
+          [] { return Name{"tarsier_slo_bad_events_total"}; });
+  out.add(static_cast<double>(verdicts.state), [] { return Name{"tarsier_slo_state"}; });
+}
+
+template <typename Out>
+void add_own(const Slo& slo, const BurnReading& reading, Out& out) {
+  out.add(slo.objective(), [] { return Name{"tarsier_slo_objective_ratio"}; });
   const Duration period = nominal_period(slo.definition().period);
-  out.add("tarsier_slo_period_seconds", as_seconds(period));
-  const auto add_window = [&](const std::string& name, const WindowValue& value) {
-    out.add("tarsier_slo_error_ratio", value.ratio, "window", name);
-    out.add("tarsier_slo_burn_rate", value.ratio / slo.budget(), "window", name);
-    out.add("tarsier_slo_coverage_ratio", value.coverage, "window", name);
-  };
-  for (std::size_t i = 0; i < slo.windows().size(); ++i) {
-    add_window(format_duration(slo.windows()[i]), reading.windows[i]);
+  out.add(as_seconds(period), [] { return Name{"tarsier_slo_period_seconds"}; });
+  for (std::size_t i = 0; i <= slo.windows().size(); ++i) {
+    const bool is_period = i == slo.windows().size();
+    const WindowValue& value = is_period ? reading.period : reading.windows[i];
+    const auto named = [&](const char* metric) {
+      return [metric, i, is_period, &slo] {
+        return Name{metric,
+                    {{"window", is_period ? period_text(slo.definition().period)
+                                          : format_duration(slo.windows()[i])}}};
+      };
+    };
+    out.add(value.ratio, named("tarsier_slo_error_ratio"));
+    out.add(value.ratio / slo.budget(), named("tarsier_slo_burn_rate"));
+    out.add(value.coverage, named("tarsier_slo_coverage_ratio"));
   }
-  add_window(period_text(slo.definition().period), reading.period);
   const double remaining = budget_remaining(slo, reading.period);
-  out.add("tarsier_slo_budget_remaining_ratio", remaining);
+  out.add(remaining, [] { return Name{"tarsier_slo_budget_remaining_ratio"}; });
   // At the rate of the last hour, or of what is nearest to it.
-  double burn = nothing;
+  double burn = kNothing;
   for (std::size_t i = 0; i < slo.windows().size() && slo.windows()[i] <= hours(1); ++i) {
     burn = reading.windows[i].ratio / slo.budget();
   }
   const std::optional<Duration> left = time_to_exhaustion(burn, remaining, period);
-  out.add("tarsier_slo_time_to_exhaustion_seconds",
-          left ? as_seconds(*left) : std::numeric_limits<double>::infinity());
+  out.add(left ? as_seconds(*left) : std::numeric_limits<double>::infinity(),
+          [] { return Name{"tarsier_slo_time_to_exhaustion_seconds"}; });
 }
 
-void add_sloth(const Slo& slo, const BurnReading& reading, Outputs& out) {
+template <typename Out>
+void add_sloth(const Slo& slo, const BurnReading& reading, Out& out) {
   // Sloth takes 1 - objective / 100 here, and (100 - objective) / 100 in its alerts.
-  const double budget = 1 - slo.definition().objective_percent / 100;
-  const auto name_of = [](const std::string& window) {
-    return "slo:sli_error:ratio_rate" + window;
+  const double percent = slo.definition().objective_percent;
+  const double budget = 1 - percent / 100;
+  const auto ratio = [](std::string window) {
+    return Name{"slo:sli_error:ratio_rate" + window, {{"sloth_window", std::move(window)}}};
   };
   for (std::size_t i = 0; i < slo.windows().size(); ++i) {
-    const std::string window = format_duration(slo.windows()[i]);
-    out.add(name_of(window), reading.windows[i].ratio, "sloth_window", window);
+    out.add(reading.windows[i].ratio, [&] { return ratio(format_duration(slo.windows()[i])); });
   }
-  const std::string period = period_text(slo.definition().period);
-  out.add(name_of(period), reading.period.ratio, "sloth_window", period);
-  out.add("slo:objective:ratio", slo.definition().objective_percent / 100);
-  out.add("slo:error_budget:ratio", budget);
-  out.add("slo:time_period:days", as_seconds(nominal_period(slo.definition().period)) / 86'400);
-  out.add("slo:current_burn_rate:ratio", reading.windows.front().ratio / budget);
-  out.add("slo:period_burn_rate:ratio", reading.period.ratio / budget);
-  out.add("slo:period_error_budget_remaining:ratio", 1 - reading.period.ratio / budget);
-  out.add_labelled("sloth_slo_info", 1,
-                   {{"sloth_mode", "tarsier"},
-                    {"sloth_objective", plain_number(slo.definition().objective_percent)},
-                    {"sloth_spec", "prometheus/v1"},
-                    {"sloth_version", "tarsier"}});
-}
-
-/// `http_requests_total` and `x_count` without their ends.
-std::string pyrra_base(const std::string& selector) {
-  std::string name = selector.substr(0, selector.find('{'));
-  for (const std::string_view end : {"_total", "_count", "_bucket"}) {
-    if (name.ends_with(end)) {
-      name.resize(name.size() - end.size());
-      break;
-    }
-  }
-  return name;
-}
-
-/// Labels that the matchers of `selector` pick among the series of one name, by which Pyrra groups
-/// its increases: their values here are the matchers' own texts, which is what the same matchers
-/// find. Nothing where they would not.
-std::optional<LabelMap> picking_labels(const std::string& selector, const std::string& all) {
-  const Result<std::vector<tsdb::Matcher>> own = query::parse_metric_selector(selector);
-  const Result<std::vector<tsdb::Matcher>> others = query::parse_metric_selector(all);
-  if (!own.ok() || !others.ok()) return std::nullopt;
-  LabelMap out;
-  for (const tsdb::Matcher& matcher : *own) {
-    if (matcher.name() == tsdb::kMetricName) continue;
-    if (std::find(others->begin(), others->end(), matcher) != others->end()) continue;
-    if (matcher.matches("") || !matcher.matches(matcher.value())) return std::nullopt;
-    out.emplace_back(matcher.name(), matcher.value());
-  }
-  return out;
+  const SloPeriod& period = slo.definition().period;
+  out.add(reading.period.ratio, [&] { return ratio(period_text(period)); });
+  out.add(percent / 100, [] { return Name{"slo:objective:ratio"}; });
+  out.add(budget, [] { return Name{"slo:error_budget:ratio"}; });
+  out.add(as_seconds(nominal_period(period)) / 86'400, [] { return Name{"slo:time_period:days"}; });
+  out.add(reading.windows.front().ratio / budget,
+          [] { return Name{"slo:current_burn_rate:ratio"}; });
+  out.add(reading.period.ratio / budget, [] { return Name{"slo:period_burn_rate:ratio"}; });
+  out.add(1 - reading.period.ratio / budget,
+          [] { return Name{"slo:period_error_budget_remaining:ratio"}; });
+  out.add(1, [&] {
+    return Name{"sloth_slo_info",
+                {{"sloth_mode", "tarsier"},
+                 {"sloth_objective", plain_number(percent)},
+                 {"sloth_spec", "prometheus/v1"},
+                 {"sloth_version", "tarsier"}}};
+  });
 }
 
 /// Events of the period: `x:increase30d` of all and of those that its file calls errors or success.
-void add_pyrra_increases(const Slo& slo, const BurnReading& reading, Outputs& out) {
-  using Kind = SliDefinition::Kind;
-  const SliDefinition& sli = slo.definition().sli;
-  const std::string period = period_text(slo.definition().period);
-  const EventCounts events = reading.period.events;
-  const auto named = [&](const std::string& selector, std::string_view what) {
-    return fmt::format("{}:{}{}", pyrra_base(selector), what, period);
+template <typename Out>
+void add_pyrra_increases(const Slo& slo, const PyrraNames& names, const BurnReading& reading,
+                         Out& out) {
+  const EventCounts events =
+      reading.has_counts ? reading.period.events : EventCounts{kNothing, kNothing};
+  const auto named = [&](const std::string& base, std::string_view what,
+                         const LabelMap& labels = {}) {
+    return [&base, what, &labels, &slo] {
+      return Name{fmt::format("{}:{}{}", base, what, period_text(slo.definition().period)), labels};
+    };
   };
-  if (sli.kind == Kind::kGauge) {
-    out.add(named(sli.gauge, "count"), events.total);
-    out.add(named(sli.gauge, "sum"), events.total - events.bad);
+  if (slo.definition().sli.kind == SliDefinition::Kind::kGauge) {
+    out.add(events.total, named(names.all_base, "count"));
+    out.add(events.total - events.bad, named(names.all_base, "sum"));
     return;
   }
-  if (sli.kind == Kind::kLatency) return out.add(named(sli.histogram, "increase"), events.total);
-  const bool is_errors = sli.kind == Kind::kErrors;
-  const std::string& part = is_errors ? sli.errors : sli.good;
-  const double count = is_errors ? events.bad : events.total - events.bad;
-  const std::optional<LabelMap> labels = picking_labels(part, sli.total);
-  const bool is_same = pyrra_base(part) == pyrra_base(sli.total);
-  const bool is_apart = !is_same || (labels && !labels->empty());
-  // Classic histograms: Pyrra tells `le=""` from the bucket. Otherwise all is the sum of its parts.
-  const bool adds_up = is_errors && is_same && is_apart;
-  out.add(named(sli.total, "increase"), adds_up ? events.total - events.bad : events.total);
-  if (is_apart) out.add_labelled(named(part, "increase"), count, labels.value_or(LabelMap()));
+  // Where both are parts of one metric, all is the sum of them.
+  out.add(names.adds_up ? events.total - events.bad : events.total,
+          named(names.all_base, "increase"));
+  if (!names.is_apart) return;
+  out.add(names.part_is_bad ? events.bad : events.total - events.bad,
+          named(names.part_base, "increase", names.part_labels));
 }
 
-void add_pyrra(const Slo& slo, const BurnReading& reading, Outputs& out) {
-  const SliDefinition& sli = slo.definition().sli;
-  const std::string base = pyrra_base(!sli.total.empty()       ? sli.total
-                                      : !sli.histogram.empty() ? sli.histogram
-                                                               : sli.gauge);
+template <typename Out>
+void add_pyrra(const Slo& slo, const PyrraNames& names, const BurnReading& reading, Out& out) {
   for (std::size_t i = 0; i < slo.windows().size(); ++i) {
     // A ratio despite its name.
-    out.add(fmt::format("{}:burnrate{}", base, format_duration(slo.windows()[i])),
-            reading.windows[i].ratio);
+    out.add(reading.windows[i].ratio, [&] {
+      return Name{fmt::format("{}:burnrate{}", names.all_base, format_duration(slo.windows()[i]))};
+    });
   }
-  const WindowValue& recent = reading.windows.front();
-  const double window_s = as_seconds(slo.windows().front());
-  out.add("pyrra_objective", slo.objective());
-  out.add("pyrra_window", as_seconds(nominal_period(slo.definition().period)));
-  out.add("pyrra_availability", 1 - reading.period.ratio);
-  out.add("pyrra_requests:rate5m", recent.events.total / window_s);
-  out.add("pyrra_errors:rate5m", recent.events.bad / window_s);
-  if (reading.has_counts) add_pyrra_increases(slo, reading, out);
+  const auto five = std::lower_bound(slo.windows().begin(), slo.windows().end(), minutes(5)) -
+                    slo.windows().begin();
+  const EventCounts recent = reading.windows[static_cast<std::size_t>(five)].events;
+  out.add(slo.objective(), [] { return Name{"pyrra_objective"}; });
+  out.add(as_seconds(nominal_period(slo.definition().period)), [] { return Name{"pyrra_window"}; });
+  out.add(1 - reading.period.ratio, [] { return Name{"pyrra_availability"}; });
+  out.add(reading.has_counts ? recent.total / 300 : kNothing,
+          [] { return Name{"pyrra_requests:rate5m"}; });
+  out.add(reading.has_counts ? recent.bad / 300 : kNothing,
+          [] { return Name{"pyrra_errors:rate5m"}; });
+  add_pyrra_increases(slo, names, reading, out);
+}
+
+template <typename Out>
+void add_all(const Slo& slo, const PyrraNames* pyrra, const BurnReading& reading,
+             const Verdicts& verdicts, EventCounts cumulative, Out& out) {
+  add_first(reading, verdicts, cumulative, out);
+  add_own(slo, reading, out);
+  if (slo.definition().format == SloFormat::kSloth) add_sloth(slo, reading, out);
+  if (pyrra != nullptr) add_pyrra(slo, *pyrra, reading, out);
 }
 
 }  // namespace
 
-std::vector<SloOutput> slo_outputs(const Slo& slo, const tsdb::Labels& group,
-                                   const BurnReading& reading, const Verdicts& verdicts,
-                                   EventCounts cumulative) {
-  Outputs out(slo_identity_labels(slo, group));
-  add_own(slo, reading, verdicts, cumulative, out);
-  if (slo.definition().format == SloFormat::kSloth) add_sloth(slo, reading, out);
-  if (slo.definition().format == SloFormat::kPyrra) add_pyrra(slo, reading, out);
+SloOutputs::SloOutputs(std::shared_ptr<const Slo> slo) : slo_(std::move(slo)) {
+  if (slo_->definition().format == SloFormat::kPyrra) {
+    pyrra_ = std::make_unique<const PyrraNames>(*slo_);
+  }
+}
+
+std::vector<tsdb::Labels> SloOutputs::labels(const tsdb::Labels& group) const {
+  LabelsOut out(slo_identity_labels(*slo_, group));
+  add_all(*slo_, pyrra_.get(), reading_without_data(*slo_, {}, std::nullopt), {}, {}, out);
   return std::move(out.out);
 }
 
-Status SloSeries::append_one(tsdb::Appender& appender, Written& series, Timestamp t, double value) {
-  if (series.ref.value != 0) {
-    const tsdb::AppendOutcome outcome = appender.append(series.ref, {.t = t, .v = value});
-    if (outcome != tsdb::AppendOutcome::kUnknownSeries) return {};
+void SloOutputs::values(const BurnReading& reading, const Verdicts& verdicts,
+                        EventCounts cumulative, std::vector<double>& out) const {
+  out.clear();
+  ValuesOut values(out);
+  add_all(*slo_, pyrra_.get(), reading, verdicts, cumulative, values);
+}
+
+void SloOutputs::first_values(const BurnReading& reading, const Verdicts& verdicts,
+                              EventCounts cumulative, std::vector<double>& out) {
+  out.clear();
+  ValuesOut values(out);
+  add_first(reading, verdicts, cumulative, values);
+}
+
+void SloSampleBatch::add(SloSeries& owner, std::uint32_t index, tsdb::SeriesRef series,
+                         tsdb::Sample sample) {
+  refs_.push_back(series);
+  samples_.push_back(sample);
+  owners_.push_back({.series = &owner, .index = index});
+}
+
+Status SloSampleBatch::flush() {
+  outcomes_.resize(refs_.size());
+  appender_->append_batch(refs_, samples_, outcomes_);
+  Status out;
+  for (std::size_t i = 0; i < outcomes_.size(); ++i) {
+    if (outcomes_[i] != tsdb::AppendOutcome::kUnknownSeries) continue;
+    Status status = owners_[i].series->append_anew(*appender_, owners_[i].index, samples_[i]);
+    if (out.ok()) out = std::move(status);
   }
-  series.ref = TRY(appender.resolve(series.labels));
-  static_cast<void>(appender.append(series.ref, {.t = t, .v = value}));
+  refs_.clear();
+  samples_.clear();
+  owners_.clear();
+  return out;
+}
+
+Status SloSeries::append_anew(tsdb::Appender& appender, std::uint32_t index, tsdb::Sample sample) {
+  const std::vector<tsdb::Labels> labels = outputs_->labels(*group_);
+  series_[index].ref = TRY(appender.resolve(labels[index]));
+  static_cast<void>(appender.append(series_[index].ref, sample));
   return {};
 }
 
-Status SloSeries::put(tsdb::Appender& appender, Written& series, double value, Timestamp t) {
-  if (!std::isnan(value)) {
-    TRY(append_one(appender, series, t, value));
-    series.is_live = true;
-  } else if (series.is_live) {
-    TRY(append_one(appender, series, t, tsdb::stale_marker()));
-    series.is_live = false;
-  }
-  return {};
-}
-
-Status SloSeries::append(tsdb::Appender& appender, const std::vector<SloOutput>& outputs,
-                         Timestamp t) {
-  if (series_.size() != outputs.size()) {
-    end(appender, t);
-    series_.clear();
-    for (const SloOutput& output : outputs) {
-      series_.push_back({.labels = output.labels, .ref = {}, .is_live = false});
+Status SloSeries::append(SloSampleBatch& batch, const SloOutputs& outputs,
+                         const tsdb::Labels& group, std::span<const double> values, Timestamp t) {
+  outputs_ = &outputs;
+  group_ = &group;
+  if (series_.empty()) series_.resize(values.size());
+  CHECK(values.size() <= series_.size());
+  std::vector<tsdb::Labels> labels;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    Written& series = series_[i];
+    const bool is_there = !std::isnan(values[i]);
+    if (!is_there && !series.is_live) continue;
+    if (series.ref.value == 0) {
+      if (labels.empty()) labels = outputs.labels(group);
+      series.ref = TRY(batch.appender().resolve(labels[i]));
     }
-  }
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    TRY(put(appender, series_[i], outputs[i].value, t));
-  }
-  return {};
-}
-
-Status SloSeries::append_first(tsdb::Appender& appender,
-                               const std::array<double, kOutputsOfEveryStep>& values, Timestamp t) {
-  for (std::size_t i = 0; i < std::min(values.size(), series_.size()); ++i) {
-    TRY(put(appender, series_[i], values[i], t));
+    batch.add(*this, static_cast<std::uint32_t>(i), series.ref,
+              {.t = t, .v = is_there ? values[i] : tsdb::stale_marker()});
+    series.is_live = is_there;
   }
   return {};
 }
@@ -236,7 +269,8 @@ void SloSeries::end(tsdb::Appender& appender, Timestamp t) {
   for (Written& series : series_) {
     if (!series.is_live) continue;
     series.is_live = false;
-    static_cast<void>(append_one(appender, series, t, tsdb::stale_marker()));
+    // One that the head has forgotten has ended long ago.
+    static_cast<void>(appender.append(series.ref, {.t = t, .v = tsdb::stale_marker()}));
   }
 }
 

@@ -90,6 +90,9 @@ Result<std::string> format_slos(std::string_view body) {
           fmt::format("  alert {} {} since {} {}\n", text_at(alert, "id"), text_at(alert, "state"),
                       text_at(alert, "activeAt"), labels_at(alert, "labels"));
     }
+    if (const std::string error = text_at(slo, "lastError"); !error.empty()) {
+      out += fmt::format("  ERROR: {}\n", error);
+    }
     for (const JsonValue& warning : list_at(slo, "warnings")) {
       const Result<std::string> text = warning.as_string();
       if (text.ok()) out += fmt::format("  WARNING: {}\n", *text);

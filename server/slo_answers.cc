@@ -166,8 +166,27 @@ HttpResponse SloWiring::simulate(const HttpRequest& request) const {
       "slo", "give slo, a file's text, or rule, a configured one's name, or expr, a new one's"));
 }
 
-/// Messages say whose group they are about: an alert's are those of the groups it belongs to.
+/// What Alertmanagers answered, and messages of the built-in notifier: these say whose group they
+/// are about, and an alert's are those of the groups it belongs to.
 void SloWiring::add_notifications(alerting::AlertTimeline& timeline) const {
+  for (const alerting::SentOutcome& one :
+       doors_.rules.sent_outcomes(alerting::fingerprint_of(timeline.labels))) {
+    if (one.last_at < timeline.start || one.at > timeline.end) continue;
+    timeline.notifications.push_back(
+        {.at = one.at,
+         .receiver = one.url,
+         .state = one.problem.empty() ? "delivered"
+                  : one.is_retried    ? "queued"
+                                      : "dead",
+         .outcome = fmt::format(
+             "{}: {}, {} times", one.is_resolved ? "resolved" : "firing",
+             one.problem.empty() ? fmt::format("HTTP {}", one.status) : one.problem, one.count)});
+  }
+  const auto sort = [&] {
+    std::stable_sort(timeline.notifications.begin(), timeline.notifications.end(),
+                     [](const auto& a, const auto& b) { return a.at < b.at; });
+  };
+  sort();
   if (!doors_.notifications) return;
   using State = alerting::NotificationStatus::State;
   for (const alerting::NotificationStatus& one : doors_.notifications()) {
@@ -194,7 +213,7 @@ void SloWiring::add_notifications(alerting::AlertTimeline& timeline) const {
                         ? fmt::format("HTTP {} after {} attempts", one.status, one.attempt_count)
                         : one.error});
   }
-  std::reverse(timeline.notifications.begin(), timeline.notifications.end());
+  sort();
 }
 
 alerting::AlertTimeline SloWiring::remembered(alerting::Fingerprint id, TimeRange span) const {
@@ -224,8 +243,8 @@ std::optional<tsdb::Labels> SloWiring::labels_of_slo_alert(std::string_view id,
   const auto look_at = [&](const alerting::SloStatus& status) -> std::optional<tsdb::Labels> {
     const alerting::SloAlertTexts texts(*status.slo);
     for (const alerting::SloGroupStatus& group : status.groups) {
-      for (const alerting::BurnTier& tier : status.slo->tiers()) {
-        tsdb::Labels labels = texts.labels(*status.slo, tier.severity, group.group);
+      for (const alerting::AlertUnit& unit : status.slo->alert_units()) {
+        tsdb::Labels labels = texts.labels(*status.slo, unit, group.group);
         if (wanted && !alerting::has_alert_id(labels, *labelling, *wanted)) continue;
         owner = "slo;" + status.slo->id();
         return labels;

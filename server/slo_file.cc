@@ -118,6 +118,7 @@ class OwnReader final {
       Duration below{0};
       inner.read("below", below);
       sli.bound = static_cast<double>(below.ms) / 1000;
+      inner.read("native", sli.is_native);
       places_["sli.latency.histogram"] = latency;
       places_["sli.latency.below"] = inner.has("below") ? inner.find("below") : latency;
       inner.finish();

@@ -129,6 +129,7 @@ class Reader final {
     if (const YamlNode* native = inner_of("latencyNative")) {
       MapReader inner(*native, "spec.indicator.latencyNative", out_.problems());
       sli.kind = SliDefinition::Kind::kLatency;
+      sli.is_native = true;
       sli.histogram = metric_of(inner, "total", "sli.latency.histogram");
       Duration below{0};
       inner.read("latency", below);
@@ -178,15 +179,10 @@ class Reader final {
     map.read("absentName", slo_.alerts.no_data_name);
     if (const YamlNode* severities = map.find("severities")) {
       MapReader inner(*severities, "spec.alerting.severities", out_.problems());
-      std::string name;
-      inner.find("absent");
-      inner.read("fastBurn", name);
-      if (!name.empty()) slo_.alerts.page.labels = {{"severity", name}};
-      inner.find("mediumBurn");
-      name.clear();
-      inner.read("slowBurn", name);
-      if (!name.empty()) slo_.alerts.ticket.labels = {{"severity", name}};
-      inner.find("longTermBurn");
+      inner.read("absent", slo_.alerts.no_data_severity);
+      for (const char* const tier : {"fastBurn", "mediumBurn", "slowBurn", "longTermBurn"}) {
+        inner.read(tier, slo_.alerts.tier_severities.emplace_back());
+      }
       inner.finish();
     }
     map.finish();

@@ -69,8 +69,9 @@ Result<std::string> indicator_of(const alerting::Slo& slo, std::vector<std::stri
     case Kind::kBuckets: return line("good", sli.good) + line("total", sli.total);
     case Kind::kLatency:
       return fmt::format(
-          "    latency: {{histogram: {}, below: {}}}\n", yaml_scalar(sli.histogram),
-          format_duration({static_cast<std::int64_t>(std::llround(sli.bound * 1000))}));
+          "    latency: {{histogram: {}, below: {}{}}}\n", yaml_scalar(sli.histogram),
+          format_duration({static_cast<std::int64_t>(std::llround(sli.bound * 1000))}),
+          sli.is_native ? ", native: true" : "");
     case Kind::kGauge: return line("gauge", sli.gauge);
     case Kind::kRatio: return line("ratio", sli.ratio);
     case Kind::kQueries: break;
@@ -122,7 +123,10 @@ alerting::LabelMap with_severity(alerting::LabelMap labels, const alerting::SloD
   if (slo.format == alerting::SloFormat::kSloth) {
     labels.emplace_back("sloth_severity", severity_name(severity));
   } else if (slo.format == alerting::SloFormat::kPyrra && !has_own) {
-    labels.emplace_back("severity", is_page ? "critical" : "warning");
+    const std::vector<std::string>& names = slo.alerts.tier_severities;
+    const std::string_view usual = is_page ? "critical" : "warning";
+    const std::size_t i = is_page ? 0 : 2;
+    labels.emplace_back("severity", i < names.size() && !names[i].empty() ? names[i] : usual);
   }
   std::sort(labels.begin(), labels.end());
   return labels;

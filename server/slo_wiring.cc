@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "alerting/slo_duplicates.h"
 #include "server/clock.h"
 #include "server/flags.h"
 
@@ -90,7 +91,6 @@ void SloWiring::stop() {
 
 void SloWiring::follow(const std::vector<std::vector<tsdb::Matcher>>& selectors) {
   follower_.reset();
-  ids_.clear();
   segments_lost_ = 0;
   if (selectors.empty()) return;
   // From the log's end as it is now: what is before is counted from storage.
@@ -119,22 +119,7 @@ Status SloWiring::read_follower(alerting::SloTaps& taps) {
   while (true) {
     TRY(follower_->read(kFollowedBatch, batch_));
     if (batch_.empty()) return {};
-    for (const tsdb::FollowedSeries& series : batch_.series) {
-      ids_[series.ref.value] = taps.follow(series.labels);
-    }
-    for (const tsdb::FollowedSample& sample : batch_.samples) {
-      const auto found = ids_.find(sample.ref.value);
-      if (found != ids_.end() && found->second) taps.add(found->second, sample.t, sample.v);
-    }
-    for (const tsdb::FollowedHistogram& sample : batch_.histograms) {
-      const auto found = ids_.find(sample.ref.value);
-      if (found == ids_.end() || !found->second) continue;
-      const auto* const whole = std::get_if<tsdb::IntegerHistogram>(&sample.histogram);
-      taps.add_histogram(found->second, sample.t,
-                         whole != nullptr ? tsdb::to_float(*whole)
-                                          : std::get<tsdb::FloatHistogram>(sample.histogram));
-    }
-    for (const tsdb::SeriesRef ref : batch_.ended) ids_.erase(ref.value);
+    taps.take(batch_);
     follower_->release(batch_.end);
   }
 }
@@ -145,6 +130,10 @@ void SloWiring::apply(const Config& config,
     for (const std::string& warning : slo->warnings()) {
       doors_.log.warn("Objective", {{"slo", slo->id()}, {"warning", warning}});
     }
+  }
+  for (const alerting::SloDuplicate& one :
+       alerting::duplicates_of(slos, doors_.rules.rule_status())) {
+    doors_.log.warn("Objective", {{"slo", one.id}, {"warning", one.warning}});
   }
   if (alerting::AlertJournal* const journal = doors_.rules.journal()) {
     journal->mark(

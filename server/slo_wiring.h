@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -104,7 +103,6 @@ class SloWiring final {
   // Of the scheduler's thread.
   std::unique_ptr<tsdb::WalFollower> follower_;
   tsdb::FollowedBatch batch_;
-  std::unordered_map<std::uint64_t, alerting::SloTaps::Id> ids_;
   std::vector<std::pair<std::string, alerting::Severity>> burning_;
   std::uint64_t segments_lost_ = 0;
   bool is_stopped_ = false;

@@ -50,7 +50,7 @@ TEST(PromqlProgram, IsWhatTheEngineAnswersToTheBit) {
                             .next_ms = begin + static_cast<std::int64_t>(random() % 15'000)});
       }
     }
-    const auto program = PromqlProgram::compile(query, windows);
+    const auto program = PromqlProgram::compile({query}, windows);
     ASSERT_NE(program, nullptr) << query;
     for (std::int64_t step = 1; step <= 700; ++step) {
       const std::int64_t now = begin + step * 15'000;
@@ -105,7 +105,7 @@ TEST(PromqlProgram, LeavesOtherShapesToTheEngine) {
        {"max(rate(x[$window]))", "sum(rate(x[$window] offset 1m))", "sum(rate(x[5m]))",
         "sum(irate(x[$window]))", "1 + 1", "sum(rate(x[$window])) / on(a) sum(rate(y[$window]))",
         "sum without (a) (rate(x[$window]))"}) {
-    EXPECT_EQ(PromqlProgram::compile(query, {minutes(5)}), nullptr) << query;
+    EXPECT_EQ(PromqlProgram::compile({query}, {minutes(5)}), nullptr) << query;
   }
 }
 

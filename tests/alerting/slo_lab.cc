@@ -47,7 +47,7 @@ void SloLab::start() {
                          .make_appender = [this] { return db_->appender(); },
                          .monotonic_ns = [] { return std::int64_t{0}; },
                          .log = log,
-                         .sink = &sink,
+                         .sink = &ear_,
                          .journal = journal_.get(),
                          .history = history_.get(),
                          .pull = {},
@@ -91,15 +91,23 @@ void SloLab::run_to(std::int64_t until_s) {
   while (now_s + 15 <= until_s) {
     now_s += 15;
     scrape(now_s);
-    const Timestamp now{now_s * 1000 + 2000};
-    while (runner_->run_due(now) <= now) {
-    }
+    evaluate();
   }
 }
 
-void SloLab::restart() {
+void SloLab::evaluate() {
+  const Timestamp now{now_s * 1000 + 2000};
+  while (runner_->run_due(now) <= now) {
+  }
+}
+
+void SloLab::cut_power_in(std::uint64_t writes) {
+  files_->cut_power_at(writes == 0 ? 0 : files_->operation_count() + writes);
+}
+
+void SloLab::restart(std::uint64_t seed) {
   runner_.reset();
-  auto survivors = files_->after_power_cut(5);
+  auto survivors = files_->after_power_cut(seed);
   history_.reset();
   journal_.reset();
   files_ = std::move(survivors);

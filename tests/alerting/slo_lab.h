@@ -39,7 +39,14 @@ class SloLab {
   /// Scrapes without anybody evaluating.
   void scrape_to(std::int64_t until_s);
   /// A process that ends here and comes up again; files lose what was not synced.
-  void restart();
+  void restart(std::uint64_t seed = 5);
+  /// The power goes with the n-th write from now on: what comes after it reaches neither files nor
+  /// receivers until restart(). 0: it stays.
+  void cut_power_in(std::uint64_t writes);
+  bool power_is_cut() const { return files_->power_is_cut(); }
+  std::uint64_t write_count() const { return files_->operation_count(); }
+  /// Evaluates what is due now.
+  void evaluate();
   std::vector<std::string> ask(const std::string& query, std::int64_t at_s);
   tsdb::Db& db() { return *db_; }
   const query::Engine& engine() const { return engine_; }
@@ -50,6 +57,15 @@ class SloLab {
   std::int64_t now_s = kBegin;
 
  private:
+  /// Nobody hears of what a process does that is not there any more.
+  struct Ear final : alerting::AlertSink {
+    explicit Ear(SloLab& of) : lab(of) {}
+    Status deliver(const alerting::AlertBatch& batch) override {
+      return lab.power_is_cut() ? Status() : lab.sink.deliver(batch);
+    }
+    SloLab& lab;
+  };
+
   void start();
   void scrape(std::int64_t t_s);
 
@@ -60,6 +76,7 @@ class SloLab {
   std::unique_ptr<alerting::AlertJournal> journal_;
   std::unique_ptr<alerting::EventHistory> history_;
   query::Engine engine_{{}, nullptr};
+  Ear ear_{*this};
   std::unique_ptr<alerting::SloRunner> runner_;
   std::vector<alerting::SloDefinition> slos_;
   double total_ = 0;

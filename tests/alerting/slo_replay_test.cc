@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "alerting/backtest.h"
+#include "alerting/slo_duplicates.h"
 #include "alerting/slo_generate.h"
 #include "query/engine.h"
 #include "tests/support/table_storage.h"
@@ -256,6 +257,38 @@ TEST(SloGenerate, RulesOfTheEngineAreWhatTheObjectiveSays) {
   const std::string& page = groups[2].rules[0].expression;
   EXPECT_NE(page.find("(14.4 * 0.0009999999999999432)"), std::string::npos) << page;
   EXPECT_NE(rule_file_text(groups).find("- alert: \"SLOErrorBudgetBurn\""), std::string::npos);
+}
+
+TEST(SloGenerate, RulesBesideTheirObjectiveAreTold) {
+  for (const SloFormat format : {SloFormat::kSloth, SloFormat::kPyrra}) {
+    SloDefinition definition;
+    definition.name = "a";
+    definition.service = format == SloFormat::kSloth ? "s" : "";
+    definition.format = format;
+    definition.objective_percent = 99.9;
+    definition.sli = {.kind = SliDefinition::Kind::kErrors,
+                      .errors = "x_total{code=\"500\"}",
+                      .total = "x_total"};
+    const auto slo = *Slo::compile(definition);
+    std::vector<RuleGroupStatus> groups;
+    for (const RuleGroupDefinition& group : generate_rules(*slo)) {
+      RuleGroupStatus shown{.file = "generated.yml", .name = group.name};
+      for (const RuleDefinition& rule : group.rules) {
+        auto compiled = Rule::compile(rule, {}, {});
+        ASSERT_TRUE(compiled.ok()) << rule.expression << compiled.status().message();
+        shown.rules.push_back({.rule = *compiled});
+      }
+      groups.push_back(std::move(shown));
+    }
+    const std::vector<SloDuplicate> found = duplicates_of({slo}, groups);
+    EXPECT_EQ(found.size(), 3u);
+    EXPECT_EQ(found.at(0).id, slo->id());
+    EXPECT_NE(found.at(0).warning.find("records its series, too"), std::string::npos);
+    definition.name = "b";
+    EXPECT_TRUE(duplicates_of({*Slo::compile(definition)}, groups).empty());
+    definition.format = SloFormat::kOwn;
+    EXPECT_TRUE(duplicates_of({*Slo::compile(definition)}, groups).empty());
+  }
 }
 
 TEST(Backtest, RulesFireAsTheyWouldHave) {

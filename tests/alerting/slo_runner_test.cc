@@ -1,5 +1,7 @@
 #include "alerting/slo_runner.h"
 
+#include <cstdlib>
+#include <random>
 #include <set>
 
 #include <fmt/format.h>
@@ -307,17 +309,58 @@ TEST(SloRunner, KilledAtAnyStepTellsTheSame) {
   EXPECT_EQ(run(195, 60), expected);
 }
 
+// The power goes in the middle of any write, torn ones among them: receivers hear the same, each
+// thing once.
+TEST(SloRunner, APowerCutAtAnyWriteTellsTheSame) {
+  const std::int64_t fault = kBegin + 70 * kMinute;
+  const auto traffic = [&](std::int64_t t_s) {
+    SloLab::Traffic out = faulty(0.2, fault, fault + 6 * kMinute)(t_s);
+    if (t_s > fault + 20 * kMinute && t_s <= fault + 24 * kMinute) out.bad = 400;
+    return out;
+  };
+  std::uint64_t writes = 0;
+  const auto run = [&](std::uint64_t cut, std::uint64_t seed) {
+    SloLab lab;
+    lab.traffic = traffic;
+    lab.scrape_to(fault - kMinute);
+    lab.apply({availability_slo()});
+    const std::uint64_t before = lab.write_count();
+    lab.cut_power_in(cut);
+    while (lab.now_s < fault + 40 * kMinute) {
+      lab.run_to(lab.now_s + 15);
+      if (!lab.power_is_cut()) continue;
+      lab.restart(seed);
+      lab.evaluate();  // The machine is back before the step is over.
+    }
+    if (cut == 0) writes = lab.write_count() - before;
+    std::vector<std::string> out = told(lab.sink, fault);
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  const std::vector<std::string> expected = run(0, 0);
+  ASSERT_EQ(expected.size(), 4u) << ::testing::PrintToString(expected);
+  const char* const wanted = std::getenv("TARSIER_POWER_CUTS");
+  const std::uint64_t count = wanted == nullptr ? 12 : std::strtoull(wanted, nullptr, 10);
+  std::mt19937_64 random(3);
+  for (std::uint64_t seed = 1; seed <= count; ++seed) {
+    const std::uint64_t cut = count >= writes ? 1 + seed % writes : 1 + random() % writes;
+    SCOPED_TRACE(::testing::Message() << "power cut at write " << cut << ", seed " << seed);
+    ASSERT_EQ(run(cut, seed), expected);
+  }
+  fmt::print("{} power cuts in {} writes\n", count, writes);
+}
+
 /// What a receiver heard, and what a backtest of the same time says.
 struct BothTellings {
   std::vector<std::string> live;
   std::vector<std::string> replayed;
   alerting::BacktestResult result;
 };
-BothTellings tell_both(SloLab& lab, const alerting::SloDefinition& definition,
-                       std::int64_t from_s) {
+BothTellings tell_both(SloLab& lab, const alerting::SloDefinition& definition, std::int64_t from_s,
+                       std::int64_t begin_s = kBegin) {
   BothTellings out{.live = told(lab.sink, from_s), .replayed = {}, .result = {}};
   auto slo = alerting::Slo::compile(definition);
-  auto result = alerting::backtest_slo(lab.db(), lab.engine(), **slo, {}, {kBegin * 1000},
+  auto result = alerting::backtest_slo(lab.db(), lab.engine(), **slo, {}, {begin_s * 1000},
                                        {lab.now_s * 1000}, nullptr);
   EXPECT_TRUE(result.ok()) << result.status().message();
   out.result = std::move(*result);
@@ -368,6 +411,42 @@ TEST(SloRunner, BacktestsOfPromqlObjectivesKnowCoverageAndGuards) {
     const BothTellings both = tell_both(lab, slo, fault);
     EXPECT_EQ(both.replayed, both.live);
     ASSERT_GE(both.live.size(), 1u);
+  }
+}
+
+// Queries that only the engine can compute are asked at the same moments, live and afterwards.
+TEST(SloRunner, BacktestsOfQueriesAreWhatHappened) {
+  for (const alerting::CalendarUnit unit :
+       {alerting::CalendarUnit::kNone, alerting::CalendarUnit::kMonth}) {
+    SCOPED_TRACE(static_cast<int>(unit));
+    SloLab lab;
+    const std::int64_t fault = kBegin + 100 * kMinute;
+    lab.traffic = [&](std::int64_t t_s) {
+      SloLab::Traffic out = faulty(0.03, fault, fault + 50 * kMinute)(t_s);
+      if (t_s > fault + 80 * kMinute && t_s <= fault + 84 * kMinute) out.bad = 700;
+      if (t_s > fault + 130 * kMinute && t_s <= fault + 150 * kMinute) out.is_scraped = false;
+      return out;
+    };
+    alerting::SloDefinition slo = availability_slo();
+    slo.period.unit = unit;
+    slo.counting = alerting::SloCounting::kPromql;
+    slo.alerts.fires_uncovered = true;
+    slo.sli = {.kind = alerting::SliDefinition::Kind::kRatio,
+               .ratio = R"(1 - sum(rate(requests{code!="500"}[$window])) / )"
+                        "sum(rate({__name__=\"requests\"}[$window]) > 0)"};
+    ASSERT_EQ(alerting::program_of(**alerting::Slo::compile(slo)), nullptr);
+    lab.run_to(kBegin + 30 * kMinute + 45);  // Stored before anybody evaluates.
+    lab.apply({slo});
+    const std::int64_t from = lab.now_s;
+    lab.run_to(fault + 200 * kMinute);
+    const BothTellings both = tell_both(lab, slo, from, from);
+    EXPECT_EQ(both.replayed, both.live);
+    EXPECT_GE(both.live.size(), 6u);
+    const auto status = lab.runner().find("availability");
+    ASSERT_EQ(both.result.budgets.size(), 1u);
+    EXPECT_DOUBLE_EQ(
+        both.result.budgets[0].consumed,
+        1 - alerting::budget_remaining(*status->slo, status->groups[0].reading.period));
   }
 }
 

@@ -231,8 +231,32 @@ TEST(SliTerms, QueriesAreWhatAnEngineWouldBeAsked) {
             "(increase(http_requests_total[5m]))");
   slo.sli = {.kind = SliDefinition::Kind::kLatency, .histogram = R"(d{job="a"})", .bound = 0.3};
   slo.group_by = {};
-  EXPECT_EQ(compiled(slo)->total_query(hours(1)), "sum (increase(d_count{job=\"a\"}[1h]))");
+  // Classic or native, whichever there is.
+  EXPECT_EQ(compiled(slo)->total_query(hours(1)),
+            "(sum (increase(d_count{job=\"a\"}[1h])) or "
+            "histogram_count(sum (increase(d{job=\"a\"}[1h]))))");
   EXPECT_NE(compiled(slo)->bad_query(hours(1)).find("d_bucket{job=\"a\",le=\"0.3\"}[1h]"),
+            std::string::npos);
+  slo.sli.is_native = true;
+  EXPECT_EQ(compiled(slo)->total_query(hours(1)),
+            "histogram_count(sum (increase(d{job=\"a\"}[1h])))");
+}
+
+// Exporters write whole bounds as `1` or as `1.0`; the file may say either.
+TEST(SliTerms, WholeBoundsOfBucketsAreFoundHoweverTheyAreWritten) {
+  SloDefinition slo = availability();
+  slo.sli = {.kind = SliDefinition::Kind::kBuckets,
+             .good = R"(d_bucket{job="a",le="1"})",
+             .total = "d_count"};
+  const auto one = compiled(slo);
+  const std::vector<tsdb::Matcher>& matchers = one->terms().at(1).matchers;
+  const tsdb::Matcher& bound = *std::find_if(
+      matchers.begin(), matchers.end(), [](const tsdb::Matcher& m) { return m.name() == "le"; });
+  EXPECT_TRUE(bound.matches("1") && bound.matches("1.0") && !bound.matches("10"));
+  EXPECT_NE(one->bad_query(minutes(5)).find(R"(le=~"1|1\\.0")"), std::string::npos)
+      << one->bad_query(minutes(5));
+  slo.sli.good = R"(d_bucket{le="0.5"})";
+  EXPECT_NE(compiled(slo)->bad_query(minutes(5)).find(R"(d_bucket{le="0.5"}[5m])"),
             std::string::npos);
 }
 

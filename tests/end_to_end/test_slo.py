@@ -132,6 +132,97 @@ notifier:
         self.assertEqual(len([a for a in self.receiver.alerts() if a[0] == "firing"]), told)
         server.stop()
 
+    def test_files_of_every_kind_page_within_seconds(self):
+        self.write("slos.yml", """
+slos:
+- name: per-cluster
+  objective: 99.9
+  period: {calendar: month, time_zone: Europe/Paris}
+  group_by: [cluster]
+  sli: {errors: 'http_requests_total{code="500"}', total: http_requests_total}
+- name: fast
+  objective: 99.9
+  definition: promql
+  sli: {latency: {histogram: 'latency_seconds{job="shop"}', below: 1s}}
+- name: no-bucket
+  objective: 99
+  sli: {latency: {histogram: latency_seconds, below: 700ms}}
+""")
+        openslo = """
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: open}
+spec:
+  service: shop
+  indicator:
+    metadata: {name: i}
+    spec:
+      ratioMetric:
+        counter: true
+        bad: {metricSource: {type: Prometheus, spec: {query: 'http_requests_total{code="500"}'}}}
+        total: {metricSource: {type: Prometheus, spec: {query: http_requests_total}}}
+  timeWindow: [{duration: 28d, isRolling: true}]
+  budgetingMethod: Occurrences
+  objectives: [{target: 0.999}]
+  alertPolicies:
+  - kind: AlertPolicy
+    metadata: {name: p}
+    spec:
+      alertWhenBreaching: true
+      conditions:
+      - kind: AlertCondition
+        metadata: {name: c}
+        spec: {severity: page, condition: {kind: burnrate, op: gt, threshold: 14, lookbackWindow: 1h, alertAfter: 0m}}
+      notificationTargets: [{kind: AlertNotificationTarget, metadata: {name: t}, spec: {target: x}}]
+"""
+        self.write("openslo.yml", openslo)
+        alertmanager = Receiver()
+        self.addCleanup(alertmanager.server_close)
+        self.addCleanup(alertmanager.shutdown)
+        config = self.config.replace("[slos.yml]", "[slos.yml, openslo.yml]") + f"""
+alerting:
+  alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{alertmanager.server_address[1]}']}}]}}]
+"""
+        server = self.tarsier(config).start()
+        written = time.time()
+        series = []
+        for labels, samples in self.history(100, written - 1):
+            series.append(({**labels, "cluster": "bad"}, samples))
+            if labels["code"] == "200":
+                series.append(({**labels, "cluster": "good"}, samples))
+                name = {"job": "shop", "__name__": "latency_seconds_bucket"}
+                series.append(({**name, "le": "1.0"}, samples))
+                all_samples = [(t, (i + 1) * 100) for i, (t, _) in enumerate(samples)]
+                series.append(({**name, "le": "+Inf"}, all_samples))
+                series.append(({**name, "__name__": "latency_seconds_count"}, all_samples))
+        self.assertEqual(send(server.url, series)[0] // 100, 2)
+        paged = {}
+
+        def pages():
+            with self.receiver.lock:
+                bodies = [json.loads(body) for _, body, _ in self.receiver.delivered]
+            for body in bodies:
+                for alert in body["alerts"]:
+                    if alert["status"] == "firing" and alert["labels"].get("severity") == "page":
+                        paged.setdefault((alert["labels"]["slo"], alert["labels"].get("cluster")),
+                                         time.time() - written)
+            return {("per-cluster", "bad"), ("fast", None), ("shop-open", None)} <= set(paged)
+
+        wait_until(pages, "the pages", 60)
+        print(f"\nfrom write to webhook: { {k: round(v, 1) for k, v in paged.items()} }")
+        self.assertNotIn(("per-cluster", "good"), paged)
+        broken = server.get("/api/tarsier/v1/slos/no-bucket")
+        self.assertIn("there is no bucket latency_seconds_bucket", broken["lastError"])
+
+        def explained():
+            code, text = self.command("alert", "explain", server.url, "fast")
+            self.assertEqual(code, 0, text)
+            return text if "/api/v2/alerts: delivered firing: HTTP 200" in text else None
+
+        text = wait_until(explained, "the answer of the Alertmanager", 20)
+        self.assertIn("both above 1.44 % (14.4 times the budget of 0.1 %)", text)
+        server.stop()
+
     def test_a_burning_objective_keeps_the_traces_of_its_service(self):
         config = self.config + """
 traces:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "alerting/slo_alerts.h"
 #include "base/posix_file.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/log_tools.h"
@@ -254,8 +255,17 @@ spec:
     latency:
       success: {metric: 'http_request_duration_seconds_bucket{job="a",le="0.1"}'}
       total: {metric: 'http_request_duration_seconds_count{job="a"}'}
+---
+apiVersion: pyrra.dev/v1alpha1
+kind: ServiceLevelObjective
+metadata: {name: native}
+spec:
+  target: "99.5"
+  window: 4w
+  indicator: {latencyNative: {total: {metric: 'request_seconds{job="a",code=~"2.."}'}, latency: 500ms}}
+  alerting: {severities: {absent: gone, fastBurn: page, longTermBurn: mail}}
 )");
-  ASSERT_EQ(slos.size(), 2u);
+  ASSERT_EQ(slos.size(), 3u);
   EXPECT_EQ(slos[0].labels, (alerting::LabelMap{{"team", "operations"}}));
   EXPECT_EQ(slos[0].period.length, days(14));
   EXPECT_EQ(slos[0].group_by, std::vector<std::string>{"handler"});
@@ -264,6 +274,27 @@ spec:
   ASSERT_TRUE(compiled.ok());
   EXPECT_EQ((*compiled)->tiers()[3].long_window, days(4));
   EXPECT_EQ((*compiled)->tiers()[0].factor, 14);
+  // Each tier is an alert, with the labels Pyrra gives it.
+  const auto native = alerting::Slo::compile(slos[2]);
+  ASSERT_TRUE(native.ok());
+  EXPECT_TRUE(slos[2].sli.is_native);
+  const alerting::SloAlertTexts texts(**native);
+  std::vector<std::string> alerts;
+  for (const alerting::AlertUnit& unit : (*native)->alert_units()) {
+    alerts.push_back(texts.labels(**native, unit, {}).to_string());
+  }
+  alerts.push_back(texts.no_data_labels(**native, {}).to_string());
+  const auto burn = [](std::string_view exhaustion, std::string_view longer,
+                       std::string_view severity, std::string_view shorter) {
+    return fmt::format(R"({{alertname="ErrorBudgetBurn", exhaustion="{}", job="a", long="{}", )"
+                       R"(severity="{}", short="{}", slo="native"}})",
+                       exhaustion, longer, severity, shorter);
+  };
+  EXPECT_EQ(alerts, (std::vector<std::string>{
+                        burn("2d", "1h", "page", "5m"), burn("4d", "6h", "critical", "30m"),
+                        burn("2w", "1d", "warning", "2h"), burn("4w", "4d", "mail", "6h"),
+                        R"({alertname="SLOMetricAbsent", job="a", severity="gone", )"
+                        R"(slo="native"})"}));
 }
 
 TEST(SloFile, ReadsOpenSloV1Unchanged) {
