@@ -64,15 +64,14 @@ Result<std::unique_ptr<GroupCommitLog>> GroupCommitLog::open(FileSystem& files,
   const KeepTail keep_tail = options.wal_sync == WalSync::kNone ? KeepTail::kNo : KeepTail::kYes;
   SegmentFile file = TRY(SegmentFile::open(files, wal_directory, segment, keep_tail));
   std::unique_ptr<GroupCommitLog> log(
-      new GroupCommitLog(files, wal_directory, options, segment, std::move(file)));
+      new GroupCommitLog(wal_directory, options, segment, std::move(file)));
   log->metrics_.storage_bytes.set(static_cast<double>(bytes));
   return log;
 }
 
-GroupCommitLog::GroupCommitLog(FileSystem& files, std::string directory, const Options& options,
-                               std::uint32_t segment, SegmentFile file)
-    : files_(files),
-      directory_(std::move(directory)),
+GroupCommitLog::GroupCommitLog(std::string directory, const Options& options, std::uint32_t segment,
+                               SegmentFile file)
+    : directory_(std::move(directory)),
       options_(options),
       active_segment_(segment),
       file_(std::move(file)),

@@ -133,8 +133,8 @@ class GroupCommitLog final {
   };
   enum class Depth : unsigned char { kWrite, kSync };
 
-  GroupCommitLog(FileSystem& files, std::string directory, const Options& options,
-                 std::uint32_t segment, SegmentFile file);
+  GroupCommitLog(std::string directory, const Options& options, std::uint32_t segment,
+                 SegmentFile file);
 
   Status check_room(std::size_t bytes) const REQUIRES_LOCK(mutex_);
   LogPosition acknowledged() const REQUIRES_LOCK(mutex_);
@@ -152,13 +152,12 @@ class GroupCommitLog final {
   Status write_run(std::size_t end);
   Status sync_file();
 
-  FileSystem& files_;
   const std::string directory_;
   const Options options_;
   LogMetrics metrics_;
 
   std::atomic<std::uint32_t> active_segment_;  // Set by the flushing thread.
-  std::atomic<bool> flushing_{false};  // Catches two threads in flush_to; guards nothing.
+  std::atomic<bool> flushing_{false};          // Catches two threads in flush_to; guards nothing.
   // Owned by the flushing thread.
   LogOutput output_;
   std::size_t output_written_ = 0;  // Of output_.bytes.
