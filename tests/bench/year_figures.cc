@@ -168,9 +168,12 @@ int run(int argc, char** argv) {
   ThreadPool pool({.thread_count = 1});
   auto db = Db::open(*files, directory, options, log, &pool).value();
   std::uint64_t bytes = 0;
-  for (const DirectoryEntry& block : files->list(join_path(directory, kTiersDirectory)).value()) {
-    const std::string path = join_path(join_path(directory, kTiersDirectory), block.name);
-    for (const DirectoryEntry& file : files->list(path).value()) {
+  const std::string shelf = join_path(directory, kTiersDirectory);
+  const auto blocks = files->list(shelf).value();
+  for (const DirectoryEntry& block : blocks) {
+    const std::string path = join_path(shelf, block.name);
+    const auto parts = files->list(path).value();
+    for (const DirectoryEntry& file : parts) {
       bytes += files->open_readable(join_path(path, file.name), Access::kRead).value()->size();
     }
   }
