@@ -444,7 +444,7 @@ TEST(Config, ReadsRetentionOfEachResolutionAndMatcher) {
   const tsdb::RetentionRule& debug = options.retention_rules[0];
   EXPECT_EQ(debug.match.size(), 1u);
   EXPECT_EQ(debug.samples, days(1));
-  EXPECT_EQ(debug.rows[0], days(30));
+  EXPECT_EQ(debug.rows[0], days(60)) << "the default entry says so";
   EXPECT_EQ(debug.rows[1], days(7));
   EXPECT_FALSE(debug.rows[2].has_value());
   const std::string text = render_config(*config);
