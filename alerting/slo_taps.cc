@@ -12,6 +12,22 @@ namespace {
 /// Selectors that are handed on as they are; beyond that, names of metrics are.
 constexpr std::size_t kSelectorsCompared = 200;
 
+std::string key_of(std::string_view metric, std::string_view label, std::string_view value) {
+  std::string out(metric);
+  out.append(1, '\0').append(label);
+  return out.append(1, '\0').append(value);
+}
+
+/// Calls `use` with the key of each label that a selector of `metric` pins.
+template <typename Use>
+void for_each_pinned(const std::vector<tsdb::Matcher>& matchers, const std::string& metric,
+                     Use&& use) {
+  for (const tsdb::Matcher& m : matchers) {
+    const bool is_pinned = m.op() == tsdb::MatchOp::kEqual && !m.value().empty();
+    if (is_pinned && m.name() != tsdb::kMetricName) use(key_of(metric, m.name(), m.value()));
+  }
+}
+
 }  // namespace
 
 std::size_t SloTaps::HashOfKey::operator()(const HistoryKey& key) const noexcept {
@@ -38,6 +54,30 @@ void SloTaps::rebuild(const std::vector<SloCounter*>& counters) {
       terms.push_back({.counter = counter, .index = i});
     }
   }
+  index_terms();
+}
+
+void SloTaps::index_terms() {
+  terms_by_label_.clear();
+  unpinned_terms_.clear();
+  const auto matchers_of = [](const Term& term) -> const std::vector<tsdb::Matcher>& {
+    return term.counter->slo().terms()[term.index].matchers;
+  };
+  std::unordered_map<std::string, std::size_t> counts;
+  for (const auto& [metric, terms] : terms_by_name_) {
+    for (const Term& term : terms) {
+      for_each_pinned(matchers_of(term), metric, [&](const std::string& key) { ++counts[key]; });
+    }
+  }
+  for (const auto& [metric, terms] : terms_by_name_) {
+    for (const Term& term : terms) {
+      std::string rarest;
+      for_each_pinned(matchers_of(term), metric, [&](std::string key) {
+        if (rarest.empty() || counts[key] < counts[rarest]) rarest = std::move(key);
+      });
+      (rarest.empty() ? unpinned_terms_[metric] : terms_by_label_[rarest]).push_back(term);
+    }
+  }
 }
 
 void SloTaps::add_term(std::vector<Tap>& taps, const Term& term, const tsdb::Labels& labels) const {
@@ -60,9 +100,17 @@ SloTaps::Id SloTaps::follow(const tsdb::Labels& labels) {
   const HistoryKey key = history_key(labels.encoded());
   if (const auto known = ids_.find(key); known != ids_.end()) return {known->second};
   std::vector<Tap> taps;
-  const auto found = terms_by_name_.find(std::string(labels.get(tsdb::kMetricName)));
-  if (found != terms_by_name_.end()) {
+  const std::string metric(labels.get(tsdb::kMetricName));
+  const auto add_from = [&](const auto& index, const std::string& at) {
+    const auto found = index.find(at);
+    if (found == index.end()) return;
     for (const Term& term : found->second) add_term(taps, term, labels);
+  };
+  if (terms_by_name_.contains(metric)) {
+    add_from(unpinned_terms_, metric);
+    for (const tsdb::LabelView& label : labels) {
+      add_from(terms_by_label_, key_of(metric, label.name, label.value));
+    }
   }
   for (const Term& term : other_terms_) add_term(taps, term, labels);
   if (taps.empty()) return {};

@@ -74,10 +74,15 @@ class SloTaps final {
   static bool is_next(const Tap& tap, Timestamp t, double value);
   static void count(const Tap& tap, Timestamp t, EventCounts events);
   static EventCounts events_of_sample(const Tap& tap, double value);
+  void index_terms();
   void add_term(std::vector<Tap>& taps, const Term& term, const tsdb::Labels& labels) const;
 
   std::vector<SloCounter*> counters_;
   std::unordered_map<std::string, std::vector<Term>> terms_by_name_;
+  /// Of these, those that pin another label, too: by the rarest of what they pin, so that a series
+  /// is compared with the few that may want it, however many objectives share a metric.
+  std::unordered_map<std::string, std::vector<Term>> terms_by_label_;
+  std::unordered_map<std::string, std::vector<Term>> unpinned_terms_;  ///< By name; the rest.
   std::vector<Term> other_terms_;  ///< Of selectors without one name.
   std::vector<Tap> taps_;          ///< Those of one series beside each other.
   /// By a digest of the labels, which are many bytes.
