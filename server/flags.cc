@@ -114,7 +114,7 @@ constexpr Spec kSpecs[] = {
     {"storage.seal-after", kTimeOrNever, "24h", kActive,
      "Seal blocks this much older than the newest sample; never: none."},
     {"storage.maintenance-percent", kNumber, "75", kActive,
-     "Share of a core's time that work on blocks may take: compaction, sealing and the like."},
+     "Share of a core's time that work on blocks may take."},
     {"storage.memory-limit", kBytes, "0B", kActive,
      "Memory of the process; default 75 % of cgroup limit or RAM."},
     {"storage.traces.path", kText, "", kActive,
