@@ -31,7 +31,7 @@ std::string header_of(const HttpFetch& fetch, std::string_view name) {
 ReceiverConfig webhook_receiver(const std::string& name) {
   IntegrationConfig integration;
   integration.url.text = "http://" + name + "/";
-  return {name, {integration}};
+  return {.name = name, .integrations = {integration}, .labels = {}};
 }
 
 void fill_keys(Route& route, const std::string& parent) {
