@@ -217,7 +217,7 @@ class RatioReplay final {
   const CancelToken* const cancel_;
   BacktestTrace* const trace_;
   bool has_counts_ = false;
-  bool is_held_ = false;  ///< Long windows are asked for now and then only.
+  bool is_held_ = false;  ///< Long windows are asked at some of the times only: asked_at().
   bool is_calendar_ = false;
   bool weighs_traffic_ = false;
   Timestamp begin_;
