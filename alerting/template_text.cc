@@ -67,7 +67,7 @@ Result<std::string> TemplateText::expand(const TemplateSample& sample,
   data.emplace_back("ExternalLabels", Value::labels(context.external_labels));
   data.emplace_back("ExternalURL", Value(context.external_url));
   data.emplace_back("Value", *seen.field("Value"));
-  FunctionContext functions{context.now, context.external_url, context.query, {}};
+  FunctionContext functions{context.now, context.external_url, context.query, {}, {}};
   Executor executor(parsed_->trees, rule_functions(), std::move(functions), limits);
   Result<std::string> text =
       executor.run(parsed_->name, Value::structure(std::move(data), &kDataType));

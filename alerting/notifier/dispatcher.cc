@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "alerting/notifier/route_labels.h"
 #include "base/bytes.h"
 #include "base/quote.h"
 #include "base/sha256.h"
@@ -231,10 +232,10 @@ Notification Dispatcher::notification_of(const NotifierState::GroupKey& key, con
                  .external_url = options_.external_url,
                  .at = now};
   if (group.route->route_labels.empty()) return n;
-  const Value data = notification_value(n);
+  RouteLabelExpansion expansion(*templates_, group.route->route_labels, n);
   tsdb::LabelsBuilder labels;
   for (const auto& [name, text] : group.route->route_labels) {
-    const Result<std::string> value = templates_->expand(text, data, n);
+    const Result<std::string> value = expansion.value(name);
     if (value.ok()) labels.set(name, *value);
     if (!value.ok()) errors_.push_back(value.status().message());
   }

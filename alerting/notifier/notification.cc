@@ -242,11 +242,20 @@ Status NotificationTemplates::check(std::string_view text) const {
 
 Result<std::string> NotificationTemplates::expand(std::string_view text, const Value& data,
                                                   const Notification& notification) const {
+  return expand(text, data, notification, [&](const std::string& name) -> Result<std::string> {
+    return std::string(notification.route_labels.get(name));
+  });
+}
+
+Result<std::string> NotificationTemplates::expand(std::string_view text, const Value& data,
+                                                  const Notification& notification,
+                                                  RouteLabel route_label) const {
   if (text.find("{{") == std::string_view::npos) return std::string(text);
   TemplateTrees trees = trees_;
   trees.erase("");
   TRY(parse_template("", text, is_function, trees));
-  FunctionContext context{notification.at, notification.external_url, {}, {}};
+  FunctionContext context{
+      notification.at, notification.external_url, {}, {}, std::move(route_label)};
   Executor executor(trees, notification_functions(), std::move(context), {});
   return executor.run("", data);
 }

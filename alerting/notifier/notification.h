@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "alerting/alert.h"
@@ -58,6 +60,11 @@ class NotificationTemplates final {
   Status check(std::string_view text) const;
   Result<std::string> expand(std::string_view text, const Value& data,
                              const Notification& notification) const;
+
+  /// What `routeLabels` gives while `text` is expanded.
+  using RouteLabel = std::function<Result<std::string>(const std::string& name)>;
+  Result<std::string> expand(std::string_view text, const Value& data,
+                             const Notification& notification, RouteLabel route_label) const;
 
  private:
   TemplateTrees trees_;

@@ -34,6 +34,8 @@ struct FunctionContext {
   TemplateQuery query;
   /// Expands the template of that name with a value; set by the executor.
   std::function<Result<std::string>(const std::string& name, const Value& data)> expand;
+  /// The route label of that name as messages say it; empty when there is none. Notifications only.
+  std::function<Result<std::string>(const std::string& name)> route_label;
 };
 
 /// One function of a template. Its error is the text after `error calling <name>: `.

@@ -4,8 +4,11 @@
 #include "alerting/template/print.h"
 #include "alerting/time_zone.h"
 #include "base/ascii.h"
+#include "base/base64.h"
 #include "base/json_writer.h"
+#include "base/percent_encoding.h"
 #include "base/posix_file.h"
+#include "base/quote.h"
 #include "base/unicode_case.h"
 
 namespace tarsier::alerting {
@@ -52,7 +55,7 @@ Result<Value> append(const Context&, Arguments a) {
 }
 
 Result<Value> dict(const Context&, Arguments a) {
-  if (a.size() % 2 != 0) return invalid("expected even number of arguments");
+  if (a.size() % 2 != 0) return invalid("dict requires an even number of arguments");
   ValueMap out;
   for (std::size_t i = 0; i < a.size(); i += 2) {
     if (a[i].kind() != ValueKind::kString) return invalid("dict keys must be strings");
@@ -73,6 +76,40 @@ Result<Value> in_zone(const Context&, Arguments a) {
   t.offset_s = offset.seconds;
   t.zone = std::move(offset.abbreviation);
   return Value(std::move(t));
+}
+
+Result<Value> now(const Context& context, Arguments) { return Value(go_time(context.now)); }
+
+Result<Value> route_label(const Context& context, Arguments a) {
+  if (context.route_label == nullptr) return Value("");
+  return Value(TRY(context.route_label(a[0].as_string())));
+}
+
+Result<Value> url_unescape(const Context&, Arguments a) {
+  std::string text = a[0].as_string();
+  std::replace(text.begin(), text.end(), '+', ' ');
+  std::optional<std::string> plain = percent_decode(text);
+  if (!plain) return invalid("invalid URL escape in " + quote(a[0].as_string()));
+  return Value(std::move(*plain));
+}
+
+// URLs hold what these give: '-' and '_' stand where base64 has '+' and '/' (RFC 4648, section 5).
+Result<Value> to_url_base64(const Context&, Arguments a) {
+  std::string text = encode_base64(a[0].as_string());
+  std::replace(text.begin(), text.end(), '+', '-');
+  std::replace(text.begin(), text.end(), '/', '_');
+  return Value(std::move(text));
+}
+
+Result<Value> from_url_base64(const Context&, Arguments a) {
+  std::string text = a[0].as_string();
+  const std::size_t foreign = text.find_first_of("+/");
+  std::replace(text.begin(), text.end(), '-', '+');
+  std::replace(text.begin(), text.end(), '_', '/');
+  std::optional<std::string> plain;
+  if (foreign == std::string::npos) plain = decode_base64(text);
+  if (!plain) return invalid("illegal base64 data in " + quote(a[0].as_string()));
+  return Value(std::move(*plain));
 }
 
 Result<Value> since(const Context& context, Arguments a) {
@@ -138,6 +175,11 @@ FunctionTable make_table() {
   table["dict"] = {{kAny}, true, dict};
   table["date"] = {{kString, kTime}, false, date};
   table["tz"] = {{kString, kTime}, false, in_zone};
+  table["now"] = {{}, false, now};
+  table["routeLabels"] = {{kString}, false, route_label};
+  table["urlUnescape"] = {{kString}, false, url_unescape};
+  table["base64encode"] = {{kString}, false, to_url_base64};
+  table["base64decode"] = {{kString}, false, from_url_base64};
   table["since"] = {{kTime}, false, since};
   table["humanizeDuration"] = {{kAny}, false, humanize_seconds_of};
   table["toJson"] = {{kAny}, false, to_json};

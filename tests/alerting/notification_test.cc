@@ -28,6 +28,7 @@ Notification sample() {
   }
   n.alerts[1].is_resolved = true;
   n.at = *parse_rfc3339("2026-01-02T03:10:05Z");
+  n.route_labels = tsdb::Labels{{"team", "db"}};
   sort_alerts(n.alerts);
   return n;
 }
@@ -61,6 +62,10 @@ TEST(Notification, TemplatesSeeAlertmanagersData) {
       {"{{ title \"ab cd\" }} {{ trimSpace \" x \" }} {{ toUpper \"a\" }} {{ list 1 \"a\" | toJson "
        "}}",
        "Ab Cd x A [1,\"a\"]"},
+      {"{{ urlUnescape \"a%2Fb+c\" }} {{ base64encode \"a?>~\" }} {{ base64decode \"YT8-fg==\" }}",
+       "a/b c YT8-fg== a?>~"},
+      {"{{ now.Format \"15:04:05\" }}", "03:10:05"},
+      {"{{ routeLabels \"team\" }}/{{ routeLabels \"none\" }}", "db/"},
       {"{{ template \"slack.default.title\" . }}", "[FIRING:1] Down (j)"},
       {"{{ template \"slack.default.titlelink\" . }}",
        "http://tarsier:9090/#/alerts?receiver=web.hook"},

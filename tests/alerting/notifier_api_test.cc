@@ -133,16 +133,20 @@ TEST_F(NotifierApiTest, WhatATimeIntervalMutesIsSuppressed) {
 
 TEST_F(NotifierApiTest, RouteLabelsAreTemplatesOverTheGroup) {
   NotifierConfig config = simple_config("hook");
-  config.root.route_labels = {{"bad", "{{ .Nope.Nope }}"},
+  config.root.route_labels = {{"a", "{{ routeLabels \"b\" }}"},  // A circle.
+                              {"b", "{{ routeLabels \"a\" }}"},
+                              {"bad", "{{ .Nope.Nope }}"},
+                              {"book", "{{ routeLabels \"page\" }}!"},
                               {"page", "{{ .CommonLabels.team }} {{ len .Alerts.Firing }}"}};
   ASSERT_TRUE(
       station.notifier->configure(std::make_shared<NotifierConfig>(config), station.now).ok());
   ASSERT_TRUE(station.fire(tsdb::Labels{{"alertname", "A"}, {"team", "db"}}).ok());
-  EXPECT_NE(api().groups(request()).body.find(R"("routeLabels":{"page":"db 1"})"),
+  EXPECT_NE(api().groups(request()).body.find(R"("routeLabels":{"book":"db 1!","page":"db 1"})"),
             std::string::npos);
   station.pass(minutes(1));
   ASSERT_EQ(station.sent.size(), 1u);
-  EXPECT_NE(station.sent[0].second.find(R"("routeLabels":{"page":"db 1"})"), std::string::npos)
+  EXPECT_NE(station.sent[0].second.find(R"("routeLabels":{"book":"db 1!","page":"db 1"})"),
+            std::string::npos)
       << station.sent[0].second;
 }
 
