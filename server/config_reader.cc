@@ -121,8 +121,12 @@ void MapReader::read(std::string_view name, std::uint64_t& out) {
   std::uint64_t n = 0;
   const char* const end = value->text.data() + value->text.size();
   const auto [stop, error] = std::from_chars(value->text.data(), end, n);
+  double real = 0;
   if (error == std::errc{} && stop == end) {
     out = n;
+  } else if (const auto [behind, fault] = std::from_chars(value->text.data(), end, real);
+             fault == std::errc{} && behind == end && real >= 0 && real < 0x1p63) {
+    out = static_cast<std::uint64_t>(real);  // 1e3, and 1.5 without its fraction: as Prometheus.
   } else {
     problems_.add(*value, fmt::format("cannot unmarshal !!str `{}` into {}, a whole number",
                                       value->text, path_of(name)));

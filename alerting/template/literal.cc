@@ -80,7 +80,7 @@ Status read_number(const std::string& text, Node& node) {
   read_integer(digits, node);
   const bool based = digits.find_first_of("xXoObB") != std::string::npos;
   if (!node.is_integer && !based) read_real(digits, node);
-  if (node.is_integer) {
+  if (node.is_integer && !node.is_real) {  // What was written as real keeps its sign: -0.0.
     node.is_real = true;
     node.real = static_cast<double>(node.integer);
   }

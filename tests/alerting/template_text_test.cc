@@ -119,7 +119,8 @@ TEST(TemplateText, Humanize) {
           "0:1:1.235M:120m:"},
          {"{{ 1435065584.128 | humanize1024 }} {{ humanize1024 1048576 }} {{ humanize1024 .12 }}",
           "1.337Gi 1Mi 0.12"},
-         {"{{ humanize \"1234567\" }} {{ humanize 999 }} {{ humanize -1000 }}", "1.235M 999 -1k"},
+         {"{{ humanize \"1234567\" }} {{ humanize 999 }} {{ humanize -1000 }} {{ humanize -0.0 }}",
+          "1.235M 999 -1k -0"},
          {"{{ humanizeDuration 0 }} {{ humanizeDuration 1 }} {{ humanizeDuration 60 }} "
           "{{ humanizeDuration 3600 }} {{ humanizeDuration 86400 }} {{ humanizeDuration 86400 }}",
           "0s 1s 1m 0s 1h 0m 0s 1d 0h 0m 0s 1d 0h 0m 0s"},

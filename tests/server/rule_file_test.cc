@@ -25,7 +25,7 @@ groups:
 - name: g
   interval: 30s
   query_offset: 0s
-  limit: 7
+  limit: 7.5  # As a whole number, as Prometheus reads it.
   labels: {team: x, level: 1}
   rules:
   - record: job:up:sum
