@@ -9,6 +9,7 @@
 #include "server/config_emitter.h"
 #include "server/config_limits.h"
 #include "server/config_remote.h"
+#include "server/config_thanos.h"
 #include "server/config_traces.h"
 #include "server/yaml.h"
 
@@ -257,6 +258,7 @@ std::string render_config(const Config& config) {
   }
   render_otlp(out, config.otlp);
   if (config.traces) render_traces(out, *config.traces);
+  if (config.thanos) render_thanos(out, *config.thanos);
   return out.take();
 }
 

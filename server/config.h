@@ -26,6 +26,7 @@ struct NotifierConfig;
 
 namespace tarsier::server {
 
+struct ThanosConfig;
 struct TracesConfig;
 
 /// Of one configuration file; a larger one is a mistake, not a configuration.
@@ -103,6 +104,8 @@ struct Config {
   std::shared_ptr<const alerting::NotifierConfig> notifier;
   /// The `traces` section; null: it is absent, and everything has its default.
   std::shared_ptr<const TracesConfig> traces;
+  /// Where blocks are shipped to; null: nowhere.
+  std::shared_ptr<const ThanosConfig> thanos;
   /// What is accepted and not acted upon, in words for the log.
   std::vector<std::string> warnings;
 };

@@ -12,6 +12,7 @@
 #include "server/config_limits.h"
 #include "server/config_reader.h"
 #include "server/config_remote.h"
+#include "server/config_thanos.h"
 #include "server/config_traces.h"
 #include "server/glob.h"
 #include "server/notifier_config.h"
@@ -257,7 +258,7 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   static const YamlNode kNothing;
   Config config;
   MapReader top(root, "", problems);
-  for (const char* name : {"alerting", "rule_files", "remote_read"}) {
+  for (const char* name : {"alerting", "rule_files", "remote_read", "thanos"}) {
     const YamlNode* const node = sources.is_agent ? top.find(name) : nullptr;
     if (node) return invalid_at(*node, fmt::format("field {} is not allowed in agent mode", name));
   }
@@ -279,6 +280,7 @@ Result<Config> read_config(const YamlNode& root, const ConfigSources& sources, P
   config.write_limits = TRY(read_write_limits(top));
   config.ha_dedup = TRY(read_ha_dedup(top));
   config.notifier = TRY(read_notifier_section(top, sources));
+  config.thanos = TRY(read_thanos(top, config, sources));
   if (const YamlNode* node = top.find("traces")) {
     config.traces =
         std::make_shared<const TracesConfig>(TRY(read_traces(*node, sources, problems)));

@@ -147,7 +147,8 @@ void add_status(Router& router, const Doors& doors) {
       [&](const HttpRequest&) { return config_response(doors.config_yaml()); });
   get("/api/v1/status/self_metrics",
       [&](const HttpRequest& r) { return self_metrics_response(r, doors.metrics()); });
-  get("/api/v1/status/flags", [&](const HttpRequest&) { return flags_response(doors.flags); });
+  get("/api/v1/status/flags",
+      [&](const HttpRequest&) { return flags_response(doors.flags, doors.longest_block); });
   get("/api/v1/status/tsdb", [&](const HttpRequest& r) {
     return head_statistics_response(
         r, [&](std::size_t limit) { return doors.db->head_statistics(limit); });

@@ -39,8 +39,8 @@ class TracingWiring;
 struct Doors {
   const Flags& flags;
   const SelfMetrics& self;
-  std::function<std::string()> metrics;      ///< /metrics, whatever exists by now.
-  std::function<std::string()> config_yaml;  ///< The configuration in force.
+  std::function<std::string()> metrics;                   ///< /metrics, whatever exists by now.
+  std::function<std::string()> config_yaml;               ///< The configuration in force.
   std::function<std::shared_ptr<const Config>()> config;  ///< The same as data.
   /// Reads the configuration again and tells how it went, later and on another thread.
   std::function<void(std::function<void(Status)>)> reload;
@@ -72,6 +72,7 @@ struct Doors {
   ingest::ExternalAddress external;
   std::string external_path;  ///< Of the URL users reach us under: "" or "/p".
   std::string storage_retention;
+  Duration longest_block{0};  ///< Compaction stops there.
 };
 
 /// Adds every route of the server. `doors` must outlive the router's last request.

@@ -138,6 +138,17 @@ tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
       flags.is_set("storage.tsdb.max-block-duration")
           ? flags.duration("storage.tsdb.max-block-duration")
           : std::clamp(tenth, std::min(options.block_range, days(31)), days(31));
+  const std::string& shipped = flags.text("storage.tsdb.delay-compact-file.path");
+  const bool is_compacting = !flags.is_set("storage.tsdb.max-block-duration") ||
+                             options.block_range_max > options.block_range;
+  if (!shipped.empty() || !is_compacting) {
+    // Equal lengths are how a sidecar has wanted it for years; it is there once it has its list.
+    options.shipping = {
+        shipped.empty() ? join_path(data_path(flags), tsdb::kShippedListName) : shipped,
+        !shipped.empty()};
+    // Blocks of series that ended overlap the others, and halt Thanos' compactor.
+    options.ended_series_min = SIZE_MAX;
+  }
   options.maintenance_percent =
       std::clamp<std::uint64_t>(flags.number("storage.maintenance-percent"), 1, 100);
   options.head_series_max = flags.number("storage.head-series-max");

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <limits>
+#include <map>
 #include <thread>
 
 #include <fmt/format.h>
@@ -96,10 +97,15 @@ HttpResponse config_response(const std::string& yaml) {
       [&](JsonWriter& json) { json.begin_object().field("yaml", yaml).end_object(); });
 }
 
-HttpResponse flags_response(const Flags& flags) {
+HttpResponse flags_response(const Flags& flags, Duration longest_block) {
+  std::map<std::string, std::string> all = flags.all();
+  // Thanos compares it with the shortest.
+  if (longest_block > Duration{}) {
+    all["storage.tsdb.max-block-duration"] = format_duration(longest_block);
+  }
   return api_success([&](JsonWriter& json) {
     json.begin_object();
-    for (const auto& [name, value] : flags.all()) json.field(name, value);
+    for (const auto& [name, value] : all) json.field(name, value);
     json.end_object();
   });
 }

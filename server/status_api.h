@@ -30,7 +30,8 @@ HttpResponse version_response();
 HttpResponse runtime_info_response(const RuntimeInfo& info);
 /// `yaml` as render_config() gave it.
 HttpResponse config_response(const std::string& yaml);
-HttpResponse flags_response(const Flags& flags);
+/// `longest_block` is what is in force where no flag says it; 0 shows the flag.
+HttpResponse flags_response(const Flags& flags, Duration longest_block = {});
 /// Reads the parameter `limit` and asks for that many.
 HttpResponse head_statistics_response(
     const HttpRequest& request, const std::function<tsdb::HeadStatistics(std::size_t)>& statistics);

@@ -53,6 +53,7 @@
 #include "server/scheduler.h"
 #include "server/self_metrics.h"
 #include "server/settings.h"
+#include "server/shipper_wiring.h"
 #include "server/slo_file.h"
 #include "server/slo_wiring.h"
 #include "server/status_api.h"
@@ -169,6 +170,7 @@ struct Tarsier::Impl {
   std::unique_ptr<TraceExportWiring> trace_export;
   std::unique_ptr<SamplingWiring> sampling;
   std::unique_ptr<ForwardWiring> forwarder;
+  std::unique_ptr<ShipperWiring> shipper;
   std::unique_ptr<TracingWiring> tracing_room;
   std::unique_ptr<SloWiring> slos;
   std::unique_ptr<ThreadPool> query_pool;
@@ -311,7 +313,8 @@ Status Tarsier::Impl::listen() {
                 },
             .notifications = &notifications,
             .external = external,
-            .external_path = external_path});
+            .external_path = external_path,
+            .longest_block = storage.block_range_max});
   add_routes(*router, *doors);
   add_push_routes(*router, flags, [this] { return writes.get(); });
   add_push_gateway_routes(*router, flags, [this] { return push_gateway.get(); });
@@ -319,6 +322,7 @@ Status Tarsier::Impl::listen() {
       *router, [this] { return notifier.get(); }, [this] { return query_pool.get(); });
   add_slo_routes(*router, *doors, [this] { return slos.get(); });
   add_event_routes(*router, events);
+  add_shipper_routes(*router, *doors, [this] { return shipper.get(); });
   add_cardinality_routes(*router, *doors, [this] { return slos.get(); });
   HttpGuard guard = TRY(make_guard());
   HttpGuard otlp_guard = guard;
@@ -518,6 +522,9 @@ void Tarsier::Impl::start_rooms() {
 
   alerting_room->show_also([this] { return slos->rule_groups(); });
   forwarder = std::make_unique<ForwardWiring>(*db, *client, log);
+  shipper = std::make_unique<ShipperWiring>(
+      ShipperWiring::Doors{*files, *client, log, data_path(flags), storage.shipping.list_path},
+      *current);
   doors->db = db.get();
   doors->query = query_api.get();
   doors->scrapes = scrapes.get();
@@ -598,6 +605,7 @@ Status Tarsier::Impl::reload_now() {
   if (notifier) notifier->apply(next->notifier, t);
   if (alerting_room) alerting_room->apply(*next, std::move(*rules));
   if (forwarder) forwarder->apply(*next);
+  if (shipper) shipper->apply(*next);
   if (reader) reader->apply(next->remote_read, external_labels(next->global));
   if (tracing_room) tracing_room->apply(*next);
   if (trace_export) trace_export->apply(*next);
@@ -627,6 +635,7 @@ std::string Tarsier::Impl::metrics() const {
     push_gateway->collect(out);
     alerting_room->collect(out);
     forwarder->collect(out);
+    shipper->collect(out);
     reader->collect(out);
     tracing_room->collect(out);
     if (otlp_grpc) otlp_grpc->collect(out);
@@ -670,6 +679,7 @@ void Tarsier::Impl::stop() {
   if (slos) slos->stop();
   if (alerting_room) alerting_room->stop();
   if (forwarder) forwarder->stop();
+  if (shipper) shipper->stop();
   if (tracing_room) tracing_room->stop();
   if (sampling) sampling->stop();
   if (trace_export) trace_export->stop();
@@ -678,6 +688,7 @@ void Tarsier::Impl::stop() {
   if (notifier) notifier->stop();
   network.reset();  // Tells everybody who still waits.
   forwarder.reset();
+  shipper.reset();
   slos.reset();
   alerting_room.reset();
   notifier.reset();
@@ -733,6 +744,7 @@ Result<std::unique_ptr<Tarsier>> Tarsier::start(const Flags& flags, Logger& log,
   impl.rules_at_start = TRY(load_rules(flags, *impl.files, *config));
   impl.slos_at_start = TRY(read_slo_files(*impl.files, config->slo_files));
   impl.storage = storage_options(flags, config->storage);
+  ShipperWiring::prepare(*config, data_path(flags), impl.storage);
   if (is_agent(flags)) impl.storage = agent_storage_options(flags, impl.storage);
   impl.self.config_loaded(now());
   {

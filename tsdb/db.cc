@@ -12,6 +12,7 @@
 #include "tsdb/block/block_export.h"
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/sealed_set.h"
+#include "tsdb/block/shipped_list.h"
 #include "tsdb/block/snapshot.h"
 #include "tsdb/block/source_choice.h"
 #include "tsdb/block/tier_set.h"
@@ -152,6 +153,7 @@ struct Db::Impl {
   ChangeLog changes;                  // Before those who note in it.
   std::unique_ptr<BlockSet> blocks;
   std::unique_ptr<SealedSet> sealed;
+  std::unique_ptr<ShippedList> shipped;
   std::unique_ptr<BlockCompaction> compaction;
   std::unique_ptr<Sealer> sealer;
   std::unique_ptr<TierSet> tiers;
@@ -540,6 +542,9 @@ Result<std::unique_ptr<Db>> Db::open(FileSystem& files, const std::string& direc
   impl->sealed = TRY(SealedSet::open(files, directory, log));
   impl->sealer =
       std::make_unique<Sealer>(files, directory, impl->options, *impl->blocks, *impl->sealed, log);
+  impl->shipped = std::make_unique<ShippedList>(files, impl->options.shipping, log);
+  impl->compaction->attach_shipped(impl->shipped.get());
+  impl->sealer->attach_shipped(impl->shipped.get());
   impl->sealer->attach_progress(
       [maintenance = &impl->maintenance] { maintenance->count_series(); });
   impl->tiers = TRY(TierSet::open(files, directory, log));
@@ -720,6 +725,7 @@ Timestamp Db::run_due(Timestamp now) {
     impl_->metrics.reloads_failed.add();
     impl_->log.error("Looking for new blocks failed", {{"error", status.message()}});
   }
+  impl_->shipped->reload(*impl_->blocks->blocks());
   return impl_->work_on_blocks(now);
 }
 
@@ -764,6 +770,7 @@ Result<CompactionReport> Db::compact_everything(Timestamp now) {
     if (const Status status = impl_->checkpoint(); !status.ok()) return status;
   }
   TRY(impl_->blocks->reload());
+  impl_->shipped->reload(*impl_->blocks->blocks());
   measure(report.bytes_before, report.samples_before);
   impl_->maintenance.begin("compacting everything", now, monotonic_seconds());
   for (;;) {
@@ -819,6 +826,7 @@ Result<LogPosition> Db::delete_series(const std::vector<Matcher>& matchers, Time
 
 Status Db::clean_tombstones(Timestamp now) {
   const auto next_ulid = [&] { return impl_->next_ulid(now); };
+  impl_->shipped->reload(*impl_->blocks->blocks());
   TRY(impl_->compaction->clean_tombstones(next_ulid));
   return impl_->sealer->clean_tombstones(next_ulid);
 }
@@ -960,12 +968,17 @@ void Db::collect(MetricWriter& out) const {
   out.gauge("prometheus_tsdb_storage_blocks_bytes",
             "The number of bytes that are currently used for local storage by all blocks.",
             number(bytes));
-  const Timestamp oldest = oldest_time();
+  const Timestamp oldest = oldest_time();  // While there is nothing the greatest, as Prometheus'.
   out.gauge("prometheus_tsdb_lowest_timestamp", "Lowest timestamp value stored in the database.",
-            oldest == kMaxTimestamp ? 0 : static_cast<double>(oldest.ms));
+            static_cast<double>(oldest.ms));
   out.gauge("prometheus_tsdb_lowest_timestamp_seconds",
             "Lowest timestamp value stored in the database.",
-            oldest == kMaxTimestamp ? 0 : static_cast<double>(oldest.ms) / 1000);
+            static_cast<double>(oldest.ms) / 1000);
+  if (!impl_->options.shipping.list_path.empty()) {
+    out.gauge("tarsier_tsdb_blocks_waiting_for_upload",
+              "Blocks that are not compacted or sealed before they are shipped.",
+              number(impl_->shipped->waiting_count()));
+  }
   impl_->compaction->collect(out);
   impl_->maintenance.collect(out);
   impl_->sealer->collect(out);

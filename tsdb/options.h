@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -46,6 +47,19 @@ struct RetentionRule {
   bool operator==(const RetentionRule&) const = default;
 };
 
+/// What Thanos calls the list of shipped blocks, in the data directory.
+inline constexpr std::string_view kShippedListName = "thanos.shipper.json";
+
+/// Who ships blocks to a bucket (Thanos), and where that is noted.
+struct ShippingOptions {
+  /// The list of blocks that are shipped, as Thanos' shipper keeps one. Blocks of level 1 that are
+  /// not in it are neither compacted nor sealed. Empty: nobody ships.
+  std::string list_path;
+  /// They wait even while there is no such list.
+  bool is_certain = false;
+  bool operator==(const ShippingOptions&) const = default;
+};
+
 /// Everything that can be set about one database. Constant after open.
 struct Options {
   // What changes behaviour.
@@ -76,6 +90,7 @@ struct Options {
   /// For some series other limits than these two, which are the longest of all: the first that
   /// matches, and where none does the two above.
   std::vector<RetentionRule> retention_rules;
+  ShippingOptions shipping;
 
   // What changes cost only.
 

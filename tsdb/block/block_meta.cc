@@ -201,7 +201,9 @@ Result<BlockMeta> parse_block_meta(std::string_view json, std::int64_t wanted_ve
   return meta;
 }
 
-std::string format_block_meta(const BlockMeta& meta) {
+std::string format_block_meta(const BlockMeta& meta) { return format_block_meta(meta, {}); }
+
+std::string format_block_meta(const BlockMeta& meta, std::string_view thanos_json) {
   std::string compact;
   JsonWriter json(compact);
   json.begin_object().field("ulid", meta.ulid.to_string());
@@ -215,7 +217,9 @@ std::string format_block_meta(const BlockMeta& meta) {
   write_count(json, "numTombstones", meta.tombstone_count);
   json.end_object();
   write_compaction(json, meta);
-  json.field("version", kVersion).end_object();
+  json.field("version", kVersion);
+  if (!thanos_json.empty()) json.key("thanos").raw(thanos_json);
+  json.end_object();
   return indent_json(compact);
 }
 

@@ -60,6 +60,8 @@ struct BlockMeta {
 Result<BlockMeta> parse_block_meta(std::string_view json, std::int64_t version = 1);
 /// Tab-indented, with a final newline absent, like Prometheus' own.
 std::string format_block_meta(const BlockMeta& meta);
+/// The same with one more member, `thanos`, whose value is compact JSON.
+std::string format_block_meta(const BlockMeta& meta, std::string_view thanos_json);
 
 /// Reads `<directory>/meta.json`. kNotFound if there is none.
 Result<BlockMeta> read_block_meta(FileSystem& files, const std::string& directory);

@@ -61,7 +61,11 @@ BlockCompaction::BlockCompaction(FileSystem& files, std::string data_directory,
 BlockList BlockCompaction::plan() const {
   const auto list = blocks_.blocks();
   std::vector<BlockMeta> metas;
-  for (const auto& block : *list) metas.push_back(block->meta());
+  for (const auto& block : *list) {
+    // Compacting around it would leave single blocks in between.
+    if (waits_for_upload(*block)) break;
+    metas.push_back(block->meta());
+  }
   BlockList inputs;
   for (const Ulid& ulid : plan_compaction(std::move(metas), ranges_)) {
     inputs.push_back(*std::find_if(list->begin(), list->end(),
@@ -121,7 +125,7 @@ Status BlockCompaction::clean_tombstones(const std::function<Ulid()>& next_ulid)
   const double start = seconds_now();
   const auto list = blocks_.blocks();
   for (const auto& block : *list) {
-    if (block->tombstones().empty()) continue;
+    if (block->tombstones().empty() || waits_for_upload(*block)) continue;
     const Status status = compact({block}, next_ulid());
     if (status.ok() || status.code() == Code::kUnavailable) continue;
     return status;

@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/block_writer.h"
+#include "tsdb/block/shipped_list.h"
 #include "tsdb/compaction/backoff.h"
 #include "tsdb/options.h"
 
@@ -42,6 +43,8 @@ class BlockCompaction final {
   /// unless it is the newest complete one: it says up to where the log is in blocks. `next_ulid`
   /// names the new blocks.
   Status clean_tombstones(const std::function<Ulid()>& next_ulid);
+  /// Blocks that wait for their upload, and all newer ones, are left alone from now on.
+  void attach_shipped(const ShippedList* shipped) { shipped_ = shipped; }
   /// Makes a running and every later run_due give up soon.
   void cancel() { cancel_.cancel(); }
   void collect(MetricWriter& out) const;
@@ -70,6 +73,9 @@ class BlockCompaction final {
  private:
   /// Blocks that are due together. Empty: none.
   BlockList plan() const;
+  bool waits_for_upload(const Block& block) const {
+    return shipped_ != nullptr && shipped_->is_waiting(block.meta());
+  }
   Status compact(const BlockList& inputs, const Ulid& ulid);
   bool holds_horizon(const BlockList& inputs) const;
   Status check_room(const BlockList& inputs) const;
@@ -82,6 +88,7 @@ class BlockCompaction final {
   const std::uint64_t reserve_bytes_;
   BlockSet& blocks_;
   Logger& log_;
+  const ShippedList* shipped_ = nullptr;
   CancelToken cancel_;
   Metrics metrics_;
   Backoff backoff_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -130,8 +131,13 @@ BlockList Sealer::plan_sealing(Timestamp horizon, Scope scope) const {
   };
   const Timestamp until = complete_until();
   std::map<Timestamp, BlockList> windows;
+  std::set<Timestamp> incomplete;
   for (const auto& block : *list) {
     const Span span = span_of(block->meta());
+    if (waits_for_upload(*block)) {
+      incomplete.insert(window_of(span.begin, window_).begin);
+      continue;
+    }
     if (is_left_alone(block->meta().ulid) || !is_apart(block)) continue;
     if (waits_for_head(block->meta(), until)) continue;
     if (scope == Scope::kDue && span.end > horizon) continue;
@@ -140,6 +146,9 @@ BlockList Sealer::plan_sealing(Timestamp horizon, Scope scope) const {
     if (scope == Scope::kDue && is_inside && window.end > horizon) continue;
     if (!is_inside) return {block};
     windows[window.begin].push_back(block);
+  }
+  if (scope == Scope::kDue) {
+    for (const Timestamp begin : incomplete) windows.erase(begin);
   }
   return windows.empty() ? BlockList() : windows.begin()->second;
 }
@@ -167,7 +176,9 @@ Sealer::Fold Sealer::plan_folding(Timestamp horizon, Scope scope) const {
   Fold fold;
   const Timestamp until = complete_until();
   BlockList list = *blocks_.blocks();
-  std::erase_if(list, [&](const auto& block) { return waits_for_head(block->meta(), until); });
+  std::erase_if(list, [&](const auto& block) {
+    return waits_for_head(block->meta(), until) || waits_for_upload(*block);
+  });
   const auto sealed = sealed_.blocks();
   std::vector<Part> parts;
   std::optional<Span> reach;

@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "tsdb/block/block_set.h"
 #include "tsdb/block/sealed_set.h"
+#include "tsdb/block/shipped_list.h"
 #include "tsdb/compaction/backoff.h"
 #include "tsdb/compaction/seal.h"
 #include "tsdb/options.h"
@@ -51,6 +52,8 @@ class Sealer final {
   /// Rewrites every sealed block of which something is deleted.
   Status clean_tombstones(const std::function<Ulid()>& next_ulid);
   void cancel() { cancel_.cancel(); }
+  /// Blocks that wait for their upload are left alone from now on, and with them their window.
+  void attach_shipped(const ShippedList* shipped) { shipped_ = shipped; }
   /// Is told of every series that is in the block being made.
   void attach_progress(std::function<void()> progress) { progress_ = std::move(progress); }
   void collect(MetricWriter& out) const;
@@ -60,6 +63,9 @@ class Sealer final {
   struct Fold;
   Outcome finish(Timestamp now, const Status& status, const std::vector<Ulid>& inputs);
   bool is_left_alone(const Ulid& ulid) const { return left_alone_.contains(ulid); }
+  bool waits_for_upload(const Block& block) const {
+    return shipped_ != nullptr && shipped_->is_waiting(block.meta());
+  }
   Timestamp complete_until() const;
   /// Whether `fold` was refused for the horizon.
   bool is_held(const Status& status) const {
@@ -87,6 +93,7 @@ class Sealer final {
   BlockSet& blocks_;
   SealedSet& sealed_;
   Logger& log_;
+  const ShippedList* shipped_ = nullptr;
   CancelToken cancel_;
   std::function<void()> progress_;
   std::set<Ulid> left_alone_;  // Of the maintenance thread.
