@@ -104,8 +104,12 @@ constexpr CommandHelp kCommands[] = {
      "Prints samples as OpenMetrics text.\n"},
     {"tsdb verify", "[PATH]", "Reads everything and names what is damaged.\n"},
     {"tsdb repair", "[PATH]", "Sets aside what is damaged and saves the rest.\n"},
-    {"tsdb export", "[--output=DIR] [--min-time=MS] [--max-time=MS] [PATH]",
-     "Brings sealed blocks back, in place or elsewhere.\n"},
+    {"tsdb export",
+     "[--output=DIR] [--min-time=MS] [--max-time=MS] [--thanos-label=L] [--downsampled] [PATH]",
+     "Brings sealed blocks back, in place or elsewhere.\n"
+     "  --thanos-label=NAME=VALUE  an external label: blocks as in a bucket of Thanos;\n"
+     "                             may be there several times\n"
+     "  --downsampled              also what its compactor makes of each: 5m and 1h\n"},
     {"tsdb import", "FROM [PATH]", "Seals a directory of blocks into PATH.\n"},
     {"tsdb retention",
      "--dry-run [--config.file=FILE] [--raw=D] [--5m=D] [--1h=D] [--size=BYTES] [PATH]",

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <memory>
 
@@ -34,7 +35,8 @@ void print_progress(const std::string& ulid, std::uint64_t done, std::uint64_t t
 
 Result<tsdb::ExportRequest> parse_export(std::span<const std::string> arguments) {
   const CliArguments parsed =
-      TRY(parse_cli(arguments, {.switches = {}, .values = {"output", "min-time", "max-time"}}));
+      TRY(parse_cli(arguments, {.switches = {"downsampled"},
+                                .values = {"output", "min-time", "max-time", "thanos-label"}}));
   if (parsed.rest.size() > 1) return invalid("unexpected " + parsed.rest[1]);
   tsdb::ExportRequest request;
   request.data_directory = parsed.rest.empty() ? "data/" : parsed.rest[0];
@@ -42,21 +44,42 @@ Result<tsdb::ExportRequest> parse_export(std::span<const std::string> arguments)
   if (parsed.has("min-time")) request.range.min = TRY(parse_ms(parsed.value("min-time")));
   if (parsed.has("max-time")) request.range.max = TRY(parse_ms(parsed.value("max-time")));
   request.progress = print_progress;
+  request.now = now();
+  for (const std::string& text : parsed.all("thanos-label")) {
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      return invalid(fmt::format("want --thanos-label=NAME=VALUE, got {}", quote(text)));
+    }
+    request.thanos_labels.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  std::sort(request.thanos_labels.begin(), request.thanos_labels.end());
+  if (parsed.has("downsampled")) {
+    if (request.thanos_labels.empty()) return invalid("--downsampled needs --thanos-label");
+    request.downsampled = standard_resolutions();
+  }
+  if (!request.thanos_labels.empty() && request.target == request.data_directory) {
+    return invalid("--thanos-label needs --output: what Thanos reads is no data directory");
+  }
   return request;
 }
 
 }  // namespace
 
 int run_tsdb_export(std::span<const std::string> arguments) {
-  const Result<tsdb::ExportRequest> request = parse_export(arguments);
+  Result<tsdb::ExportRequest> request = parse_export(arguments);
   if (!request.ok()) {
     return cli_complain("tarsier: error: " + request.status().message(), kCliUsage);
   }
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   StderrLogger log(LogLevel::kWarn, LogFormat::kLogfmt);
+  std::uint64_t skipped = 0;
+  request->skipped_series = &skipped;
   const Result<std::uint64_t> count = tsdb::export_blocks(*files, *request, log);
   if (!count.ok()) return cli_complain(count.status().message(), kCliFailed);
   cli_print(fmt::format("{} blocks are in {}\n", *count, request->target));
+  if (skipped > 0) {
+    cli_print(fmt::format("native histograms of {} series are not downsampled\n", skipped));
+  }
   return kCliOk;
 }
 

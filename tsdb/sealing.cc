@@ -6,13 +6,16 @@
 #include <map>
 #include <set>
 
+#include "base/check.h"
 #include "base/duration.h"
 #include "base/keyed_hash.h"
+#include "base/read_only_files.h"
 #include "tsdb/block/block_export.h"
 #include "tsdb/block/sealed_set.h"
 #include "tsdb/compaction/retention.h"
 #include "tsdb/compaction/seal.h"
 #include "tsdb/compaction/series_retention.h"
+#include "tsdb/ship/bucket_export.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -57,6 +60,7 @@ Result<std::uint64_t> export_blocks(FileSystem& files, const ExportRequest& requ
   const auto sealed = TRY(SealedSet::open(files, request.data_directory, log));
   TRY(files.create_directories(request.target));
   const bool is_in_place = request.target == request.data_directory;
+  CHECK(!is_in_place || request.thanos_labels.empty());
   const auto list = sealed->blocks();
   const auto is_wanted = [&](const SealedSource& source) {
     return TimeRange{source.meta.min_time, source.meta.max_time - milliseconds(1)}.overlaps(
@@ -68,6 +72,7 @@ Result<std::uint64_t> export_blocks(FileSystem& files, const ExportRequest& requ
     total += static_cast<std::uint64_t>(std::count_if(sources.begin(), sources.end(), is_wanted));
   }
   std::uint64_t done = 0;
+  std::uint64_t skipped = 0;
   for (const auto& block : *list) {
     const auto& sources = block->meta().sources;
     for (std::size_t i = 0; i < sources.size(); ++i) {
@@ -76,13 +81,23 @@ Result<std::uint64_t> export_blocks(FileSystem& files, const ExportRequest& requ
           TRY(make_sealed_chunk_source(files, sealed->directory_of(block->meta().ulid), block, i));
       TRY(export_block(files, *source, sources[i].segment_bytes_max, request.target));
       const std::string name = sources[i].meta.ulid.to_string();
-      TRY(Block::open(files, join_path(request.target, name)));
+      const std::string directory = join_path(request.target, name);
+      TRY(Block::open(files, directory));
+      if (!request.thanos_labels.empty()) {
+        TRY(describe_for_thanos(files, directory, request.thanos_labels, Duration{}, request.now));
+        if (!request.downsampled.empty()) {
+          TRY(export_downsampled(
+              files, *source,
+              {request.target, request.downsampled, request.thanos_labels, request.now}, skipped));
+        }
+      }
       ++done;
       if (request.progress) request.progress(name, done, total);
     }
     const bool is_whole = std::all_of(sources.begin(), sources.end(), is_wanted);
     if (is_in_place && is_whole) TRY(sealed->remove(block->meta().ulid));
   }
+  if (request.skipped_series != nullptr) *request.skipped_series = skipped;
   return done;
 }
 
@@ -174,16 +189,17 @@ Result<std::vector<TierSummary>> summarize_tiers(FileSystem& files,
   return tiers;
 }
 
-Result<std::vector<DoomedSummary>> plan_retention(FileSystem& files,
+Result<std::vector<DoomedSummary>> plan_retention(FileSystem& all_files,
                                                   const std::string& data_directory,
                                                   const Options& options, Logger& log) {
+  ReadOnlyFiles files(all_files);  // A server may be using the directory.
   if (!files.exists(data_directory)) {
     return not_found(data_directory + ": there is no such directory");
   }
-  const auto lock = TRY(files.lock(join_path(data_directory, kLockName)));
-  const auto blocks = TRY(BlockSet::open(files, data_directory, log));
-  const auto sealed = TRY(SealedSet::open(files, data_directory, log));
-  const auto tiers = TRY(TierSet::open(files, data_directory, log));
+  NullLogger quiet;  // What is out of order is the server's to put in order, and to tell.
+  const auto blocks = TRY(BlockSet::open(files, data_directory, quiet));
+  const auto sealed = TRY(SealedSet::open(files, data_directory, quiet));
+  const auto tiers = TRY(TierSet::open(files, data_directory, quiet));
   const Downsampler downsampler(files, options, *sealed, *tiers, log);
   const RetainedStorage storage{*blocks, *sealed, *tiers, downsampler};
   const RetentionPlan plan = retention_plan(options);

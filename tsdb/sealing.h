@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -25,6 +26,16 @@ struct ExportRequest {
   TimeRange range;  ///< Only blocks that overlap it.
   /// Told of every block: its name, how many are done and how many there are. May be empty.
   std::function<void(const std::string& ulid, std::uint64_t done, std::uint64_t total)> progress;
+
+  // As in a bucket of Thanos. REQUIRES: another target than the data directory.
+
+  /// Blocks say with these labels where they come from. Empty: they are plain blocks.
+  std::vector<std::pair<std::string, std::string>> thanos_labels;
+  /// Beside every block what Thanos' compactor would make of it: 5m, or 5m and 1h.
+  std::vector<Duration> downsampled;
+  Timestamp now;
+  /// Counts series with native histograms, which are not downsampled; may be null.
+  std::uint64_t* skipped_series = nullptr;
 };
 
 /// Lets every block come back from its seal: chunk files to the byte, references, meta.json; an
@@ -74,8 +85,8 @@ struct DoomedSummary {
   std::uint64_t bytes = 0;
   std::uint64_t series = 0;  ///< So many go; 0: all of it does.
 };
-/// What a server with these options would delete at its next look, oldest first. Takes the lock,
-/// deletes nothing but what was left unfinished.
+/// What a server with these options would delete at its next look, oldest first. Changes nothing
+/// and takes no lock: a server may be using the directory.
 Result<std::vector<DoomedSummary>> plan_retention(FileSystem& files,
                                                   const std::string& data_directory,
                                                   const Options& options, Logger& log);

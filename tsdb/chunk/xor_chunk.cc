@@ -244,7 +244,7 @@ inline bool read_sample(const std::byte* data, XorState& s) {
 
 XorTail XorState::append(Sample sample, std::byte last) {
   DCHECK(sample_count < kChunkSamplesMax);
-  DCHECK(sample_count == 0 || sample.t.ms > t);
+  DCHECK(sample_count == 0 || sample.t.ms >= t);
   XorTail tail;
   tail.offset = bit_count / 8;
   const unsigned used = bit_count % 8;

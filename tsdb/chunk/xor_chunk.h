@@ -49,7 +49,8 @@ struct XorState {
   std::size_t byte_count() const { return (std::size_t{bit_count} + 7) / 8; }
   /// Encodes `sample` as the next one and moves on to it. `last` is the chunk's last byte (anything
   /// if `bit_count` is a multiple of 8).
-  /// REQUIRES: sample.t is later than the newest, and the chunk is not full (DCHECKed).
+  /// REQUIRES: sample.t is not before the newest, and the chunk is not full (DCHECKed). The same
+  /// time twice is for Thanos' counters alone (thanos_downsampler.h).
   XorTail append(Sample sample, std::byte last);
 };
 static_assert(sizeof(XorState) == 32, "half a cache line of a series record");
