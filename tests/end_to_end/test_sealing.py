@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import urllib.request
 
 import test_interchange
 from processes import http
@@ -72,6 +73,10 @@ class SealingTest(test_interchange.InterchangeTest):
             self.assertEqual(served, {"": ["1h"], "auto": ["1h"]}.get(wish, [wish]))
         for values in answers.values():
             self.assertEqual(values, answers["raw"])
+        for wish, served in (("raw", "raw"), ("1h", "1h")):  # Every answer says it in a header.
+            with urllib.request.urlopen(f"{tarsier.url}/api/v1/query_range?query=sum({{__name__%3D~%22.%2B%22}})"
+                                        f"&start={first}&end={last}&step=3600&max_source_resolution={wish}") as answer:
+                self.assertEqual(answer.headers["X-Tarsier-Source-Resolution"], served)
         status, text = http(f"{tarsier.url}/api/v1/query?query=up&max_source_resolution=often")
         self.assertEqual(status, 400, text)
 
