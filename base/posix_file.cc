@@ -123,6 +123,50 @@ class PosixReadableFile final : public ReadableFile {
   void* map_;
 };
 
+/// What a pipe or a terminal gave until its end: `<(...)`, /dev/stdin, /dev/null.
+class StreamedFile final : public ReadableFile {
+ public:
+  StreamedFile(std::vector<std::byte> contents, std::string path)
+      : contents_(std::move(contents)), path_(std::move(path)) {}
+
+  std::uint64_t size() const override { return contents_.size(); }
+
+  Status read_at(std::uint64_t offset, std::span<std::byte> out) const override {
+    if (offset > contents_.size() || out.size() > contents_.size() - offset) {
+      return corruption(path_ + ": ends at " + std::to_string(contents_.size()));
+    }
+    std::copy_n(contents_.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
+    return {};
+  }
+
+  std::span<const std::byte> mapped() const override { return contents_; }
+
+ private:
+  std::vector<std::byte> contents_;
+  std::string path_;
+};
+
+constexpr std::size_t kStreamBytesMax = std::size_t{256} << 20;
+
+Result<std::unique_ptr<ReadableFile>> read_stream(const Descriptor& fd, const std::string& path) {
+  // It was opened without waiting for somebody to write.
+  ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK);
+  std::vector<std::byte> contents;
+  std::size_t size = 0;
+  while (true) {
+    contents.resize(size + (std::size_t{64} << 10));
+    const ssize_t n = ::read(fd.get(), contents.data() + size, contents.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_status(path, "read");
+    size += static_cast<std::size_t>(n);
+    if (n == 0) break;
+    if (size > kStreamBytesMax)
+      return limit_exceeded("read " + path + ": 256 MiB came without an end: want a file");
+  }
+  contents.resize(size);
+  return std::unique_ptr<ReadableFile>(new StreamedFile(std::move(contents), path));
+}
+
 class PosixFileLock final : public FileLock {
  public:
   PosixFileLock(Descriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -155,10 +199,11 @@ class PosixFileSystem final : public FileSystem {
 
   Result<std::unique_ptr<ReadableFile>> open_readable(const std::string& path,
                                                       Access access) override {
-    Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd.valid()) return errno_status(path, "open");
     struct stat info{};
     if (::fstat(fd.get(), &info) != 0) return errno_status(path, "stat");
+    if (S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode)) return read_stream(fd, path);
     if (!S_ISREG(info.st_mode)) return invalid("open " + path + ": not a regular file");
     const auto size = static_cast<std::uint64_t>(info.st_size);
     void* map = nullptr;

@@ -14,6 +14,7 @@
 #include "ingest/remote/negotiation.h"
 #include "ingest/remote/refusals.h"
 #include "ingest/remote/series_cache.h"
+#include "ingest/remote/told_metadata.h"
 #include "ingest/remote/wire_labels.h"
 #include "ingest/remote/write_metrics.h"
 #include "ingest/remote/write_request.h"
@@ -35,6 +36,7 @@ constexpr std::size_t kIdleBuffersMax = 8;
 constexpr std::size_t kIdleBufferBytesMax = std::size_t{4} << 20;
 constexpr std::int64_t kLogPauseMs = 1000;
 constexpr std::size_t kKnownStartsMax = 1'000'000;
+constexpr std::size_t kToldMetadataMax = 1'000'000;
 
 HttpResponse plain_response(int status, std::string text) {
   HttpResponse response;
@@ -141,6 +143,7 @@ struct RemoteWriteReceiver::Impl {
   SeriesCache cache;
   MetricMetadata metadata;
   KnownStarts starts{kKnownStartsMax};
+  ToldMetadata told{kToldMetadataMax};
   WriteMetrics metrics;
   // Single values: when the last line about a bad request was written, and how many were not.
   std::atomic<std::int64_t> last_report_ms{kMinTimestamp.ms};
@@ -187,6 +190,7 @@ void RemoteWriteReceiver::Impl::handle(HttpRequest request, HttpResponder respon
     appender->rollback();
   }
   if (!status.ok()) {
+    told.clear();
     // Only damage that shows when a series or histogram is looked into is the sender's doing.
     if (status.code() == Code::kCorruption) return refuse(400, status.message());
     metrics.requests_failed.add();
@@ -227,6 +231,7 @@ Status RemoteWriteReceiver::Impl::store(Buffers& b, tsdb::Appender& appender, Ti
                                         Refusals& refusals, AttachmentCounts& attached,
                                         std::string& exemplar_error) {
   TRY(find_series(b, appender, now, refusals));
+  told.tell(b.series, b.request.series_metadata, appender);
   TRY(append(b, appender, now, refusals));
   StartZeroes zeroes(door.appender, starts);
   if (options.injects_start_zeroes) {
@@ -300,9 +305,6 @@ Status RemoteWriteReceiver::Impl::resolve(Buffers& b, std::size_t i, tsdb::Appen
     if (!b.request.label_runs[i].empty()) cache.insert(b.hashes[i], *series, now);
     if (b.request.series_metadata.empty()) {
       metadata.add_series(labels->get(tsdb::kMetricName), *series, appender);
-    } else if (const WireMetadata& told = b.request.series_metadata[i];
-               told.type != tsdb::MetricType::kUnknown || !told.help.empty()) {
-      appender.set_metadata(*series, {told.type, std::string(told.unit), std::string(told.help)});
     }
     return {};
   }

@@ -61,7 +61,9 @@ void StartZeroes::add(tsdb::SeriesRef series, Timestamp start, Timestamp t,
 
 Status StartZeroes::commit() {
   if (appender_ == nullptr) return {};
-  return appender_->commit().status();
+  Status status = appender_->commit().status();
+  if (!status.ok()) known_.clear();  // The sender comes again, and so must its zeroes.
+  return status;
 }
 
 }  // namespace tarsier::ingest

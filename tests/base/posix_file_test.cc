@@ -1,5 +1,12 @@
 #include "base/posix_file.h"
 
+#include <chrono>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
@@ -33,6 +40,23 @@ TEST_F(PosixFileTest, ReadingPastTheEndIsCorruptionAndMissingIsNotFound) {
   }
   EXPECT_EQ(files_->open_readable(path("b"), Access::kRead).status().code(), Code::kNotFound);
   EXPECT_EQ(read_file(*files_, path("a"), 2).status().code(), Code::kLimit);
+}
+
+TEST_F(PosixFileTest, PipesAndDevicesAreReadToTheirEnd) {
+  EXPECT_EQ(read_file(*files_, "/dev/null", 100).value(), "");
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  const int writer =
+      ::open(path("pipe").c_str(), O_RDWR | O_CLOEXEC);  // Does not wait for readers.
+  ASSERT_GE(writer, 0);
+  ASSERT_EQ(::write(writer, "through a pipe", 14), 14);
+  std::thread closer([writer] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    ::close(writer);
+  });
+  EXPECT_EQ(read_file(*files_, path("pipe"), 100).value(), "through a pipe");
+  closer.join();
+  EXPECT_EQ(read_file(*files_, "/dev/zero", 100).status().code(), Code::kLimit);
+  EXPECT_EQ(read_file(*files_, path(""), 100).status().code(), Code::kInvalid);
 }
 
 TEST_F(PosixFileTest, AppendGoesOnWhereTheFileEnded) {

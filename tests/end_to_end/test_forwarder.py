@@ -80,6 +80,32 @@ remote_write:
             lambda end: len(self.last(receiver, end)()) == 10, receiver.start,
             extra="    protobuf_message: io.prometheus.write.v2.Request")
 
+    def test_an_hour_of_data_for_a_receiver_that_is_down(self):
+        base = (int(time.time()) - 3700) * 1000
+        receiver = self.tarsier(data="receiver")
+        sender = self.sender(f"{receiver.url}/api/v1/write").start()
+        for minute in range(60):
+            status, text = send(sender.url, [
+                ({"__name__": "fed", "i": str(i)}, [(base + s * 1000, float(s)) for s in range(60 * minute, 60 * minute + 60)])
+                for i in range(10)])
+            self.assertEqual(status, 204, text)
+        sender.kill()
+        sender.start()
+        receiver.start()
+        start = time.monotonic()
+        end = base / 1000 + 3700
+        wait_until(lambda: sum(float(r["value"][1]) for r in receiver.query("count_over_time(fed[2h])", end)) >= 36_000,
+                   "it catches up", 60)
+        print(f"an hour of 10 series caught up in {time.monotonic() - start:.1f} s", end=" ", flush=True)
+        self.check(lambda: receiver.query("fed[2h]", end), base, 3600)
+
+        def sent():
+            _, metrics = http(sender.url + "/metrics")
+            return sum(float(line.split()[-1]) for line in metrics.splitlines()
+                       if line.startswith("prometheus_remote_storage_samples_total{"))
+        wait_until(lambda: sent() >= 36_000, "the sender has its answers")
+        self.assertEqual(sent(), 36_000)  # None was sent twice.
+
     def test_to_victoria_metrics(self):
         port = free_port()
         receiver = self.add(Server("victoria-metrics", [

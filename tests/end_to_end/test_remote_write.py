@@ -26,7 +26,22 @@ class CountingHandler(http.server.BaseHTTPRequestHandler):
 
 
 class RemoteWriteTest(EndToEndTest):
-    def test_an_agent_loses_and_doubles_nothing_through_kill_9(self):
+    def test_prometheus_as_agent_loses_and_doubles_nothing_through_kill_9(self):
+        self.through_kills(lambda scrape, url, port: [
+            self.need("prometheus"), "--enable-feature=agent", "--config.file=" + self.write("agent.yml", f"""{scrape}
+remote_write:
+  - url: {url}
+    queue_config: {{batch_send_deadline: 300ms, min_backoff: 50ms, max_backoff: 200ms, max_samples_per_send: 150}}
+"""), f"--storage.agent.path={self.path('agent')}", "--log.level=error", f"--web.listen-address=127.0.0.1:{port}"])
+
+    def test_vmagent_loses_and_doubles_nothing_through_kill_9(self):
+        self.through_kills(lambda scrape, url, port: [
+            self.need("vmagent"), "-promscrape.config=" + self.write("agent.yml", scrape), f"-remoteWrite.url={url}",
+            "-remoteWrite.flushInterval=300ms", "-remoteWrite.queues=1", f"-remoteWrite.tmpDataPath={self.path('agent')}",
+            "-loggerLevel=ERROR", f"-httpListenAddr=127.0.0.1:{port}"], ready_path="/health")
+
+    def through_kills(self, make_command, ready_path="/-/ready"):
+        """An agent scrapes and writes to us while we are killed again and again; nothing is lost or there twice."""
         exporter = http.server.ThreadingHTTPServer(("127.0.0.1", 0), CountingHandler)
         exporter.scrape_count = 0
         thread = threading.Thread(target=exporter.serve_forever)
@@ -37,19 +52,14 @@ class RemoteWriteTest(EndToEndTest):
 
         tarsier = self.tarsier().start()
         agent_port = free_port()
-        config = self.write("agent.yml", f"""
+        scrape = f"""
 global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}
 scrape_configs:
   - job_name: counting
     static_configs: [{{targets: ["127.0.0.1:{exporter.server_address[1]}"]}}]
-remote_write:
-  - url: {tarsier.url}/api/v1/write
-    queue_config: {{batch_send_deadline: 300ms, min_backoff: 50ms, max_backoff: 200ms, max_samples_per_send: 150}}
-""")
-        agent = self.add(Server("agent", [
-            self.need("prometheus"), "--enable-feature=agent", f"--config.file={config}",
-            f"--storage.agent.path={self.path('agent')}", "--log.level=error",
-            f"--web.listen-address=127.0.0.1:{agent_port}"], agent_port, self.directory)).start()
+"""
+        agent = self.add(Server("agent", make_command(scrape, f"{tarsier.url}/api/v1/write", agent_port), agent_port,
+                                self.directory, ready_path=ready_path)).start()
 
         start = time.time()
         for _ in range(4):

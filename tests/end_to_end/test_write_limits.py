@@ -13,15 +13,34 @@ class WriteLimitsTest(EndToEndTest):
         return http(server.url + "/api/v1/write", body, {
             "Content-Type": "application/x-protobuf", "Content-Encoding": "snappy", "X-Scope-OrgID": tenant})
 
+    def reload(self, server, text):
+        with open(next(a for a in server.arguments if a.startswith("--config.file=")).split("=", 1)[1], "w",
+                  encoding="utf-8") as file:
+            file.write(text)
+        self.assertEqual(http(server.url + "/-/reload", b"")[0], 200)
+
+    def test_replicas_become_one_with_a_reload_and_two_again(self):
+        server = self.tarsier(arguments=["--web.enable-lifecycle"]).start()
+        now = int(time.time() * 1000)
+
+        def replicas_of(cluster):
+            for replica in ("r1", "r2"):
+                self.assertEqual(self.write_as(server, "", [
+                    ({"__name__": "ha", "cluster": cluster, "replica": replica}, [(now, 1.0)])])[0], 204)
+            return sorted(r["metric"].get("replica", "") for r in server.query(f'ha{{cluster="{cluster}"}}', now / 1000 + 1))
+
+        self.assertEqual(replicas_of("before"), ["r1", "r2"])
+        self.reload(server, "ha_dedup: {cluster_label: cluster, replica_label: replica}\n")
+        self.assertEqual(replicas_of("during"), [""])
+        self.reload(server, "global: {}\n")
+        self.assertEqual(replicas_of("after"), ["r1", "r2"])
+
     def test_limits_change_with_a_reload(self):
         server = self.tarsier("write_limits: [{tenant: small, max_labels: 2}]\n", arguments=["--web.enable-lifecycle"]).start()
         now = int(time.time() * 1000)
         wide = [({"__name__": "a", "x": "1", "y": "1"}, [(now, 1.0)])]
         self.assertEqual(self.write_as(server, "small", wide)[0], 400)
-        with open(next(a for a in server.arguments if a.startswith("--config.file=")).split("=", 1)[1], "w",
-                  encoding="utf-8") as file:
-            file.write("write_limits: [{tenant: small, max_labels: 3}]\n")
-        self.assertEqual(http(server.url + "/-/reload", b"")[0], 200)
+        self.reload(server, "write_limits: [{tenant: small, max_labels: 3}]\n")
         self.assertEqual(self.write_as(server, "small", wide)[0], 204)
 
     def test_a_tenant_is_held_to_its_limits_and_replicas_are_one(self):

@@ -219,6 +219,44 @@ TEST_F(RemoteWrite2, StartTimesBecomeZeroesWhereThatIsWanted) {
   EXPECT_EQ(head_.find(Labels{{"__name__", "d_total"}})->samples.size(), 1U);
 }
 
+TEST_F(RemoteWrite2, MetadataMayComeAfterTheSeriesAndChange) {
+  const Labels up{{"__name__", "up"}};
+  const auto send_one = [&](std::int64_t t, const char* help) {
+    v2::TimeSeries& series = add({{"__name__", "up"}});
+    add_sample(series, t, 1);
+    if (help != nullptr) {
+      series.mutable_metadata()->set_type(v2::Metadata::METRIC_TYPE_GAUGE);
+      series.mutable_metadata()->set_help_ref(symbol(help));
+    }
+    return send().status;
+  };
+  EXPECT_EQ(send_one(kNow, nullptr), 204);
+  EXPECT_EQ(head_.find(up)->metadata, tsdb::Metadata());
+  head_.commit_status = unavailable("the disk is full");
+  EXPECT_EQ(send_one(kNow + 1, "one"), 503);
+  head_.commit_status = {};
+  EXPECT_EQ(send_one(kNow + 1, "one"), 204);
+  EXPECT_EQ(head_.find(up)->metadata, (tsdb::Metadata{tsdb::MetricType::kGauge, "", "one"}));
+  EXPECT_EQ(send_one(kNow + 2, "two"), 204);
+  EXPECT_EQ(head_.find(up)->metadata.help, "two");
+}
+
+TEST_F(RemoteWrite2, AZeroThatCouldNotBeStoredComesWithTheNextTry) {
+  receiver_ = &with_zeroes_;
+  const auto send_one = [&] {
+    add_sample(add({{"__name__", "c_total"}}), kNow, 5);
+    request_.mutable_timeseries(0)->mutable_samples(0)->set_start_timestamp(kNow - 1000);
+    return send().status;
+  };
+  head_.commit_status = unavailable("the disk is full");
+  EXPECT_EQ(send_one(), 503);
+  head_.commit_status = {};
+  EXPECT_EQ(send_one(), 204);
+  const auto* counter = head_.find(Labels{{"__name__", "c_total"}});
+  ASSERT_EQ(counter->samples.size(), 2U);
+  EXPECT_EQ(counter->samples[0], (tsdb::Sample{Timestamp{kNow - 1000}, 0}));
+}
+
 TEST_F(RemoteWrite2, RefusesReferencesThatMakeNoSense) {
   v2::TimeSeries& series = add({{"__name__", "a"}});
   add_sample(series, kNow, 1);
