@@ -12,6 +12,7 @@
 #include "server/cli.h"
 #include "server/cli_help.h"
 #include "server/flags.h"
+#include "server/memory_guard.h"
 #include "server/signals.h"
 #include "server/stderr_logger.h"
 #include "server/tarsier.h"
@@ -37,6 +38,7 @@ LogLevel log_level(const std::string& name) {
 }
 
 int serve(const Flags& flags) {
+  keep_allocator_small();
   const sigset_t signals = block_signals();
   const std::string& format = flags.text("log.format");
   StderrLogger log(log_level(flags.text("log.level")),

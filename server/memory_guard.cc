@@ -53,6 +53,12 @@ std::uint64_t available_memory_bytes() {
   return least;
 }
 
+void keep_allocator_small() {
+  // Bodies of requests, which come and go all the time, stay below; what is larger is rare.
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 8 << 20);
+}
+
 void MemoryGuard::observe(std::uint64_t anonymous_bytes) {
   used_bytes_.store(anonymous_bytes, std::memory_order_relaxed);
   if (limit_bytes_ == 0) return;

@@ -16,6 +16,10 @@ namespace tarsier::server {
 /// neither is known.
 std::uint64_t available_memory_bytes();
 
+/// Makes the allocator give memory back: it learns from large pieces that are freed to keep as
+/// much, tens of megabytes, for ever. Before threads are started.
+void keep_allocator_small();
+
 /// Watches the anonymous memory of the whole process against its limit, and says when it is used
 /// up: then no new series are taken until there is room again. Rooms keep to their shares by
 /// themselves; this is for all that nobody accounts for. `run_due` is for one scheduler, the rest

@@ -64,6 +64,17 @@ Result<ExternalUrl> external_url(const Flags& flags, const std::string& port) {
 
 namespace {
 
+constexpr std::string_view kMemoryLimitFlag = "storage.memory-limit";
+/// Shares of that limit, where nothing else is said. The head has 70 (tsdb/options.h); what is left
+/// is for the caches of the doors, the log and the process itself.
+constexpr std::uint64_t kQueryPercent = 15;
+constexpr std::uint64_t kResultCachePercent = 3;
+
+/// Whether somebody set a limit.
+bool has_memory_limit(const Flags& flags) {
+  return flags.is_set(kMemoryLimitFlag) && flags.bytes(kMemoryLimitFlag) > 0;
+}
+
 Result<Config> read_config_file(const Flags& flags, FileSystem& files, const std::string& path) {
   const std::string prefix =
       fmt::format("couldn't load configuration (--config.file=\"{}\")", path);
@@ -155,10 +166,15 @@ tsdb::Options storage_options(const Flags& flags, const StorageConfig& config) {
   options.exemplars_max = static_cast<std::size_t>(config.exemplars_max);
   options.metric_series_max = config.metric_series_max;
   options.label_series_max = config.label_series_max;
-  options.memory_limit_bytes = flags.is_set("storage.memory-limit")
-                                   ? flags.bytes("storage.memory-limit")
-                                   : available_memory_bytes() / 4 * 3;
+  options.memory_limit_bytes = flags.is_set(kMemoryLimitFlag) ? flags.bytes(kMemoryLimitFlag)
+                                                              : available_memory_bytes() / 4 * 3;
   return options;
+}
+
+std::uint64_t result_cache_bytes(const Flags& flags) {
+  const std::uint64_t bytes = flags.bytes("query.result-cache-size");
+  if (!has_memory_limit(flags) || flags.is_set("query.result-cache-size")) return bytes;
+  return std::min(bytes, flags.bytes(kMemoryLimitFlag) / 100 * kResultCachePercent);
 }
 
 query::EngineOptions engine_options(const Flags& flags, const GlobalConfig& config) {
@@ -167,7 +183,11 @@ query::EngineOptions engine_options(const Flags& flags, const GlobalConfig& conf
   options.subquery_step = config.evaluation_interval;
   options.samples_max = flags.number("query.max-samples");
   options.memory_total_max = flags.bytes("query.max-memory");
-  if (options.memory_total_max == 0) options.memory_total_max = available_memory_bytes() / 4;
+  if (options.memory_total_max == 0) {
+    options.memory_total_max = has_memory_limit(flags)
+                                   ? flags.bytes(kMemoryLimitFlag) / 100 * kQueryPercent
+                                   : available_memory_bytes() / 4;
+  }
   options.memory_max = flags.bytes("query.max-memory-per-query");
   if (options.memory_max == 0) options.memory_max = options.memory_total_max / 2;
   options.experimental_functions = has_feature(flags, "promql-experimental-functions");

@@ -33,6 +33,8 @@ Result<Config> load_config(const Flags& flags, FileSystem& files, const std::str
 HttpServerOptions http_server_options(const Flags& flags);
 tsdb::Options storage_options(const Flags& flags, const StorageConfig& config);
 query::EngineOptions engine_options(const Flags& flags, const GlobalConfig& config);
+/// Of answers of range queries: what is said, else less where memory is limited.
+std::uint64_t result_cache_bytes(const Flags& flags);
 query::ApiOptions query_api_options(const Flags& flags);
 /// `127.0.0.1:9090` for an address that means every interface, else the address itself.
 std::string loopback_of(const std::string& address);

@@ -487,7 +487,7 @@ void Tarsier::Impl::start_rooms() {
                                   .user_agent = ingest::ScrapeManagerOptions().user_agent},
       ingest::RemoteReaderOptions{
           .start_margin = milliseconds(2 * flags.duration("storage.tsdb.min-block-duration").ms)});
-  if (const std::uint64_t bytes = flags.bytes("query.result-cache-size"); bytes > 0) {
+  if (const std::uint64_t bytes = result_cache_bytes(flags); bytes > 0) {
     result_cache = std::make_unique<query::ResultCache>(*engine, *reader, bytes);
   }
   query_api = std::make_unique<query::Api>(*engine, *reader, query_api_options(flags), api_clock(),

@@ -18,6 +18,7 @@
 #include "tsdb/chunk/chunk_encoding.h"
 #include "tsdb/compaction/sealed_repair.h"
 #include "tsdb/head/head_chunk_format.h"
+#include "tsdb/head/head_image_verifier.h"
 #include "tsdb/wal/log_reader.h"
 #include "tsdb/wal/log_verifier.h"
 #include "tsdb/wal/record.h"
@@ -353,14 +354,16 @@ Result<VerificationTotals> verify_database(FileSystem& files, const std::string&
   };
   TRY(verify_blocks(files, directory, counted, totals));
   TRY(verify_sealed_blocks(files, directory, counted, totals));
+  const auto told = [&](const std::string& path, const std::string& what) {
+    counted({path, what});
+  };
   for (const std::string_view name : kLogNames) {
-    const LogTotals found = TRY(verify_log(
-        files, join_path(directory, name),
-        [&](const std::string& path, const std::string& what) { counted({path, what}); }));
+    const LogTotals found = TRY(verify_log(files, join_path(directory, name), told));
     totals.log_segments += found.segments;
     totals.log_records += found.records;
   }
   TRY(verify_head_chunks(files, directory, counted, totals));
+  TRY(verify_head_image(files, directory, told));
   return totals;
 }
 

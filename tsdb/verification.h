@@ -28,8 +28,8 @@ struct VerificationTotals {
   std::uint64_t findings = 0;
 };
 
-/// Reads every byte of every block, sealed and downsampled ones too, of the logs and of the head
-/// chunk files in `directory`, compares every checksum and decodes what it knows, and tells
+/// Reads every byte of every block, sealed and downsampled ones too, of the logs, of the head chunk
+/// files and of the head image in `directory`, compares every checksum and decodes what it knows, and tells
 /// `report` of each thing that is wrong; goes on behind it as far as that makes sense. Changes
 /// nothing. Fails only when the disk does.
 Result<VerificationTotals> verify_database(FileSystem& files, const std::string& directory,

@@ -116,6 +116,40 @@ class InterchangeTest(EndToEndTest):
             self.assert_same(self.answers(tarsier, start + HOUR_MS, end), want)
             self.assertEqual(tarsier.stop(), 0)
 
+    def test_what_prometheus_adds_behind_an_image_of_the_head_is_there(self):
+        step = 10 * 60_000
+        begin = int(time.time() * 1000) // 15_000 * 15_000 - 5 * step
+        image = self.path("data/tarsier/head_image/image")
+        taken = 0
+        for n, is_killed in enumerate((False, True)):
+            tarsier = self.tarsier().start()
+            start = begin + 2 * n * step
+            self.fill(tarsier, start, start + step // 2)
+            if is_killed:
+                before = os.stat(image).st_mtime_ns
+                wait_until(lambda: os.stat(image).st_mtime_ns > before, "an image written", 60)
+            self.fill(tarsier, start + step // 2, start + step)
+            send(tarsier.url, [({"__name__": f"ours_{n}"}, [(start + step, 1.0)])])
+            tarsier.kill() if is_killed else self.assertEqual(tarsier.stop(), 0)
+            self.assertTrue(os.path.exists(image))
+
+            prometheus = self.prometheus(arguments=["--web.enable-remote-write-receiver"]).start()
+            self.fill(prometheus, start + step, start + 2 * step)
+            send(prometheus.url, [({"__name__": f"theirs_{n}"}, [(start + 2 * step, 2.0)])])
+            end = start + 2 * step
+            want = self.answers(prometheus, begin, end)
+            prometheus.kill() if is_killed else self.assertEqual(prometheus.stop(), 0)
+
+            tarsier = self.tarsier().start()
+            self.assert_same(self.answers(tarsier, begin, end), want)
+            log = tarsier.log()
+            self.assertRegex(log, "Head image (loaded|discarded)")
+            taken += log.count("Head image loaded")
+            names = {s["__name__"] for s in tarsier.get("/api/v1/series", **{"match[]": '{__name__=~"ours.*|theirs.*"}'})}
+            self.assertEqual(names, {f"{whose}_{i}" for whose in ("ours", "theirs") for i in range(n + 1)})
+            self.assertEqual(tarsier.stop(), 0)
+        print(f"{taken} starts from an image", end=" ", flush=True)
+
     def promtool(self, *arguments):
         done = subprocess.run([self.need("promtool"), *arguments], capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -3,6 +3,7 @@
 #include "base/json_reader.h"
 #include "base/posix_file.h"
 #include "server/flags.h"
+#include "server/memory_guard.h"
 #include "server/metadata_api.h"
 #include "server/settings.h"
 #include "server/status_api.h"
@@ -140,6 +141,25 @@ TEST(Settings, KeepFifteenDaysOnlyWhenNothingIsSaid) {
       days(3))
       << "the file wins over the flag";
   EXPECT_EQ(storage_options(flags({"--storage.wal-sync=none"}), {}).wal_sync, tsdb::WalSync::kNone);
+}
+
+TEST(Settings, AMemoryLimitIsOneForQueriesToo) {
+  const auto queries = [](const Flags& given) {
+    return engine_options(given, {}).memory_total_max;
+  };
+  EXPECT_EQ(queries(flags()), available_memory_bytes() / 4);
+  EXPECT_EQ(result_cache_bytes(flags()), 64u << 20);
+  const auto limited = flags({"--storage.memory-limit=1000000B"});
+  EXPECT_EQ(queries(limited), 150'000u);
+  EXPECT_EQ(result_cache_bytes(limited), 30'000u);
+  EXPECT_EQ(storage_options(limited, {}).memory_limit_bytes, 1'000'000u);
+  const auto said = flags({"--storage.memory-limit=1000000B", "--query.max-memory=7000B",
+                           "--query.result-cache-size=9000B"});
+  EXPECT_EQ(queries(said), 7000u);
+  EXPECT_EQ(result_cache_bytes(said), 9000u);
+  const auto without = flags({"--storage.memory-limit=0B"});
+  EXPECT_EQ(storage_options(without, {}).memory_limit_bytes, 0u);
+  EXPECT_EQ(queries(without), available_memory_bytes() / 4);
 }
 
 TEST(Settings, FindTheRoutePrefix) {

@@ -70,16 +70,19 @@ TEST_F(HeadChurnTest, SilenceEndsASeriesWhenOthersGoOn) {
 }
 
 TEST_F(HeadChurnTest, AFullChunkIsClosedBeforeTheSampleThatWouldBeginTheNext) {
-  // At 15 s a window of two hours is four chunks of 120 samples.
-  for (int i = 0; i < 119; ++i) append(kSeries, 15'000 * i, i);
+  int count = 0;
+  const auto add = [&] { append(kSeries, 15'000 * count++, 1); };
+  // The first chunk of a window ends early.
+  while (head_.metrics().chunks_created.value() < 2) add();
+  for (int i = 1; i < 119; ++i) add();
   head_.close_finished_chunks();
   EXPECT_TRUE(is_open(kSeries));
-  append(kSeries, 15'000 * 119, 0);
+  add();
   head_.close_finished_chunks();
   EXPECT_FALSE(is_open(kSeries));
-  append(kSeries, 15'000 * 120, 0);
-  EXPECT_EQ(times(kSeries).size(), 121u);
-  EXPECT_EQ(head_.metrics().chunks_created.value(), 2u);
+  add();
+  EXPECT_EQ(times(kSeries).size(), static_cast<std::size_t>(count));
+  EXPECT_EQ(head_.metrics().chunks_created.value(), 3u);
 }
 
 TEST_F(HeadChurnTest, WhatWasClosedIsCutIntoTheBlock) {

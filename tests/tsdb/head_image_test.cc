@@ -16,6 +16,7 @@
 #include "tests/support/format_page.h"
 #include "tsdb/db.h"
 #include "tsdb/head/head_image_keeper.h"
+#include "tsdb/verification.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -225,15 +226,24 @@ TEST_F(HeadImageTest, DamageCostsTheImageAndNothingElse) {
       damaged[at] = static_cast<char>(damaged[at] ^ (1 << random_() % 8));
     }
     SCOPED_TRACE("byte " + std::to_string(at) + (i % 3 == 0 ? " cut" : " flipped"));
+    const auto verify = [&] {
+      std::vector<std::string> found;
+      const auto note = [&](const Finding& finding) { found.push_back(finding.path); };
+      EXPECT_TRUE(verify_database(*disk_, "data", note).ok());
+      return found;
+    };
+    EXPECT_EQ(verify(), std::vector<std::string>());
     auto out = disk_->open_writable(kImagePath, OpenMode::kTruncate).value();
     ASSERT_TRUE(out->append(as_bytes(damaged)).ok());
     out.reset();
+    const std::vector<std::string> findings = verify();
     log_.emplace();
     open();
     // Three bytes of the header mean nothing.
     if (i % 3 == 0 || at < 5 || at > 7) {
       EXPECT_TRUE(log_->contains("Head image discarded")) << text();
       EXPECT_TRUE(log_->contains("head_image/image"));
+      EXPECT_EQ(findings, std::vector<std::string>{kImagePath});
     }
     EXPECT_EQ(read_all(*db_), before);
     db_.reset();

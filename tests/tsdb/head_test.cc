@@ -1,9 +1,12 @@
 #include "tsdb/head/head.h"
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -320,35 +323,65 @@ TEST_F(HeadTest, NamesLabelsAndValues) {
             (std::vector<std::string>{"down"}));
 }
 
-TEST_F(HeadTest, CutsChunksAsPrometheusDoes) {
-  const Labels labels = series("up", "a");
-  for (std::int64_t i = 0; i < 480; ++i) append(labels, i * 15'000, static_cast<double>(i));
-  append(labels, 2 * kHour, 1);
-  Head::ChunksInRange chunks;
-  head_->find_chunks(0, {}, chunks);
-  ASSERT_EQ(chunks.sealed.size(), 4u);  // Two hours at 15 s: four times 120.
-  for (const SealedChunk* chunk : chunks.sealed)
-    EXPECT_EQ(load_be<std::uint16_t>(chunk->bytes().data()), 120);
-  EXPECT_EQ(chunks.sealed.back()->min_t(), 0);
-  EXPECT_GT(chunks.open_bytes, 0u);
-
-  make({});  // One sample a millisecond: 240 is the most.
-  for (std::int64_t i = 0; i < 500; ++i) append(labels, i, 1);
-  head_->find_chunks(0, {}, chunks);
-  ASSERT_EQ(chunks.sealed.size(), 4u);
-  EXPECT_EQ(load_be<std::uint16_t>(chunks.sealed[0]->bytes().data()), 120);
-
-  make({});  // Noise: no sample is added to more than 1005 bytes.
+TEST_F(HeadTest, ChunksInMemoryStayShortAndAreNotFullTogether) {
+  const auto name = [](int i) { return series("up", "job" + std::to_string(i)); };
   std::mt19937_64 random(1);
-  for (std::int64_t i = 0; i < 300; ++i) {
-    append(labels, static_cast<std::int64_t>(random() % 10'000) + i * 20'000,
-           std::bit_cast<double>(random() >> 2));
+  std::vector<Sample> noise;
+  for (std::int64_t i = 0; i < 480; ++i) {
+    noise.push_back({Timestamp{i * 15'000}, std::bit_cast<double>(random() >> 2)});
   }
-  head_->find_chunks(0, {}, chunks);
-  for (const SealedChunk* chunk : chunks.sealed) {
-    EXPECT_GT(chunk->size, 900);
-    EXPECT_LE(chunk->size, 1024);
+  constexpr int kSeries = 40;  // The first half of which never changes.
+  for (const Sample& sample : noise) {
+    const auto appender = head_->appender();
+    for (int i = 0; i < kSeries; ++i) {
+      appender->append(appender->resolve(name(i)).value(),
+                       {sample.t, i < kSeries / 2 ? 1.0 : sample.v});
+    }
+    ASSERT_TRUE(appender->commit().ok());
   }
+  std::set<std::int64_t> ends;
+  for (int i = 0; i < kSeries; ++i) {
+    Head::ChunksInRange chunks;
+    head_->find_chunks(head_->table().resolve(name(i)).value(), {}, chunks);
+    ends.insert(chunks.sealed.back()->max_t());
+    for (const SealedChunk* chunk : chunks.sealed) {
+      EXPECT_LE(chunk->size(), 3 * OpenChunks::kCellDataBytes);
+      EXPECT_LE(chunk->sample_count(), 120);
+    }
+    EXPECT_LE(chunks.open_bytes, 3 * OpenChunks::kCellDataBytes);
+    const auto set = select({Matcher::equal("job", "job" + std::to_string(i))});
+    if (i >= kSeries / 2) {
+      EXPECT_EQ(read(*set, 0), noise);
+    }
+    EXPECT_EQ(read(*set, 0).size(), noise.size());
+  }
+  EXPECT_GT(ends.size(), kSeries / 2u);
+  // Some 130 bytes a series, where full chunks would take 64 or 192.
+  EXPECT_LT(head_->bytes() - head_->table().bytes(), 2u << 20);
+}
+
+TEST_F(HeadTest, ListsOfChunksReachOverAnyDistance) {
+  make({.block_range = milliseconds(10)});
+  const Labels labels = series("up", "a");
+  // More windows lie between the last two than are counted in place.
+  const std::vector<std::int64_t> times = {-25, -3, 0, 5, 9, 10, 700, 710, 2'000'000};
+  for (const std::int64_t t : times) append(labels, t, static_cast<double>(t));
+  for (std::size_t from = 0; from < times.size(); ++from) {
+    const auto samples = read(*select("up"), 0, {Timestamp{times[from]}, kMaxTimestamp});
+    ASSERT_EQ(samples.size(), times.size() - from);
+    EXPECT_EQ(samples.front().v, static_cast<double>(times[from]));
+  }
+  // What is truncated is not looked at.
+  for (const std::int64_t end : {10, 20, 710, 1'000'000}) {
+    head_->freeze_before(Timestamp{end});
+    head_->truncate_before(Timestamp{end});
+    const auto left = std::count_if(times.begin(), times.end(), [&](auto t) { return t >= end; });
+    EXPECT_EQ(read(*select("up"), 0).size(), static_cast<std::size_t>(left)) << end;
+  }
+  make({});
+  const std::vector<std::int64_t> extremes = {INT64_MIN + 2, -1, INT64_MAX - 2};
+  for (const std::int64_t t : extremes) append(labels, t, 1);
+  EXPECT_EQ(read(*select("up"), 0).size(), extremes.size());
 }
 
 TEST_F(HeadTest, ReadsRangesAcrossChunks) {

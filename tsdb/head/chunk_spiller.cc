@@ -32,8 +32,7 @@ Status ChunkSpiller::write(const Head::StagedPages& pages) {
     std::unordered_map<std::uint64_t, Head::LatePlace> newest;
     for (const StagedPage* page : some) {
       for (const SealedChunk* chunk : page->chunks) {
-        const std::byte* const entry =
-            chunk->bytes().data() - uvarint_bytes(chunk->size) - kHeadChunkFixedBytes;
+        const std::byte* const entry = chunk->entry();
         const auto offset = static_cast<std::uint64_t>(entry - written.file->bytes().data());
         const SeriesRef ref{load_be<std::uint64_t>(entry)};
         newest.insert_or_assign(

@@ -24,6 +24,8 @@ std::optional<NewSealedChunk> adoptable(const HeadChunkEntry& entry) {
   }
   if (entry.data.size() < (is_float ? kXorHeaderBytes : kHistogramHeaderBytes)) return {};
   if (entry.data.size() > (is_float ? std::size_t{0xffff} : kChunkBytesMax)) return {};
+  // The head computes where data begins: a length written in more bytes than it takes is not ours.
+  if (entry.size != head_chunk_entry_bytes(entry.data.size())) return {};
   NewSealedChunk chunk;
   chunk.header = entry.header;
   chunk.size = entry.data.size();

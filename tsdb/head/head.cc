@@ -2,40 +2,23 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <deque>
 #include <utility>
 
 #include "base/check.h"
 #include "tsdb/change_log.h"
 #include "tsdb/head/batch_records.h"
+#include "tsdb/head/chunk_division.h"
 #include "tsdb/head/head_appender.h"
 
 namespace tarsier::tsdb {
 namespace {
 
-constexpr std::uint16_t kSamplesPerChunk = 120;
-/// No sample is appended to a chunk longer than this: 1024 less the worst sample.
-constexpr std::size_t kOpenChunkBytesMax = 1005;
-/// A chunk with a quarter of its samples says how long they will take.
-constexpr std::uint16_t kEstimateAtSamples = kSamplesPerChunk / 4;
 /// How far ahead of the sample being applied memory is asked for: records, then chunk ends.
 constexpr std::size_t kPrefetchRecords = 24;
 constexpr std::size_t kPrefetchChunks = 10;
 constexpr std::size_t kSliceSlots = 4096;
 constexpr std::size_t kSeriesPerRecordMax = 10'000;
-/// `created_in` of a series that a replay emptied because it left the head; as in head_churn.cc.
-constexpr std::uint32_t kEmptied = 0x7fffffff;
-
-/// Where the chunk should end so that the window is divided evenly, given how long its first
-/// samples took (`newest` is the last of them).
-std::int64_t estimate_end(std::int64_t start, std::int64_t newest, std::int64_t end) {
-  const double n = static_cast<double>(end - start) / (static_cast<double>(newest - start + 1) *
-                                                       (kSamplesPerChunk / kEstimateAtSamples));
-  if (n <= 1) return end;
-  return static_cast<std::int64_t>(static_cast<double>(start) +
-                                   static_cast<double>(end - start) / std::floor(n));
-}
 
 }  // namespace
 
@@ -86,12 +69,7 @@ std::int64_t Head::append_bound() const {
   return std::max(min_valid, (Timestamp{newest} - Duration{range_ms_ / 2}).ms);
 }
 
-std::int64_t Head::window_end(std::int64_t t) const {
-  // Rounding down below zero too, unlike Prometheus: a chunk must never cross the end of a window.
-  std::int64_t into = t % range_ms_;
-  if (into < 0) into += range_ms_;
-  return (Timestamp{t} + Duration{range_ms_ - into}).ms;
-}
+std::int64_t Head::window_end(std::int64_t t) const { return tsdb::window_end(t, range_ms_); }
 
 // --- Writing
 
@@ -264,8 +242,7 @@ AppendOutcome Head::append_to(Slot slot, Sample sample, Lane& lane) {
   if (record.newest_is_histogram()) [[unlikely]]
     end_histograms(slot, lane);
   if (record.has_open_chunk() &&
-      (sample.t.ms >= record.next_at || record.chunk.sample_count >= 2 * kSamplesPerChunk ||
-       record.chunk.byte_count() > kOpenChunkBytesMax)) {
+      (sample.t.ms >= record.next_at || OpenChunks::is_full(record.chunk))) {
     seal(slot, lane);
   }
   XorState chunk = record.chunk;
@@ -274,7 +251,7 @@ AppendOutcome Head::append_to(Slot slot, Sample sample, Lane& lane) {
     chunk = XorState{};
     record.place = open_.begin(lane.cells);
     record.chunk_start = sample.t.ms;
-    record.next_at = window_end(sample.t.ms);
+    record.next_at = chunk_end(slot, sample.t.ms);
     metrics_.chunks_created.add();
   } else {
     last = open_.last_byte(record.place.last, chunk.byte_count());
@@ -290,9 +267,6 @@ AppendOutcome Head::append_to(Slot slot, Sample sample, Lane& lane) {
   record.chunk.sample_count = chunk.sample_count;
   record.chunk.leading = chunk.leading;
   record.chunk.trailing = chunk.trailing;
-  if (chunk.sample_count == kEstimateAtSamples) {
-    record.next_at = estimate_end(record.chunk_start, chunk.t, record.next_at);
-  }
   return AppendOutcome::kAppended;
 }
 
@@ -301,13 +275,10 @@ std::size_t Head::append_run(Slot slot, std::span<const Sample> samples, Lane& l
   std::size_t appended = 0;
   XorTails tails;
   while (!samples.empty()) {
-    // Whether to begin or end a chunk, or to guess its end, is decided sample by sample.
-    const XorLimits limits{
-        .t_end = record.next_at,
-        .sample_count_max = static_cast<std::uint16_t>(
-            record.chunk.sample_count < kEstimateAtSamples ? kEstimateAtSamples - 1
-                                                           : 2 * kSamplesPerChunk),
-        .byte_count_max = kOpenChunkBytesMax};
+    // Whether to begin or end a chunk is decided sample by sample.
+    const XorLimits limits{.t_end = record.next_at,
+                           .sample_count_max = OpenChunks::kChunkSamplesMax,
+                           .byte_count_max = OpenChunks::kChunkBytesFull};
     tails.count = 0;
     if (record.has_open_chunk() && samples.size() > 1) {
       const std::size_t byte_count = record.chunk.byte_count();
@@ -334,14 +305,42 @@ void Head::seal(Slot slot, Lane& lane) {
   chunk.header = {info.ref, Timestamp{record.chunk_start}, Timestamp{record.chunk.t},
                   static_cast<std::uint8_t>(ChunkEncoding::kXor), false};
   chunk.size = record.chunk.byte_count();
-  const auto [sealed, data] = lane.sealed.window(window_end(record.chunk_start)).allocate(chunk);
-  sealed->previous = info.newest_sealed;
-  sealed->previous_max_t = info.newest_sealed_max_t;
+  SealedWindow& window = lane.sealed.window(window_end(record.chunk_start));
+  const auto [sealed, data] = window.allocate(chunk);
   open_.copy(record.place.first, record.chunk.sample_count, data);
   open_.free(lane.cells, record.place);
-  info.newest_sealed = sealed;
-  info.newest_sealed_max_t = sealed->max_t;
+  push_sealed(info, window, *sealed, record.chunk.t);
   record.chunk.sample_count = 0;
+}
+
+void Head::push_sealed(SeriesInfo& info, SealedWindow& window, SealedChunk& chunk,
+                       std::int64_t max_t) const {
+  std::uint64_t windows = 0;
+  if (info.newest_sealed != nullptr) {
+    const std::uint64_t between = static_cast<std::uint64_t>(window_end(max_t)) -
+                                  static_cast<std::uint64_t>(window_end(info.newest_sealed_max_t));
+    // Rounded up: the ends of the last and the first windows of all time are cut short.
+    const auto range = static_cast<std::uint64_t>(range_ms_);
+    windows = between / range + (between % range == 0 ? 0 : 1);
+  }
+  window.link(chunk, {info.newest_sealed, windows});
+  info.newest_sealed = &chunk;
+  info.newest_sealed_max_t = max_t;
+}
+
+/// Every series begins a chunk with the window. The first ends after a time of the series' own, up
+/// to a quarter of the window, so that chunks do not all grow and become full together: then the
+/// memory they take would be that of full ones, and files would get them in floods.
+std::int64_t Head::chunk_end(Slot slot, std::int64_t t) const {
+  const std::int64_t end = window_end(t);
+  const SeriesInfo& info = table_.info(slot);
+  if (info.newest_sealed != nullptr && window_end(info.newest_sealed_max_t) == end) return end;
+  constexpr std::uint32_t kScatter = 2654435761u;  // Knuth's: 2^32 by the golden ratio.
+  const std::uint64_t share = static_cast<std::uint32_t>(slot * kScatter) >> 16;
+  const std::int64_t part = range_ms_ / 4;
+  const auto own = static_cast<std::int64_t>(share) * (part >> 16) +
+                   (static_cast<std::int64_t>(share) * (part & 0xffff) >> 16);
+  return std::min(end, (Timestamp{t} + Duration{part / 8 + own}).ms);
 }
 
 // --- Replay
@@ -416,7 +415,7 @@ void Head::finish_replay() {
   // Series that left, and have not come back.
   SeriesTable::Removed removed;
   const auto is_gone = [&](Slot slot, const SeriesRecord& record) REQUIRES_LOCK(commit_mutex_) {
-    return record.created_in == kEmptied && record.chunk.t == kNoSample &&
+    return record.created_in == SeriesRecord::kEmptied && record.chunk.t == kNoSample &&
            !has_late(slot);
   };
   table_.remove_idle(0, static_cast<Slot>(table_.slot_count()), is_gone, removed);
@@ -496,15 +495,12 @@ void Head::find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const {
   out.sealed.clear();
   out.open_bytes = 0;
   out.open_encoding = ChunkEncoding::kXor;
-  const SealedChunk* sealed = nullptr;
-  std::int64_t max_t = 0;
+  SeriesInfo at;
   {
     ShardLock shard(shards_);
     shard.hold(slot);
     const SeriesRecord& record = table_.record(slot);
-    const SeriesInfo& info = table_.info(slot);
-    sealed = info.newest_sealed;
-    max_t = info.newest_sealed_max_t;
+    at = table_.info(slot);
     if (record.has_open_chunk() && record.chunk_start <= range.max.ms &&
         record.chunk.t >= range.min.ms) {
       out.open_bytes = record.chunk.byte_count();
@@ -514,10 +510,10 @@ void Head::find_chunks(Slot slot, TimeRange range, ChunksInRange& out) const {
     }
     copy_open_histogram(record, range, out);
   }
-  while (sealed != nullptr && max_t >= range.min.ms) {
-    if (sealed->min_t() <= range.max.ms) out.sealed.push_back(sealed);
-    max_t = sealed->previous_max_t;
-    sealed = sealed->previous;
+  for (SealedWalk walk = sealed_chunks(at, range.min.ms); walk; walk.next()) {
+    const std::int64_t min_t = walk->min_t();
+    if (min_t <= range.max.ms) out.sealed.push_back(walk.get());
+    if (min_t <= range.min.ms) break;  // So what is before need not be looked at.
   }
 }
 

@@ -48,8 +48,8 @@ struct ImageOrigin;
 struct ImageSeries;
 struct LastSample;
 
-/// Chunks of series that left the head, to be used anew: a leaf that whoever lets go of a generation
-/// fills.
+/// Chunks of series that left the head, to be used anew: a leaf that whoever lets go of a
+/// generation fills.
 class FreedChunks final {
  public:
   struct Chunk {
@@ -383,7 +383,8 @@ class Head final {
   std::int64_t max_time() const { return max_time_.load(std::memory_order_relaxed); }
   /// Whether the head is long enough to cut a block off.
   bool is_cut_due() const;
-  /// End of the window a sample belongs to.
+  /// Length of a window, and the end of that a sample belongs to.
+  std::int64_t range_ms() const { return range_ms_; }
   std::int64_t window_end(std::int64_t t) const;
   /// Seals the chunks of series that ended (their newest sample is a stale marker, or a quarter of
   /// an hour older than the head's) and those that are full, so that they can leave memory. A
@@ -391,8 +392,8 @@ class Head final {
   void close_finished_chunks() EXCLUDES_LOCK(commit_mutex_);
   /// The series that ended and have nothing open, nothing late and something the head must show.
   std::vector<EndedSeries> ended_series() const EXCLUDES_LOCK(commit_mutex_);
-  /// Takes those out that have had no sample since, and says so in the log. What they had must be in
-  /// a block that serves, and `files` finished. Returns how many went.
+  /// Takes those out that have had no sample since, and says so in the log. What they had must be
+  /// in a block that serves, and `files` finished. Returns how many went.
   Result<std::size_t> remove_ended(std::span<const EndedSeries> ended, const HeadChunkFiles& files)
       EXCLUDES_LOCK(commit_mutex_);
   /// Takes no more samples before `end`, and seals what is there.
@@ -444,6 +445,16 @@ class Head final {
   /// The same for several in a row; what does not fit is passed over. Returns how many did.
   std::size_t append_run(Slot slot, std::span<const Sample> samples, Lane& lane);
   void seal(Slot slot, Lane& lane);
+  /// Where the chunk that begins at `t` ends at the latest.
+  std::int64_t chunk_end(Slot slot, std::int64_t t) const;
+  /// Makes it, which ends at `max_t`, the newest chunk of the series.
+  void push_sealed(SeriesInfo& info, SealedWindow& window, SealedChunk& chunk,
+                   std::int64_t max_t) const;
+  /// From the newest on, as far as they reach to `min_time`.
+  SealedWalk sealed_chunks(const SeriesInfo& info, std::int64_t min_time) const {
+    return {info.newest_sealed, info.newest_sealed_max_t, window_end(info.newest_sealed_max_t),
+            range_ms_, min_time};
+  }
   /// `batch`, of which they are, may be null: then nothing goes in out of order.
   void apply_histograms(std::span<const Slot> slots, std::span<RefHistogram> histograms,
                         HeadBatch* batch) REQUIRES_LOCK(commit_mutex_);

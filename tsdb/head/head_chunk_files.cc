@@ -43,8 +43,7 @@ Status check_header(Bytes bytes) {
 
 }  // namespace
 
-Result<std::shared_ptr<HeadChunkFile>> HeadChunkFiles::map(std::uint32_t number,
-                                                           std::string* contents) const {
+Result<std::shared_ptr<HeadChunkFile>> HeadChunkFiles::map(std::uint32_t number) const {
   auto file = std::make_shared<HeadChunkFile>();
   file->number = number;
   auto readable = TRY(file_system_.open_readable(path_of(number), Access::kMap));
@@ -54,8 +53,6 @@ Result<std::shared_ptr<HeadChunkFile>> HeadChunkFiles::map(std::uint32_t number,
   }
   if (readable->mapped().size() == readable->size()) {
     file->mapping = std::move(readable);
-  } else if (contents != nullptr) {
-    file->contents = std::move(*contents);
   } else {
     file->contents.resize(static_cast<std::size_t>(readable->size()));
     TRY(readable->read_at(0, std::as_writable_bytes(std::span(file->contents))));
@@ -84,7 +81,7 @@ Result<std::unique_ptr<HeadChunkFiles>> HeadChunkFiles::open(FileSystem& files,
       status = corruption(fmt::format("follows {}", head_chunks_file_name(numbers[i - 1])));
       break;
     }
-    auto mapped = opened->map(numbers[i], nullptr);
+    auto mapped = opened->map(numbers[i]);
     if (!mapped.ok()) {
       status = mapped.status();
       break;
@@ -200,33 +197,31 @@ Result<HeadChunkFiles::Written> HeadChunkFiles::write(std::span<StagedPage* cons
   if (!again) finish_file();
   const std::uint32_t number = again ? files_.back()->number : next_number_;
 
-  std::string contents;
-  if (again) {
-    contents = as_text(files_.back()->bytes());
-  } else {
-    append_head_chunks_header(contents);
-  }
+  // Written piece by piece: pages may be many, and are in memory once already.
+  std::string first;
+  if (!again) append_head_chunks_header(first);
+  const Bytes before = again ? files_.back()->bytes() : as_bytes(first);
   Written written;
+  std::uint64_t size = before.size();
   std::int64_t in_order_max_t = again ? files_.back()->in_order_max_t : INT64_MIN;
   for (StagedPage* const page : pages) {
-    written.page_offsets.push_back(contents.size());
+    written.page_offsets.push_back(size);
     for (const SealedChunk* chunk : page->chunks) {
-      const std::byte* const data = chunk->bytes().data();
-      const std::size_t header_bytes = kHeadChunkFixedBytes + uvarint_bytes(chunk->size);
-      std::byte* const entry = page->memory() + (data - page->memory()) - header_bytes;
-      write_head_chunk_crc(entry, chunk->size);
+      std::byte* const entry = page->memory() + (chunk->entry() - page->memory());
+      write_head_chunk_crc(entry, chunk->size());
       const auto encoding = static_cast<std::uint8_t>(entry[kHeadChunkFixedBytes - 1]);
       if ((encoding & kOutOfOrderFlag) == 0) {
-        in_order_max_t = std::max(in_order_max_t, chunk->max_t);
+        in_order_max_t = std::max(in_order_max_t, chunk->max_t());
       }
     }
-    contents += as_text(page->entries());
+    size += page->entries().size();
   }
   const std::string path = path_of(number);
   const std::string temporary = path + std::string(kTemporarySuffix);
   const auto publish = [&]() -> Status {
     const auto out = TRY(file_system_.open_writable(temporary, OpenMode::kTruncate));
-    TRY(out->append(as_bytes(contents)));
+    TRY(out->append(before));
+    for (const StagedPage* page : pages) TRY(out->append(page->entries()));
     TRY(out->sync());
     TRY(file_system_.rename(temporary, path));
     return file_system_.sync_directory(directory_);
@@ -236,7 +231,7 @@ Result<HeadChunkFiles::Written> HeadChunkFiles::write(std::span<StagedPage* cons
     static_cast<void>(file_system_.remove_file(temporary));  // Else the next start does.
     return status;
   }
-  const std::shared_ptr<HeadChunkFile> file = TRY(map(number, &contents));
+  const std::shared_ptr<HeadChunkFile> file = TRY(map(number));
   file->in_order_max_t = in_order_max_t;
   file->late_epoch = std::max(late_epoch, again ? files_.back()->late_epoch : 0);
   if (again) {
@@ -250,13 +245,13 @@ Result<HeadChunkFiles::Written> HeadChunkFiles::write(std::span<StagedPage* cons
 
   const std::byte* const base = file->bytes().data();
   for (const Placed& placed : last_chunks_) {
-    placed.chunk->data.store(base + placed.offset, std::memory_order_release);
+    placed.chunk->move_to(base + placed.offset);
   }
   for (std::size_t i = 0; i < pages.size(); ++i) {
     for (SealedChunk* const chunk : pages[i]->chunks) {
-      const auto in_page = static_cast<std::uint64_t>(chunk->bytes().data() - pages[i]->memory());
+      const auto in_page = static_cast<std::uint64_t>(chunk->entry() - pages[i]->memory());
       const std::uint64_t offset = written.page_offsets[i] + in_page;
-      chunk->data.store(base + offset, std::memory_order_release);
+      chunk->move_to(base + offset);
       last_chunks_.push_back({chunk, offset});
     }
     metrics_.chunks_written.add(pages[i]->chunks.size());

@@ -119,7 +119,7 @@ class HeadChunkFiles final {
   std::string path_of(std::uint32_t number) const {
     return join_path(directory_, head_chunks_file_name(number));
   }
-  Result<std::shared_ptr<HeadChunkFile>> map(std::uint32_t number, std::string* contents) const;
+  Result<std::shared_ptr<HeadChunkFile>> map(std::uint32_t number) const;
   /// The entries of a file. kCorruption for damage.
   static Status load(HeadChunkFile& file, std::uint64_t known_bytes, std::vector<Found>& found);
   /// Of all files, into found_. The first that is damaged, or the number of files.
@@ -139,7 +139,7 @@ class HeadChunkFiles final {
   /// A chunk of the last file, to be pointed elsewhere when that is published again.
   struct Placed {
     SealedChunk* chunk;
-    std::uint64_t offset;  // Of its data.
+    std::uint64_t offset;  // Of its entry.
   };
   std::vector<Placed> last_chunks_;
   bool is_last_open_ = false;

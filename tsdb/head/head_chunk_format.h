@@ -61,6 +61,8 @@ struct HeadChunkEntry {
   HeadChunkHeader header;
   Bytes data;
   std::size_t size = 0;  ///< Of the whole entry.
+
+  const std::byte* begin() const { return data.data() + data.size() + kHeadChunkCrcBytes - size; }
 };
 /// The entry at the begin of `bytes`, checksum compared. No value where a preallocated tail begins:
 /// series, times and encoding all zero. kCorruption otherwise; at the end of a file too, so ask

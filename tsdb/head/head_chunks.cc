@@ -100,11 +100,8 @@ void Head::take_found(Slot slot, std::span<const HeadChunkEntry> entries,
   }
   for (const HeadChunkEntry& entry : entries) {
     SealedWindow& window = lane_.sealed.window(window_end(entry.header.min_time.ms));
-    SealedChunk* const chunk = window.adopt(*adoptable(entry), entry.data.data());
-    chunk->previous = info.newest_sealed;
-    chunk->previous_max_t = info.newest_sealed_max_t;
-    info.newest_sealed = chunk;
-    info.newest_sealed_max_t = chunk->max_t;
+    SealedChunk* const chunk = window.adopt(*adoptable(entry), entry.begin());
+    push_sealed(info, window, *chunk, entry.header.max_time.ms);
     if (chunk->encoding() == static_cast<std::uint8_t>(ChunkEncoding::kXor)) continue;
     record.has_histograms = 1;
     has_found_histograms_ = true;
@@ -158,7 +155,7 @@ void Head::replay_late_chunks() {
     }
     if (late_ == nullptr) late_ = std::make_shared<LateEpoch>(next_late_epoch_++);
     const SeriesRef ref{table_.info(slot).ref};
-    late_->adopt(slot, ref.value, *chunk, entry.data.data());
+    late_->adopt(slot, ref.value, *chunk, entry.begin());
     // The log, which is the truth about them, is to have them again.
     for (AnySample& sample : samples) {
       if (const double* v = std::get_if<double>(&sample.value)) {

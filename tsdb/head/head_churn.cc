@@ -12,20 +12,20 @@ namespace {
 
 /// Slots looked at per hold of the commit lock: some 10 us.
 constexpr std::size_t kSliceSlots = 4096;
-/// `created_in` of a series that a replay emptied because it left the head; as in head.cc.
-constexpr std::uint32_t kEmptied = 0x7fffffff;
 /// Silence counts from the head's newest sample: a log that is replayed a day later ends nothing.
 bool has_ended(const SeriesRecord& record, std::int64_t idle_before) {
   if (record.chunk.t < idle_before) return true;
   return !record.newest_is_histogram() && record.chunk.value_bits == kStaleMarkerBits;
 }
 
-/// Whether a sample as long after the newest one as that is after its predecessor would begin
-/// another chunk. A chunk of two samples knows that distance; a short one is not worth it.
+/// Whether the next sample would begin another chunk, as far as one can tell: it is as long after
+/// the newest one as that is after its predecessor. A chunk of two samples knows that distance; a
+/// short one is not worth it.
 bool is_complete(const SeriesRecord& record) {
   constexpr std::uint16_t kSamplesMin = 30;
-  return record.chunk.sample_count >= kSamplesMin &&
-         record.chunk.delta >= record.next_at - record.chunk.t;
+  return OpenChunks::is_full(record.chunk) ||
+         (record.chunk.sample_count >= kSamplesMin &&
+          record.chunk.delta >= record.next_at - record.chunk.t);
 }
 
 }  // namespace
@@ -133,12 +133,10 @@ Result<std::size_t> Head::remove_ended(std::span<const EndedSeries> ended,
       }
       own.clear();
       bool is_in_files = true;
-      std::int64_t max_t = table_.info(slot).newest_sealed_max_t;
-      for (const SealedChunk* chunk = table_.info(slot).newest_sealed;
-           chunk != nullptr && max_t >= before->min_time;
-           max_t = chunk->previous_max_t, chunk = chunk->previous) {
-        is_in_files = is_in_files && ranges.find(chunk->bytes().data()).has_value();
-        own.push_back({window_end(chunk->max_t), const_cast<SealedChunk*>(chunk)});
+      for (SealedWalk walk = sealed_chunks(table_.info(slot), before->min_time); walk;
+           walk.next()) {
+        is_in_files = is_in_files && ranges.find(walk->entry()).has_value();
+        own.push_back({walk.window_end(), const_cast<SealedChunk*>(walk.get())});
       }
       // What waits for a file is still known to the page it waits in.
       if (is_in_files) chunks.insert(chunks.end(), own.begin(), own.end());
@@ -174,7 +172,7 @@ void Head::empty_replayed(Slot slot) {
     open_.free(lane_.cells, record.place);
   }
   record.place = {};
-  record.created_in = kEmptied;
+  record.created_in = SeriesRecord::kEmptied;
   record.chunk.sample_count = 0;
   record.chunk.t = kNoSample;
   info.newest_sealed = nullptr;

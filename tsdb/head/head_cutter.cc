@@ -4,6 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "tsdb/head/chunk_division.h"
+
 namespace tarsier::tsdb {
 namespace {
 
@@ -19,7 +21,7 @@ std::optional<TimeRange> held_range(const Head::ChunksInRange& chunks) {
   const bool has_open = chunks.open_bytes > 0;
   if (chunks.sealed.empty()) return has_open ? std::optional(chunks.open_range) : std::nullopt;
   return TimeRange{Timestamp{chunks.sealed.back()->min_t()},
-                   has_open ? chunks.open_range.max : Timestamp{chunks.sealed.front()->max_t}};
+                   has_open ? chunks.open_range.max : Timestamp{chunks.sealed.front()->max_t()}};
 }
 
 std::vector<Slot> all_slots(const HeadGeneration& generation) {
@@ -91,7 +93,7 @@ Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files, Requ
     if (!is_part) return;
     const auto one = std::lower_bound(request.ended->begin(), request.ended->end(), slot,
                                       [](const EndedSeries& a, Slot b) { return a.slot < b; });
-    std::erase_if(chunks.sealed, [&](const SealedChunk* c) { return c->max_t > one->newest; });
+    std::erase_if(chunks.sealed, [&](const SealedChunk* c) { return c->max_t() > one->newest; });
     chunks.open_bytes = 0;
   };
   Content content = survey(*generation, *tombstones, find,
@@ -109,18 +111,20 @@ Result<std::optional<BlockMeta>> write_block(Head& head, FileSystem& files, Requ
                               std::move(content.symbols), request.segment_bytes_max));
   Head::ChunksInRange chunks;
   std::vector<EncodedChunk> encoded;
+  ChunkDivision division(head.range_ms());
   for (const Slot slot : content.slots) {
     find(slot, chunks);
     encoded.clear();
     for (auto chunk = chunks.sealed.rbegin(); chunk != chunks.sealed.rend(); ++chunk) {
       encoded.push_back({Timestamp{(*chunk)->min_t()},
-                         Timestamp{(*chunk)->max_t},
+                         Timestamp{(*chunk)->max_t()},
                          {ChunkEncoding{(*chunk)->encoding()}, (*chunk)->bytes()}});
     }
     if (chunks.open_bytes > 0) {
       encoded.push_back({chunks.open_range.min, chunks.open_range.max, chunks.open_chunk()});
     }
     if (encoded.empty()) continue;
+    division.divide(encoded);
     if (request.seen) std::for_each(encoded.begin(), encoded.end(), request.seen);
     writer->extend_to(encoded.back().max_time + milliseconds(1));
     TRY(writer->add_series(head.table().labels(slot), encoded,

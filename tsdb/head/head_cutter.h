@@ -19,8 +19,9 @@ namespace tarsier::tsdb {
 using ChunkSeen = std::function<void(const EncodedChunk&)>;
 
 /// Writes everything the head has before `end` as a block of level 1: series in label order, chunks
-/// copied as they are, what is deleted of them in the block's tombstones. No value if there is
-/// nothing. Commits and queries go on meanwhile. REQUIRES: the head is frozen before `end`.
+/// of the length blocks are to have, what is deleted of them in the block's tombstones. No value if
+/// there is nothing. Commits and queries go on meanwhile. REQUIRES: the head is frozen before
+/// `end`.
 Result<std::optional<BlockMeta>> cut_block(Head& head, FileSystem& files,
                                            const std::string& data_directory, Ulid ulid,
                                            Timestamp end, std::uint64_t segment_bytes_max,

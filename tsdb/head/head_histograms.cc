@@ -145,12 +145,10 @@ void Head::seal_histogram(Slot slot, Lane& lane) {
   chunk.header = {info.ref, Timestamp{record.chunk_start}, Timestamp{record.chunk.t},
                   static_cast<std::uint8_t>(encoder.encoding()), false};
   chunk.size = bytes.size();
-  const auto [sealed, data] = lane.sealed.window(window_end(record.chunk_start)).allocate(chunk);
-  sealed->previous = info.newest_sealed;
-  sealed->previous_max_t = info.newest_sealed_max_t;
+  SealedWindow& window = lane.sealed.window(window_end(record.chunk_start));
+  const auto [sealed, data] = window.allocate(chunk);
   std::memcpy(data.data(), bytes.data(), bytes.size());
-  info.newest_sealed = sealed;
-  info.newest_sealed_max_t = sealed->max_t;
+  push_sealed(info, window, *sealed, record.chunk.t);
   encoder.begin(encoder.is_gauge() ? ChunkResetHeader::kGauge : ChunkResetHeader::kUnknown);
   record.place.last = 0;
 }

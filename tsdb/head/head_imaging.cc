@@ -132,20 +132,16 @@ Status Head::write_image(HeadImageWriter& out, const HeadChunkFiles& files,
       series.open_encoding = static_cast<std::uint8_t>(copy.encoding);
       series.open = as_bytes(std::string_view(open).substr(copy.open_begin, copy.open_size));
       series.chunks.clear();
-      std::int64_t max_t = copy.info.newest_sealed_max_t;
-      for (const SealedChunk* chunk = copy.info.newest_sealed;
-           chunk != nullptr && max_t >= now->min_time;
-           max_t = chunk->previous_max_t, chunk = chunk->previous) {
+      for (SealedWalk walk = sealed_chunks(copy.info, now->min_time); walk; walk.next()) {
         ImageChunk& one = series.chunks.emplace_back();
-        one.min_t = chunk->min_t();
-        one.max_t = chunk->max_t;
-        one.encoding = chunk->encoding();
-        one.size = chunk->size;
-        one.data = chunk->bytes();
-        if (const auto place = ranges.find(one.data.data())) {
+        one.min_t = walk->min_t();
+        one.max_t = walk->max_t();
+        one.encoding = walk->encoding();
+        one.data = walk->bytes();
+        one.size = static_cast<std::uint32_t>(one.data.size());
+        if (const auto place = ranges.find(walk->entry())) {
           one.file = place->file;
-          one.offset = static_cast<std::uint32_t>(place->offset - uvarint_bytes(one.size) -
-                                                  kHeadChunkFixedBytes);
+          one.offset = static_cast<std::uint32_t>(place->offset);
         }
       }
       std::reverse(series.chunks.begin(), series.chunks.end());
@@ -239,15 +235,17 @@ class Head::ImageLoad final {
 
 namespace {
 
-/// The chunk's bytes: in a file, if that has so many there, or in the image.
-std::optional<Bytes> find_data(const ImageChunk& chunk, const HeadChunkFiles& files) {
-  if (chunk.file == 0) return chunk.data;
+/// The chunk's entry in a file, if that has room for it there. What is in it is not looked at, but
+/// for a length that the head would have to read there.
+const std::byte* find_entry(const ImageChunk& chunk, const HeadChunkFiles& files) {
   const HeadChunkFile* const file = files.file(chunk.file);
-  if (file == nullptr || chunk.offset < kHeadChunksHeaderBytes) return {};
-  const std::size_t begin = chunk.offset + kHeadChunkFixedBytes + uvarint_bytes(chunk.size);
+  if (file == nullptr || chunk.offset < kHeadChunksHeaderBytes) return nullptr;
   const Bytes bytes = file->bytes();
-  if (begin + chunk.size + kHeadChunkCrcBytes > bytes.size()) return {};
-  return bytes.subspan(begin, chunk.size);
+  if (chunk.offset + head_chunk_entry_bytes(chunk.size) > bytes.size()) return nullptr;
+  const std::byte* const entry = bytes.data() + chunk.offset;
+  if (chunk.size < 0xffff) return entry;
+  ByteReader length(bytes.subspan(chunk.offset + kHeadChunkFixedBytes));
+  return length.uvarint() == chunk.size ? entry : nullptr;
 }
 
 /// What files got of a series since the image was made, as far as it can follow `newest_t`.
@@ -339,43 +337,44 @@ void Head::load_image_series(ImageLoad& load, Slot slot, const ImageSeries& seri
   std::int64_t newest_t = INT64_MIN;
   std::optional<HeadChunkEntry> last;
   const auto add = [&](const ImageChunk& chunk) REQUIRES_LOCK(commit_mutex_) {
-    const std::optional<Bytes> data = find_data(chunk, load.files);
+    const std::byte* const filed = chunk.file == 0 ? nullptr : find_entry(chunk, load.files);
     HeadChunkEntry entry;
     entry.header = {series.ref, Timestamp{chunk.min_t}, Timestamp{chunk.max_t}, chunk.encoding,
                     false};
-    if (data) entry.data = *data;
+    entry.data = chunk.data;
+    if (filed != nullptr) {
+      entry.data = {filed + kHeadChunkFixedBytes + uvarint_bytes(chunk.size), chunk.size};
+    }
     // The bytes in files are not touched: their checksums were compared.
     const ChunkEncoding encoding{chunk.encoding};
     const bool is_float = encoding == ChunkEncoding::kXor;
     const bool is_known = is_float || encoding == ChunkEncoding::kHistogram ||
                           encoding == ChunkEncoding::kFloatHistogram;
-    if (!data || !is_known || chunk.size < 4 || (is_float && chunk.size > 0xffff) ||
-        chunk.min_t <= newest_t || window_end(chunk.min_t) <= chunk.max_t ||
-        (is_float ? false : !series.has_histograms)) {
+    if ((chunk.file != 0 && filed == nullptr) || !is_known || chunk.size < 4 ||
+        (is_float && chunk.size > 0xffff) || chunk.min_t <= newest_t ||
+        window_end(chunk.min_t) <= chunk.max_t || (is_float ? false : !series.has_histograms)) {
       return false;
     }
     newest_t = chunk.max_t;
     const NewSealedChunk made{entry.header, chunk.size};
+    SealedWindow& window = window_of(chunk.min_t);
     SealedChunk* sealed = nullptr;
     if (chunk.file != 0) {
-      sealed = window_of(chunk.min_t).adopt(made, entry.data.data());
+      sealed = window.adopt(made, filed);
     } else if (!later.empty() && later.front().header.min_time.ms == chunk.min_t &&
                later.front().header.max_time.ms == chunk.max_t &&
                later.front().header.encoding == chunk.encoding &&
-               later.front().data.size() == chunk.size) {
+               later.front().data.size() == chunk.size && adoptable(later.front())) {
       entry = later.front();  // Brought to a file since.
-      sealed = window_of(chunk.min_t).adopt(made, entry.data.data());
+      sealed = window.adopt(made, entry.begin());
       later = later.subspan(1);
     } else {
-      const auto [chunk_made, room] = window_of(chunk.min_t).allocate(made);
+      const auto [chunk_made, room] = window.allocate(made);
       std::memcpy(room.data(), entry.data.data(), entry.data.size());
       entry.data = room;
       sealed = chunk_made;
     }
-    sealed->previous = info.newest_sealed;
-    sealed->previous_max_t = info.newest_sealed_max_t;
-    info.newest_sealed = sealed;
-    info.newest_sealed_max_t = sealed->max_t;
+    push_sealed(info, window, *sealed, chunk.max_t);
     load.oldest = std::min(load.oldest, chunk.min_t);
     ++load.chunk_count;
     last = entry;

@@ -272,7 +272,7 @@ Status Head::log_markers(const LateEpoch& epoch, std::span<const LatePlace> plac
     markers.push_back(place.marker);
     samples.clear();
     for (const SealedChunk* chunk = series->newest; chunk != nullptr && chunk != place.chunk;
-         chunk = chunk->previous) {
+         chunk = chunk->previous().chunk) {
       TRY(decode_any_chunk({ChunkEncoding{chunk->encoding()}, chunk->bytes()}, TimeRange{},
                            HeaderReset::kForgotten, samples));
     }

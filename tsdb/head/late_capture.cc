@@ -12,8 +12,8 @@ namespace {
 /// Those of the list that may have samples in `range`, in the order in which they were sealed.
 std::vector<const SealedChunk*> chunks_in(const SealedChunk* newest, TimeRange range) {
   std::vector<const SealedChunk*> chunks;
-  for (const SealedChunk* chunk = newest; chunk != nullptr; chunk = chunk->previous) {
-    if (chunk->max_t < range.min.ms || chunk->min_t() > range.max.ms) continue;
+  for (const SealedChunk* chunk = newest; chunk != nullptr; chunk = chunk->previous().chunk) {
+    if (chunk->max_t() < range.min.ms || chunk->min_t() > range.max.ms) continue;
     chunks.push_back(chunk);
   }
   std::reverse(chunks.begin(), chunks.end());

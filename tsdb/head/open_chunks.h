@@ -21,6 +21,16 @@ class OpenChunks final {
   using Cell = std::uint32_t;
   static constexpr std::size_t kCellDataBytes = 60;
 
+  /// Nothing is added to a chunk any more that has as many samples as Prometheus would give it, or
+  /// so many bytes that the worst sample might not fit into three cells: what waits in memory to
+  /// become full is what an open chunk costs, and shorter ones cost a few bytes each. Blocks get
+  /// longer ones (chunk_division.h).
+  static constexpr std::uint16_t kChunkSamplesMax = 120;
+  static constexpr std::size_t kChunkBytesFull = 3 * kCellDataBytes - kXorSampleBytesMax;
+  static bool is_full(const XorState& chunk) {
+    return chunk.sample_count >= kChunkSamplesMax || chunk.byte_count() > kChunkBytesFull;
+  }
+
   /// Where a chunk's bytes are: its first and its last cell.
   struct Place {
     Cell first = 0;

@@ -56,7 +56,7 @@ void LateEpoch::grow(Series& series) {
 }
 
 void LateEpoch::push(Series& series, SealedChunk* chunk) {
-  chunk->previous = series.newest;
+  window_.link(*chunk, {series.newest, 0});
   series.newest = chunk;
 }
 
@@ -179,9 +179,9 @@ void LateEpoch::note_all() {
 }
 
 void LateEpoch::adopt(Slot slot, std::uint64_t ref, const NewSealedChunk& chunk,
-                      const std::byte* data) {
+                      const std::byte* entry) {
   Series& series = series_of(slot, ref);
-  push(series, window_.adopt(chunk, data));
+  push(series, window_.adopt(chunk, entry));
   if (chunk.header.encoding != static_cast<std::uint8_t>(ChunkEncoding::kXor) &&
       series.histograms == nullptr) {
     series.histograms = std::make_unique<std::vector<LateHistogram>>();

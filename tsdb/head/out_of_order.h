@@ -67,7 +67,7 @@ class LateEpoch final {
   /// is not the series' any more. Only the samples that cannot be read stay, with an error.
   Result<bool> erase(Slot slot, TimeRange range);
   /// Takes a chunk over that a file has.
-  void adopt(Slot slot, std::uint64_t ref, const NewSealedChunk& chunk, const std::byte* data);
+  void adopt(Slot slot, std::uint64_t ref, const NewSealedChunk& chunk, const std::byte* entry);
 
   /// Null if the slot has none.
   const Series* find(Slot slot) const {
@@ -89,7 +89,7 @@ class LateEpoch final {
   void seal(Series& series);
   void seal_histograms(Series& series);
   void seal(Series& series, TimeRange range, const Chunk& chunk);
-  static void push(Series& series, SealedChunk* chunk);
+  void push(Series& series, SealedChunk* chunk);
 
   const std::uint64_t number_;
   std::vector<std::uint32_t> index_;  // By slot: position in series_, plus one.

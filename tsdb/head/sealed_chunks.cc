@@ -11,18 +11,57 @@
 
 namespace tarsier::tsdb {
 
-std::int64_t SealedChunk::min_t() const {
-  if (span_ms != kLongSpan) return max_t - std::int64_t{span_ms};
-  // Series, times, encoding and length stand in front of the data.
-  const Bytes chunk = bytes();
-  const std::byte* const entry = chunk.data() - uvarint_bytes(size) - kHeadChunkFixedBytes;
-  return static_cast<std::int64_t>(load_be<std::uint64_t>(entry + 8));
+std::uint64_t SealedChunk::address(const void* p) {
+  const auto word = reinterpret_cast<std::uint64_t>(p);
+  CHECK((word & ~kPointerMask) == 0, "an address of more than 48 bits");
+  return word;
+}
+
+Bytes SealedChunk::bytes() const {
+  const std::uint64_t place = place_.load(kAcquire);
+  const auto* const entry = pointer<std::byte>(place);
+  std::uint64_t size = place >> kPointerBits;
+  if (size == kLarge) {
+    size = 0;
+    unsigned shift = 0;
+    const std::byte* at = entry + kHeadChunkFixedBytes;
+    for (;; shift += 7) {
+      const auto byte = static_cast<std::uint64_t>(*at++);
+      size |= (byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+    }
+    return {at, size};
+  }
+  return {entry + kHeadChunkFixedBytes + uvarint_bytes(size), size};
 }
 
 std::uint8_t SealedChunk::encoding() const {
-  const Bytes chunk = bytes();
-  const auto stored = static_cast<unsigned>(*(chunk.data() - uvarint_bytes(size) - 1));
+  const auto stored = static_cast<unsigned>(entry()[kHeadChunkFixedBytes - 1]);
   return static_cast<std::uint8_t>(stored & ~unsigned{kOutOfOrderFlag});
+}
+
+SealedChunk::Previous SealedChunk::previous() const {
+  const std::uint64_t windows = link_ >> kPointerBits;
+  if (windows != kLarge) return {pointer<SealedChunk>(link_), windows};
+  const auto* const far = pointer<FarLink>(link_);
+  return {far->chunk, far->windows};
+}
+
+void SealedWalk::next() {
+  const SealedChunk::Previous previous = chunk_->previous();
+  chunk_ = previous.chunk;
+  if (chunk_ == nullptr) return;
+  // Unsigned: times may be far apart. There is room for one millisecond at least.
+  const std::uint64_t room =
+      static_cast<std::uint64_t>(window_end_) - static_cast<std::uint64_t>(min_time_);
+  const auto range = static_cast<std::uint64_t>(range_ms_);
+  if (previous.windows > (room - 1) / range) {
+    chunk_ = nullptr;  // Its window ended before: it may be gone.
+    return;
+  }
+  window_end_ =
+      static_cast<std::int64_t>(static_cast<std::uint64_t>(window_end_) - previous.windows * range);
+  if (chunk_->max_t() < min_time_) chunk_ = nullptr;
 }
 
 StagedPage::StagedPage(std::size_t size)
@@ -35,12 +74,12 @@ StagedPage::StagedPage(std::size_t size)
 StagedPage::~StagedPage() { ::munmap(memory_, size_); }
 
 void SealedWindow::give_back(SealedChunk* chunk) {
-  chunk->previous = free_;
+  chunk->link_ = SealedChunk::address(free_);
   free_ = chunk;
   --chunk_count_;
 }
 
-SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* data) {
+SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* entry) {
   if (free_ == nullptr && used_ == kPageChunks) {
     pages_.push_back(std::make_unique_for_overwrite<SealedChunk[]>(kPageChunks));
     bytes_ += kPageBytes;
@@ -48,21 +87,29 @@ SealedChunk* SealedWindow::make(const NewSealedChunk& chunk, const std::byte* da
   }
   SealedChunk* made = free_;
   if (made != nullptr) {
-    free_ = const_cast<SealedChunk*>(made->previous);
+    free_ = const_cast<SealedChunk*>(SealedChunk::pointer<SealedChunk>(made->link_));
   } else {
     made = &pages_.back()[used_++];
   }
   ++chunk_count_;
-  made->previous = nullptr;
-  made->previous_max_t = INT64_MIN;
-  made->max_t = chunk.header.max_time.ms;
-  // Unsigned, as foreign times may be far apart.
-  const std::uint64_t span = static_cast<std::uint64_t>(chunk.header.max_time.ms) -
-                             static_cast<std::uint64_t>(chunk.header.min_time.ms);
-  made->span_ms = static_cast<std::uint32_t>(std::min<std::uint64_t>(span, SealedChunk::kLongSpan));
-  made->size = static_cast<std::uint32_t>(chunk.size);
-  made->data.store(data, std::memory_order_release);
+  made->link_ = 0;
+  const std::uint64_t size = std::min<std::uint64_t>(chunk.size, SealedChunk::kLarge);
+  made->place_.store(SealedChunk::address(entry) | (size << SealedChunk::kPointerBits),
+                     std::memory_order_release);
   return made;
+}
+
+void SealedWindow::link(SealedChunk& chunk, SealedChunk::Previous previous) {
+  if (previous.chunk == nullptr) return;
+  const void* target = previous.chunk;
+  std::uint64_t windows = previous.windows;
+  if (windows >= SealedChunk::kLarge) {
+    far_links_.push_back(std::make_unique<SealedChunk::FarLink>(
+        SealedChunk::FarLink{previous.chunk, previous.windows}));
+    target = far_links_.back().get();
+    windows = SealedChunk::kLarge;
+  }
+  chunk.link_ = SealedChunk::address(target) | (windows << SealedChunk::kPointerBits);
 }
 
 SealedWindow::Allocated SealedWindow::allocate(const NewSealedChunk& chunk) {
@@ -71,15 +118,16 @@ SealedWindow::Allocated SealedWindow::allocate(const NewSealedChunk& chunk) {
     staged_.push_back(std::make_unique<StagedPage>(std::max(whole, StagedPage::kBytes)));
   }
   StagedPage& page = *staged_.back();
-  std::byte* const data = write_head_chunk_header(chunk.header, chunk.size, page.allocate(whole));
+  std::byte* const entry = page.allocate(whole);
+  std::byte* const data = write_head_chunk_header(chunk.header, chunk.size, entry);
   staged_bytes_ += whole;
-  SealedChunk* const made = make(chunk, data);
+  SealedChunk* const made = make(chunk, entry);
   page.chunks.push_back(made);
   return {made, {data, chunk.size}};
 }
 
-SealedChunk* SealedWindow::adopt(const NewSealedChunk& chunk, const std::byte* data) {
-  return make(chunk, data);
+SealedChunk* SealedWindow::adopt(const NewSealedChunk& chunk, const std::byte* entry) {
+  return make(chunk, entry);
 }
 
 void SealedWindow::merge(SealedWindow& other) {
@@ -90,6 +138,9 @@ void SealedWindow::merge(SealedWindow& other) {
                 std::make_move_iterator(other.pages_.end()));
   other.pages_.clear();
   other.used_ = kPageChunks;
+  far_links_.insert(far_links_.end(), std::make_move_iterator(other.far_links_.begin()),
+                    std::make_move_iterator(other.far_links_.end()));
+  other.far_links_.clear();
   // Behind ours: what of one series was sealed later stays behind.
   staged_.insert(staged_.end(), std::make_move_iterator(other.staged_.begin()),
                  std::make_move_iterator(other.staged_.end()));

@@ -15,31 +15,94 @@
 
 namespace tarsier::tsdb {
 
-/// A full chunk of the head, immutable. Its bytes are in memory until a head chunk file has them,
-/// then in that file's mapping (HeadChunkFiles): what stays in memory is this. A series' sealed
-/// chunks are a list from newest to oldest; whoever follows `previous` first asks whether what it
-/// points at can still be there: `previous_max_t` not before the reader's own start of the head
-/// (HeadGeneration).
-struct SealedChunk {
-  const SealedChunk* previous;
-  std::int64_t previous_max_t;  ///< INT64_MIN if there is none.
-  std::int64_t max_t;
-  /// Stored by whoever brings the chunk to a file, with release, for the acquire in bytes(). What
-  /// it pointed to before lives as long as the generation the reader holds.
-  std::atomic<const std::byte*> data;
-  std::uint32_t span_ms;  ///< max_t - min_t; kLongSpan or more is kLongSpan.
-  std::uint32_t size;
+/// A full chunk of the head, immutable: an entry as head chunk files have it, in memory until a
+/// file has it, then in that file's mapping (HeadChunkFiles). What stays in memory is this, and
+/// there is one for every half an hour or less of every series: so the times are read from the
+/// entry, and two words say where that is and which chunk came before. A series' sealed chunks are
+/// a list from newest to oldest; chunks of other windows may be gone already, so the list of a
+/// series in order is walked by SealedWalk.
+class SealedChunk final {
+ public:
+  /// What came before of the same series, and how many windows before this chunk's it is.
+  struct Previous {
+    const SealedChunk* chunk = nullptr;
+    std::uint64_t windows = 0;
+  };
 
-  static constexpr std::uint32_t kLongSpan = 0xffffffff;
-
-  Bytes bytes() const { return {data.load(std::memory_order_acquire), size}; }
-  /// Of an encoding that begins with the count.
-  std::uint16_t sample_count() const { return load_be<std::uint16_t>(bytes().data()); }
-  std::int64_t min_t() const;
+  /// The whole entry. What an earlier call gave lives as long as the generation the reader holds.
+  const std::byte* entry() const { return pointer<std::byte>(place_.load(kAcquire)); }
+  Bytes bytes() const;  ///< The chunk's data.
+  std::size_t size() const { return bytes().size(); }
+  std::int64_t min_t() const { return time_at(8); }
+  std::int64_t max_t() const { return time_at(16); }
   /// As in the files of blocks.
   std::uint8_t encoding() const;
+  /// Of an encoding that begins with the count.
+  std::uint16_t sample_count() const { return load_be<std::uint16_t>(bytes().data()); }
+  Previous previous() const;
+
+  /// The same entry is here now.
+  void move_to(const std::byte* entry) {
+    place_.store(address(entry) | (place_.load(std::memory_order_relaxed) & ~kPointerMask),
+                 std::memory_order_release);
+  }
+
+ private:
+  friend class SealedWindow;
+
+  // Addresses of user memory have 47 bits; the others hold a number each.
+  static constexpr unsigned kPointerBits = 48;
+  static constexpr std::uint64_t kPointerMask = (std::uint64_t{1} << kPointerBits) - 1;
+  static constexpr std::uint64_t kLarge = 0xffff;  ///< The number is elsewhere.
+  static constexpr std::memory_order kAcquire = std::memory_order_acquire;
+
+  /// A list that goes on very far back.
+  struct FarLink {
+    const SealedChunk* chunk;
+    std::uint64_t windows;
+  };
+
+  template <typename T>
+  static const T* pointer(std::uint64_t word) {
+    return reinterpret_cast<const T*>(word & kPointerMask);
+  }
+  static std::uint64_t address(const void* p);
+  std::int64_t time_at(std::size_t offset) const {
+    return static_cast<std::int64_t>(load_be<std::uint64_t>(entry() + offset));
+  }
+
+  /// Of the entry, with the size of its data. Stored by whoever brings the chunk to a file, with
+  /// release, for the acquire in entry().
+  std::atomic<std::uint64_t> place_;
+  std::uint64_t link_;  ///< The previous chunk, or a FarLink, and the windows in between.
 };
-static_assert(sizeof(SealedChunk) == 40);
+static_assert(sizeof(SealedChunk) == 16);
+
+/// Goes from the newest sealed chunk of a series to older ones, as far as they reach to `min_time`
+/// or behind it. REQUIRES: the reader's generation does not begin after that, so those chunks are
+/// still there.
+class SealedWalk final {
+ public:
+  /// `window_end` is that of `newest`, which may be null or too old: `newest_max_t` tells.
+  SealedWalk(const SealedChunk* newest, std::int64_t newest_max_t, std::int64_t window_end,
+             std::int64_t range_ms, std::int64_t min_time)
+      : chunk_(newest_max_t < min_time ? nullptr : newest),
+        window_end_(window_end),
+        range_ms_(range_ms),
+        min_time_(min_time) {}
+
+  explicit operator bool() const { return chunk_ != nullptr; }
+  const SealedChunk* operator->() const { return chunk_; }
+  const SealedChunk* get() const { return chunk_; }
+  std::int64_t window_end() const { return window_end_; }
+  void next();
+
+ private:
+  const SealedChunk* chunk_;
+  std::int64_t window_end_;
+  const std::int64_t range_ms_;
+  const std::int64_t min_time_;
+};
 
 /// Memory of its own from the system, which goes back to the system: entries of a head chunk file
 /// before they are in one.
@@ -91,8 +154,10 @@ class SealedWindow final {
     std::span<std::byte> data;
   };
   Allocated allocate(const NewSealedChunk& chunk);
-  /// A chunk whose bytes lie in a file already.
-  SealedChunk* adopt(const NewSealedChunk& chunk, const std::byte* data);
+  /// A chunk whose entry lies in a file already.
+  SealedChunk* adopt(const NewSealedChunk& chunk, const std::byte* entry);
+  /// Puts `chunk`, of this window, in front of `previous`, which may have no chunk.
+  void link(SealedChunk& chunk, SealedChunk::Previous previous);
   /// The chunk will never be looked at again. REQUIRES: it is in no page that waits for a file.
   void give_back(SealedChunk* chunk);
   /// Takes over everything of `other`, which is empty then; its chunks stay where they are.
@@ -116,10 +181,11 @@ class SealedWindow final {
   static constexpr std::size_t kPageBytes = 64 << 10;
   static constexpr std::size_t kPageChunks = kPageBytes / sizeof(SealedChunk);
 
-  SealedChunk* make(const NewSealedChunk& chunk, const std::byte* data);
+  SealedChunk* make(const NewSealedChunk& chunk, const std::byte* entry);
 
   std::vector<std::unique_ptr<SealedChunk[]>> pages_;
-  SealedChunk* free_ = nullptr;                      // Given back, by `previous`.
+  std::vector<std::unique_ptr<SealedChunk::FarLink>> far_links_;
+  SealedChunk* free_ = nullptr;                      // Given back, linked.
   std::size_t used_ = kPageChunks;                   // Of the last page.
   std::vector<std::unique_ptr<StagedPage>> staged_;  // The last may be open.
   std::size_t bytes_ = 0;

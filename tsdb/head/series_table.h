@@ -43,6 +43,9 @@ struct alignas(64) SeriesRecord {
   std::uint32_t created_in : 31 = 0;     ///< Number of truncations when the series was created.
   std::uint32_t has_histograms : 1 = 0;  ///< It had one since it was created.
 
+  /// In `created_in`: a replay emptied the series because it left the head.
+  static constexpr std::uint32_t kEmptied = 0x7fffffff;
+
   /// In `chunk.leading`: the newest sample is a native histogram. Then the chunk's bits are its
   /// fingerprint, `place.first` says which of OpenHistograms is the series', and `place.last` is 0
   /// if that has no open chunk.
