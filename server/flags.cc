@@ -155,7 +155,7 @@ constexpr Spec kSpecs[] = {
     {"query.result-cache-size", kBytes, "64MB", kActive,
      "Memory for answers repeated range queries start from; 0: off."},
     {"query.max-memory", kBytes, "0B", kActive,
-     "Memory of all queries; default 15 % of a set limit, or 25 % of the machine's."},
+     "Memory of all queries; default 15 % of a set limit, or 25 % of RAM."},
     {"query.max-memory-per-query", kBytes, "0B", kActive,
      "Memory one query may hold; default half of what all may."},
     {"query.max-samples", kNumber, "50000000", kActive, "Samples one query may hold."},
