@@ -12,6 +12,7 @@
 #include "base/read_only_files.h"
 #include "tsdb/block/block_export.h"
 #include "tsdb/block/sealed_set.h"
+#include "tsdb/block/tier_set.h"
 #include "tsdb/compaction/retention.h"
 #include "tsdb/compaction/seal.h"
 #include "tsdb/compaction/series_retention.h"
@@ -48,6 +49,40 @@ Result<std::vector<std::string>> list_blocks(FileSystem& files, const std::strin
     if (entry.is_directory && parse_ulid(entry.name)) names.push_back(entry.name);
   }
   return names;
+}
+
+}  // namespace
+
+namespace {
+
+/// Rows whose samples are gone.
+Status export_rows_alone(FileSystem& files, const ExportRequest& request, const SealedSet& sealed,
+                         Logger& log, std::uint64_t& done, std::uint64_t& skipped) {
+  const auto tiers = TRY(TierSet::open(files, request.data_directory, log));
+  const auto list = tiers->blocks();
+  const auto samples = sealed.blocks();
+  std::vector<std::shared_ptr<const TierBlock>> alone;
+  for (const auto& rows : *list) {
+    const TierMeta& meta = rows->meta();
+    // A bucket knows two resolutions; a third would stop its compactor.
+    const bool is_wanted = std::find(request.downsampled.begin(), request.downsampled.end(),
+                                     meta.resolution) != request.downsampled.end() &&
+                           meta.range().overlaps(request.range) && !meta.orphans;
+    const bool has_samples = std::any_of(samples->begin(), samples->end(), [&](const auto& block) {
+      return TimeRange{block->meta().min_time, block->meta().max_time - milliseconds(1)}.overlaps(
+          meta.range());
+    });
+    if (is_wanted && !has_samples) alone.push_back(rows);
+  }
+  const std::uint64_t total = done + alone.size();
+  for (const auto& rows : alone) {
+    TRY(export_rows(files, *rows,
+                    {request.target, request.downsampled, request.thanos_labels, request.now},
+                    skipped));
+    ++done;
+    if (request.progress) request.progress(rows->meta().ulid.to_string(), done, total);
+  }
+  return {};
 }
 
 }  // namespace
@@ -96,6 +131,9 @@ Result<std::uint64_t> export_blocks(FileSystem& files, const ExportRequest& requ
     }
     const bool is_whole = std::all_of(sources.begin(), sources.end(), is_wanted);
     if (is_in_place && is_whole) TRY(sealed->remove(block->meta().ulid));
+  }
+  if (!request.downsampled.empty()) {
+    TRY(export_rows_alone(files, request, *sealed, log, done, skipped));
   }
   if (request.skipped_series != nullptr) *request.skipped_series = skipped;
   return done;
