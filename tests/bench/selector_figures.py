@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long it takes to find series among a million: counts, label values, series and regular expressions, beside the peers.
 
-  tests/bench/selectors.py build/release/tarsier --series 1000000 [--prometheus PATH] [--only Tarsier]
+  tests/bench/selector_figures.py build/release/tarsier --series 1000000 [--prometheus PATH] [--only Tarsier]
 
 250 metrics of --series / 250 pods each, 4 samples a series, all in the head. Every server runs alone on a fresh directory, loaded by
 remote write; each question is asked once to warm up and then --repeats times; medians, milliseconds at the client, answers read whole.
