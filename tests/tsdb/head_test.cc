@@ -355,7 +355,7 @@ TEST_F(HeadTest, ChunksInMemoryStayShortAndAreNotFullTogether) {
     }
     EXPECT_EQ(read(*set, 0).size(), noise.size());
   }
-  EXPECT_GT(ends.size(), kSeries / 2u);
+  EXPECT_GT(ends.size(), kSeries / 4u);
   // Some 130 bytes a series, where full chunks would take 64 or 192.
   EXPECT_LT(head_->bytes() - head_->table().bytes(), 2u << 20);
 }

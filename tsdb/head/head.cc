@@ -242,7 +242,7 @@ AppendOutcome Head::append_to(Slot slot, Sample sample, Lane& lane) {
   if (record.newest_is_histogram()) [[unlikely]]
     end_histograms(slot, lane);
   if (record.has_open_chunk() &&
-      (sample.t.ms >= record.next_at || OpenChunks::is_full(record.chunk))) {
+      (sample.t.ms >= record.next_at || record.limits(slot).are_reached(record.chunk))) {
     seal(slot, lane);
   }
   XorState chunk = record.chunk;
@@ -251,7 +251,11 @@ AppendOutcome Head::append_to(Slot slot, Sample sample, Lane& lane) {
     chunk = XorState{};
     record.place = open_.begin(lane.cells);
     record.chunk_start = sample.t.ms;
-    record.next_at = chunk_end(slot, sample.t.ms);
+    record.next_at = window_end(sample.t.ms);
+    const SeriesInfo& info = table_.info(slot);
+    record.is_first_chunk =
+        info.newest_sealed == nullptr || window_end(info.newest_sealed_max_t) != record.next_at ? 1
+                                                                                                : 0;
     metrics_.chunks_created.add();
   } else {
     last = open_.last_byte(record.place.last, chunk.byte_count());
@@ -276,9 +280,10 @@ std::size_t Head::append_run(Slot slot, std::span<const Sample> samples, Lane& l
   XorTails tails;
   while (!samples.empty()) {
     // Whether to begin or end a chunk is decided sample by sample.
+    const OpenChunks::Limits chunk_limits = record.limits(slot);
     const XorLimits limits{.t_end = record.next_at,
-                           .sample_count_max = OpenChunks::kChunkSamplesMax,
-                           .byte_count_max = OpenChunks::kChunkBytesFull};
+                           .sample_count_max = chunk_limits.sample_count,
+                           .byte_count_max = chunk_limits.byte_count};
     tails.count = 0;
     if (record.has_open_chunk() && samples.size() > 1) {
       const std::size_t byte_count = record.chunk.byte_count();
@@ -326,21 +331,6 @@ void Head::push_sealed(SeriesInfo& info, SealedWindow& window, SealedChunk& chun
   window.link(chunk, {info.newest_sealed, windows});
   info.newest_sealed = &chunk;
   info.newest_sealed_max_t = max_t;
-}
-
-/// Every series begins a chunk with the window. The first ends after a time of the series' own, up
-/// to a quarter of the window, so that chunks do not all grow and become full together: then the
-/// memory they take would be that of full ones, and files would get them in floods.
-std::int64_t Head::chunk_end(Slot slot, std::int64_t t) const {
-  const std::int64_t end = window_end(t);
-  const SeriesInfo& info = table_.info(slot);
-  if (info.newest_sealed != nullptr && window_end(info.newest_sealed_max_t) == end) return end;
-  constexpr std::uint32_t kScatter = 2654435761u;  // Knuth's: 2^32 by the golden ratio.
-  const std::uint64_t share = static_cast<std::uint32_t>(slot * kScatter) >> 16;
-  const std::int64_t part = range_ms_ / 4;
-  const auto own = static_cast<std::int64_t>(share) * (part >> 16) +
-                   (static_cast<std::int64_t>(share) * (part & 0xffff) >> 16);
-  return std::min(end, (Timestamp{t} + Duration{part / 8 + own}).ms);
 }
 
 // --- Replay

@@ -445,8 +445,6 @@ class Head final {
   /// The same for several in a row; what does not fit is passed over. Returns how many did.
   std::size_t append_run(Slot slot, std::span<const Sample> samples, Lane& lane);
   void seal(Slot slot, Lane& lane);
-  /// Where the chunk that begins at `t` ends at the latest.
-  std::int64_t chunk_end(Slot slot, std::int64_t t) const;
   /// Makes it, which ends at `max_t`, the newest chunk of the series.
   void push_sealed(SeriesInfo& info, SealedWindow& window, SealedChunk& chunk,
                    std::int64_t max_t) const;

@@ -21,10 +21,10 @@ bool has_ended(const SeriesRecord& record, std::int64_t idle_before) {
 /// Whether the next sample would begin another chunk, as far as one can tell: it is as long after
 /// the newest one as that is after its predecessor. A chunk of two samples knows that distance; a
 /// short one is not worth it.
-bool is_complete(const SeriesRecord& record) {
+bool is_complete(Slot slot, const SeriesRecord& record) {
   constexpr std::uint16_t kSamplesMin = 30;
-  return OpenChunks::is_full(record.chunk) ||
-         (record.chunk.sample_count >= kSamplesMin &&
+  return record.chunk.sample_count >= kSamplesMin &&
+         (record.limits(slot).are_reached(record.chunk) ||
           record.chunk.delta >= record.next_at - record.chunk.t);
 }
 
@@ -43,7 +43,7 @@ void Head::close_finished_chunks() {
       const SeriesRecord& record = table_.record(slot);
       const bool has_floats = record.has_open_chunk();
       if (!has_floats && !record.has_open_histogram()) continue;
-      if (!has_ended(record, idle_before) && !(has_floats && is_complete(record))) continue;
+      if (!has_ended(record, idle_before) && !(has_floats && is_complete(slot, record))) continue;
       shard.hold(slot);
       has_floats ? seal(slot, lane_) : seal_histogram(slot, lane_);
       ++closed;

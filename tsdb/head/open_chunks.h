@@ -21,14 +21,27 @@ class OpenChunks final {
   using Cell = std::uint32_t;
   static constexpr std::size_t kCellDataBytes = 60;
 
-  /// Nothing is added to a chunk any more that has as many samples as Prometheus would give it, or
-  /// so many bytes that the worst sample might not fit into three cells: what waits in memory to
-  /// become full is what an open chunk costs, and shorter ones cost a few bytes each. Blocks get
-  /// longer ones (chunk_division.h).
-  static constexpr std::uint16_t kChunkSamplesMax = 120;
-  static constexpr std::size_t kChunkBytesFull = 3 * kCellDataBytes - kXorSampleBytesMax;
-  static bool is_full(const XorState& chunk) {
-    return chunk.sample_count >= kChunkSamplesMax || chunk.byte_count() > kChunkBytesFull;
+  /// Nothing is added to a chunk any more that has so many samples or more bytes: as many samples
+  /// as Prometheus would give it, or so many bytes that the worst sample might not fit into three
+  /// cells. What waits in memory to become full is what an open chunk costs, and shorter ones cost
+  /// a few bytes each. Blocks get longer ones (chunk_division.h).
+  struct Limits {
+    std::uint16_t sample_count = 120;
+    std::size_t byte_count = 3 * kCellDataBytes - kXorSampleBytesMax;
+
+    bool are_reached(const XorState& chunk) const {
+      return chunk.sample_count >= sample_count || chunk.byte_count() > byte_count;
+    }
+  };
+  /// Every series begins a chunk with a window of time. The first of them has limits of the series'
+  /// own, evenly spread, so that chunks do not all grow and become full together: then memory would
+  /// be that of full ones, and files would get them in floods.
+  static Limits first_limits(std::uint32_t series) {
+    constexpr std::uint32_t kScatter = 2654435761u;  // Knuth's: 2^32 by the golden ratio.
+    const std::uint32_t share = (series * kScatter) >> 16;
+    constexpr Limits kMost;
+    return {static_cast<std::uint16_t>(1 + (share * (kMost.sample_count - 1u) >> 16)),
+            kXorSampleBytesMax + (share * (kMost.byte_count - kXorSampleBytesMax) >> 16)};
   }
 
   /// Where a chunk's bytes are: its first and its last cell.

@@ -81,7 +81,7 @@ Slot SeriesTable::create(std::uint64_t ref, std::uint32_t hash, std::span<const 
   std::copy(given.begin(), given.end(), pairs);
 
   SeriesRecord& record = records_[slot];
-  record.created_in = truncation_count() & 0x7fffffff;
+  record.created_in = truncation_count() & 0x3fffffff;
   record.has_histograms = 0;
   std::atomic_ref(record.chunk.leading).store(XorState::kNoWindow, std::memory_order_relaxed);
   std::atomic_ref(record.chunk.t).store(kNoSample, std::memory_order_relaxed);

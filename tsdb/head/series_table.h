@@ -40,11 +40,12 @@ struct alignas(64) SeriesRecord {
   OpenChunks::Place place;       ///< Of the open chunk, if chunk.sample_count > 0.
   std::uint32_t batch_mark =
       0;  ///< Where an appender queued its last sample of this series, perhaps.
-  std::uint32_t created_in : 31 = 0;     ///< Number of truncations when the series was created.
+  std::uint32_t created_in : 30 = 0;     ///< Number of truncations when the series was created.
+  std::uint32_t is_first_chunk : 1 = 0;  ///< What is open is the first of the series in its window.
   std::uint32_t has_histograms : 1 = 0;  ///< It had one since it was created.
 
   /// In `created_in`: a replay emptied the series because it left the head.
-  static constexpr std::uint32_t kEmptied = 0x7fffffff;
+  static constexpr std::uint32_t kEmptied = 0x3fffffff;
 
   /// In `chunk.leading`: the newest sample is a native histogram. Then the chunk's bits are its
   /// fingerprint, `place.first` says which of OpenHistograms is the series', and `place.last` is 0
@@ -53,6 +54,10 @@ struct alignas(64) SeriesRecord {
   static_assert(kHistogramMark != XorState::kNoWindow);
 
   bool has_open_chunk() const { return chunk.sample_count > 0; }  ///< Of floats.
+  /// Of the open chunk, of the series in this slot.
+  OpenChunks::Limits limits(Slot slot) const {
+    return is_first_chunk != 0 ? OpenChunks::first_limits(slot) : OpenChunks::Limits();
+  }
   /// Relaxed, like `newest_time`: whoever goes over all slots meets one that a new series is just
   /// being given, of which neither has anything open.
   bool newest_is_histogram() const {
