@@ -1,6 +1,7 @@
 #include "tracing/trace_buffer.h"
 
 #include <algorithm>
+#include <deque>
 
 #include "tracing/buffer/buffered_trace.h"
 #include "tracing/buffer/span_views.h"
@@ -354,21 +355,30 @@ void TraceBuffer::pin(std::span<const TraceId> traces, std::span<PinOutcome> out
 
 void TraceBuffer::find(TraceId trace_id, const Visitor& visit) const {
   const Shard& shard = shard_of(trace_id);
-  Trace copy;
+  std::deque<Trace> copies;
   {
     const MutexLock lock(shard.mutex);
+    const auto copy = [&](const Trace& trace) {
+      copies.emplace_back();
+      copies.back().parts = trace.parts;
+      copies.back().spans = trace.spans;
+    };
     const auto found = shard.traces.find(trace_id);
-    if (found == shard.traces.end()) return;
-    copy.parts = found->second->parts;
-    copy.spans = found->second->spans;
+    if (found != shard.traces.end()) copy(*found->second);
+    const auto [begin, end] = shard.leaving.equal_range(trace_id);
+    for (auto one = begin; one != end; ++one) copy(*one->second);
   }
+  if (copies.empty()) return;
   SpanViews views;
-  for (std::size_t i = 0; i < copy.parts.size(); ++i) {
-    auto batch = copy.parts[i].batch->load();
-    if (!batch.ok()) continue;  // Shown without them; a decision to keep would tell.
-    const std::size_t end = i + 1 < copy.parts.size() ? copy.parts[i + 1].begin : copy.spans.size();
-    views.begin_batch(std::move(batch).value());
-    for (std::size_t k = copy.parts[i].begin; k < end; ++k) views.add(copy.spans[k].index);
+  for (const Trace& trace : copies) {
+    for (std::size_t i = 0; i < trace.parts.size(); ++i) {
+      auto batch = trace.parts[i].batch->load();
+      if (!batch.ok()) continue;  // Shown without them; a decision to keep would tell.
+      const std::size_t end =
+          i + 1 < trace.parts.size() ? trace.parts[i + 1].begin : trace.spans.size();
+      views.begin_batch(std::move(batch).value());
+      for (std::size_t k = trace.parts[i].begin; k < end; ++k) views.add(trace.spans[k].index);
+    }
   }
   visit({.trace_id = trace_id, .spans = views.spans()});
 }
@@ -378,6 +388,11 @@ void TraceBuffer::visit_newest(std::size_t trace_count_max, const Visitor& visit
   for (const Shard& shard : *shards_) {
     const MutexLock lock(shard.mutex);
     for (const auto& [id, trace] : shard.traces) all.emplace_back(-trace->first_seen.ms, id);
+    for (auto one = shard.leaving.begin(); one != shard.leaving.end(); ++one) {
+      const bool is_seen = shard.traces.contains(one->first) ||
+                           (one != shard.leaving.begin() && all.back().second == one->first);
+      if (!is_seen) all.emplace_back(-one->second->first_seen.ms, one->first);
+    }
   }
   const std::size_t count = std::min(trace_count_max, all.size());
   std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count), all.end());

@@ -71,6 +71,7 @@ void TraceBuffer::decide_due(Shard& shard, Timestamp now) {
       decided.back()->decision.trigger = trigger;
       shard.traces.erase(found);
       decide(*decided.back(), now);
+      if (decided.back()->decision.is_kept) shard.leaving.emplace(id, decided.back()->trace.get());
     }
     is_done = count < kDecisionsPerLock;
     settle(std::move(decided));
@@ -123,6 +124,12 @@ void TraceBuffer::decide(Decided& decided, Timestamp now) {
   if (!decision.is_kept) return;
   const MutexLock lock(counts_mutex_);
   ++kept_by_policy_[decision.policy];
+}
+
+void TraceBuffer::Shard::forget_leaving(TraceId id, const Trace& trace) {
+  const MutexLock lock(mutex);
+  const auto [begin, end] = leaving.equal_range(id);
+  leaving.erase(std::find_if(begin, end, [&](const auto& one) { return one.second == &trace; }));
 }
 
 void TraceBuffer::settle(std::vector<std::unique_ptr<Decided>> decided) {
@@ -198,6 +205,8 @@ void TraceBuffer::decide_some(Shard& shard, Timestamp now, DecisionTrigger trigg
       decided.back()->decision.trigger = trigger;
       shard.traces.erase(found);
       decide(*decided.back(), now);
+      if (decided.back()->decision.is_kept)
+        shard.leaving.emplace(candidate.id, decided.back()->trace.get());
     }
   }
   settle(std::move(decided));

@@ -45,7 +45,11 @@ void TraceBuffer::hand_over(Timestamp now) {
       for (; begin < waiting.size(); ++begin) handover_.push_back(std::move(waiting[begin]));
       return;
     }
-    for (; begin < end; ++begin) release(*waiting[begin]->trace);
+    for (; begin < end; ++begin) {
+      const Decided& stored = *waiting[begin];
+      shard_of(stored.id).forget_leaving(stored.id, *stored.trace);
+      release(*stored.trace);
+    }
   }
 }
 

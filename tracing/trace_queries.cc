@@ -211,9 +211,11 @@ Result<SearchAnswer> TraceQueries::search(const SearchRequest& request,
   const auto add = [&](SpanRows& rows, std::size_t trace, traceql::PipelineEvaluator& evaluator) {
     return collector.add(rows, trace, evaluator, false);
   };
+  // Before the store's snapshot: what leaves the buffer meanwhile is in both, not in neither.
+  const TracePart::Fragments waiting = copy_undecided(undecided_);
   PartScan scan(store_.snapshot(), {request.range.begin_ns, request.range.end_ns}, filters, cancel);
   TRY(scan.run(add, [&](UnixNanos newest_ns) { return collector.is_wanted(newest_ns); }));
-  if (const TracePart::Fragments waiting = copy_undecided(undecided_); !waiting.empty()) {
+  if (!waiting.empty()) {
     const auto rows =
         TRY(TracePart::of_fragments(std::make_shared<const TracePart::Fragments>(waiting)).open());
     traceql::PipelineEvaluator evaluator(*rows);
@@ -287,20 +289,24 @@ Result<MetricsAnswer> TraceQueries::metrics(const MetricsRequest& request,
 }
 
 WholeTrace TraceQueries::find(TraceId id) const {
+  // The buffer first: a trace that leaves it meanwhile is in both, not in neither.
+  std::shared_ptr<std::string> waiting;
+  if (undecided_ != nullptr) {
+    undecided_->find(id, [&](const KeptTrace& trace) {
+      waiting = std::make_shared<std::string>(encode_kept({&trace, 1}, Timestamp{0}));
+    });
+  }
   Status problem;
   FoundTrace found = store_.snapshot()->find(id, problem);
   WholeTrace out{.id = id, .problem = problem.message()};
-  if (undecided_ != nullptr) {
-    undecided_->find(id, [&](const KeptTrace& trace) {
-      auto bytes = std::make_shared<std::string>(encode_kept({&trace, 1}, Timestamp{0}));
-      Result<std::vector<TraceFragment>> fragments = decode_kept(bytes);
-      if (!fragments.ok()) return;
+  if (waiting != nullptr) {
+    if (const Result<std::vector<TraceFragment>> fragments = decode_kept(waiting); fragments.ok()) {
       out.is_undecided = found.spans.empty();
       for (const TraceFragment& f : *fragments) {
         found.spans.insert(found.spans.end(), f.spans.begin(), f.spans.end());
       }
-      found.owners.push_back(std::move(bytes));
-    });
+      found.owners.push_back(std::move(waiting));
+    }
   }
   // Spans that were stored twice are shown once, all in the order of time.
   std::vector<std::pair<std::tuple<UnixNanos, std::uint64_t, std::int32_t>, KeptSpan>> sorted;

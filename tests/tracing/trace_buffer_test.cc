@@ -286,6 +286,38 @@ TEST_F(TraceBufferTest, UnderPressureDecidesEarlyAndKeepsEveryError) {
   EXPECT_EQ(world_.sink.traces().size(), sent_errors);
 }
 
+TEST_F(TraceBufferTest, AKeptTraceIsVisibleUntilTheStoreHasIt) {
+  world_.policies = kErrorsOnly;
+  start();
+  world_.sink.fail(true);
+  const auto seen = [&](TraceId id) {
+    std::size_t found = 0;
+    std::size_t newest = 0;
+    buffer().find(id, [&](const KeptTrace& trace) { found += trace.spans.size(); });
+    buffer().visit_newest(10, [&](const KeptTrace& trace) {
+      if (trace.trace_id == id) newest += trace.spans.size();
+    });
+    EXPECT_EQ(found, newest);
+    return found;
+  };
+  ASSERT_TRUE(
+      world_.send({9, 1}, {{.id = 1, .status = StatusCode::kError}, {.id = 2, .parent = 1}}));
+  ASSERT_TRUE(world_.send({9, 2}, {{.id = 1}}));
+  world_.pass(seconds(5));
+  EXPECT_EQ(buffer().load().undecided_traces, 0u);
+  EXPECT_EQ(seen({9, 1}), 2u);
+  EXPECT_EQ(seen({9, 2}), 0u) << "dropped";
+  // A late span waits in the buffer again, beside those on their way.
+  ASSERT_TRUE(world_.send({9, 1}, {{.id = 3, .parent = 1}}));
+  EXPECT_EQ(seen({9, 1}), 3u);
+  world_.pass(seconds(5));
+  EXPECT_EQ(seen({9, 1}), 3u);
+  world_.sink.fail(false);
+  world_.pass(seconds(1));
+  EXPECT_EQ(seen({9, 1}), 0u);
+  EXPECT_EQ(world_.sink.traces().at({9, 1}).spans.size(), 3u);
+}
+
 TEST_F(TraceBufferTest, RefusesRatherThanLoses) {
   world_.policies = kErrorsOnly;
   world_.options.memory_bytes_max = 1 << 20;

@@ -82,9 +82,13 @@ struct TraceBuffer::Shard {
 
   mutable Mutex mutex;
   std::unordered_map<TraceId, std::unique_ptr<Trace>, TraceIdHash> traces GUARDED_BY(mutex);
+  /// Decided to be kept, not yet found in the sink: queries see them here. More of one trace when
+  /// spans come late.
+  std::unordered_multimap<TraceId, const Trace*, TraceIdHash> leaving GUARDED_BY(mutex);
   std::map<std::int64_t, std::vector<TraceId>> wheel GUARDED_BY(mutex);
 
   void plan(TraceId id, Trace& trace, Timestamp due) REQUIRES_LOCK(mutex);
+  void forget_leaving(TraceId id, const Trace& trace);
 };
 
 /// A decided trace on its way to the sink.
