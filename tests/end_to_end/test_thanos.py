@@ -5,6 +5,7 @@ import json
 import os
 import re
 import struct
+import subprocess
 import urllib.request
 
 import test_interchange
@@ -272,6 +273,28 @@ class ThanosTest(test_interchange.InterchangeTest):
         os.makedirs(self.path("bucket/wal"))  # promtool wants a log, be it empty.
         dump = self.promtool("tsdb", "dump", self.path("bucket"))
         self.assertEqual(len(dump.splitlines()), 28 * 4 * 240)
+        self.assertEqual(server.stop(), 0)
+        self.check_export(blocks)
+
+    def check_export(self, blocks):
+        """Sealed history leaves as a bucket: every block, and beside it what a compactor makes of it."""
+        done = subprocess.run([os.environ["TARSIER"], "tsdb", "export", "--output", self.path("history"),
+                               "--thanos-label=cluster=eu-1", "--thanos-label=replica=a", "--downsampled",
+                               self.path("data")], capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = {}
+        for name in os.listdir(self.path("history")):
+            with open(os.path.join(self.path("history"), name, "meta.json"), encoding="utf-8") as file:
+                meta = json.load(file)
+            self.assertEqual(meta["thanos"]["labels"], {"cluster": "eu-1", "replica": "a"})
+            found.setdefault(meta["thanos"]["downsample"]["resolution"], []).append(tuple(meta["compaction"]["sources"]))
+        self.assertEqual(sorted(block for sources in found[0] for block in sources), blocks)
+        for resolution in (300_000, 3_600_000):
+            self.assertEqual(sorted(found[resolution]), sorted(found[0]))
+        refused = subprocess.run([os.environ["TARSIER"], "tsdb", "export", "--thanos-label=a=b", self.path("data")],
+                                 capture_output=True, text=True, timeout=60)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--output", refused.stderr)
 
 
 if __name__ == "__main__":
