@@ -72,7 +72,7 @@ def run(arguments):
     limit = int(float(arguments.memory_limit[:-3]) * UNITS[arguments.memory_limit[-3:]])
     server = Server("server", [os.path.abspath(arguments.tarsier), f"--config.file={config}", "--log.level=warn",
                                f"--storage.tsdb.path={directory}/data", f"--web.listen-address=127.0.0.1:{port}",
-                               f"--storage.head-series-max={arguments.existing + arguments.connections}",
+                               f"--storage.head-series-max={0 if arguments.by_memory else arguments.existing + arguments.connections}",
                                f"--storage.memory-limit={limit}B"], port, directory)
     try:
         server.start()
@@ -148,6 +148,7 @@ def main():
     parser.add_argument("--existing", type=int, default=1_000_000)
     parser.add_argument("--flood", type=int, default=10_000_000)
     parser.add_argument("--memory-limit", default="2GiB", help="a number and MiB or GiB")
+    parser.add_argument("--by-memory", action="store_true", help="no limit but that of memory: new series are taken as long as there is some")
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--scratch", default=None, help="directory for the data, on a real disk")
     sys.exit(run(parser.parse_args()))
