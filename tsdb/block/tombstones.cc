@@ -137,6 +137,7 @@ std::size_t pack(std::span<const TimeRange> deleted, std::size_t from,
 }  // namespace
 
 void remove_deleted(std::span<const TimeRange> deleted, std::size_t from, SampleColumns& columns) {
+  if (deleted.empty()) return;
   const std::size_t kept =
       pack(deleted, from, columns.times_ms, [&](std::size_t to, std::size_t i) {
         columns.times_ms[to] = columns.times_ms[i];

@@ -160,9 +160,9 @@ inline std::uint64_t peek_whole(const std::byte* data, std::uint32_t bit) {
   return peek(data, bit) | (next >> (8 - (bit & 7)));
 }
 
-/// Reads one value code at the state's position. False if the window is impossible.
-inline bool read_value(const std::byte* data, XorState& s) {
-  const std::uint64_t word = peek(data, s.bit_count);
+/// Reads one value code at the state's position, of which `word` has the bits, 33 of them valid at
+/// least. False if the window is impossible.
+inline bool read_value(const std::byte* data, XorState& s, std::uint64_t word) {
   if ((word >> 63) == 0) {
     s.bit_count += 1;
     return true;
@@ -218,26 +218,30 @@ constexpr std::array<TimeCode, 16> kTimeCodes = {{{1, 0},
                                                   {4, 64}}};
 
 /// Decodes sample 2 or a later one at the state's position, reading at most 40 bytes from there on.
-/// False if the bits cannot be right.
+/// False if the bits cannot be right. One look shows the time's code and the head of the value's.
 inline bool read_sample(const std::byte* data, XorState& s) {
-  const std::uint64_t word = peek(data, s.bit_count);
+  std::uint64_t word = peek(data, s.bit_count);
   if ((word >> 63) == 0) {
     s.bit_count += 1;
+    word <<= 1;
   } else {
     const TimeCode code = kTimeCodes[word >> 60];
     s.bit_count += code.prefix_bits;
     std::uint64_t dod;
     if (code.payload_bits == 64) [[unlikely]] {
       dod = peek_whole(data, s.bit_count);
+      word = peek(data, s.bit_count + 64);
     } else {
-      dod = (word << code.prefix_bits) >> (64 - code.payload_bits);
+      word <<= code.prefix_bits;
+      dod = word >> (64 - code.payload_bits);
       const std::uint64_t half = std::uint64_t{1} << (code.payload_bits - 1);
       if (dod > half) dod -= half << 1;
+      word <<= code.payload_bits;
     }
     s.bit_count += code.payload_bits;
     s.delta = static_cast<std::int64_t>(static_cast<std::uint64_t>(s.delta) + dod);
   }
-  return step_time(s) && read_value(data, s);
+  return step_time(s) && read_value(data, s, word);
 }
 
 }  // namespace
@@ -320,7 +324,7 @@ bool XorIterator::decode_second() {
   if (!reader.ok() || !step_time(state_)) return false;
   state_.bit_count += static_cast<std::uint32_t>(8 * reader.offset());
   if (state_.bit_count > runway_) enter_tail();
-  return read_value(data_, state_) && state_.bit_count <= bit_end_;
+  return read_value(data_, state_, peek(data_, state_.bit_count)) && state_.bit_count <= bit_end_;
 }
 
 bool XorIterator::decode_later() {
@@ -365,6 +369,20 @@ Status XorIterator::status() const {
                                 sample_count_));
 }
 
+namespace {
+
+/// Takes out the samples from position `from` on that are before `time`.
+void remove_before(Timestamp time, std::size_t from, SampleColumns& columns) {
+  const auto first = columns.times_ms.begin() + static_cast<std::ptrdiff_t>(from);
+  const auto early = std::lower_bound(first, columns.times_ms.end(), time.ms) - first;
+  if (early == 0) return;
+  const auto first_value = columns.values.begin() + static_cast<std::ptrdiff_t>(from);
+  columns.times_ms.erase(first, first + early);
+  columns.values.erase(first_value, first_value + early);
+}
+
+}  // namespace
+
 Status decode_xor_chunk(Bytes chunk, TimeRange range, SampleColumns& out,
                         std::size_t sample_count_max) {
   XorIterator it(chunk);
@@ -378,21 +396,19 @@ Status decode_xor_chunk(Bytes chunk, TimeRange range, SampleColumns& out,
   out.values.resize(before + room);
   std::int64_t* times = out.times_ms.data() + before;
   double* values = out.values.data() + before;
-  bool past_end = false;
   const auto keep = [&](const XorState& s) {
-    past_end = s.t > range.max.ms;
-    if (s.t < range.min.ms || past_end) return;
     *times++ = s.t;
     *values++ = std::bit_cast<double>(s.value_bits);
   };
-  while (it.done_count_ < count && !past_end && it.next()) {
+  const std::int64_t end = range.max.ms;
+  while (it.done_count_ < count && (it.done_count_ == 0 || it.state_.t <= end) && it.next()) {
     keep(it.state_);
     if (it.done_count_ < 2) continue;
     // All the rest, from registers; the outer loop comes round once more where the runway ends.
     XorState s = it.state_;
     std::size_t done = it.done_count_;
     bool good = true;
-    while (done < count && !past_end && s.bit_count <= it.runway_ &&
+    while (done < count && s.t <= end && s.bit_count <= it.runway_ &&
            (good = read_sample(it.data_, s) && s.bit_count <= it.bit_end_)) {
       keep(s);
       ++done;
@@ -401,8 +417,12 @@ Status decode_xor_chunk(Bytes chunk, TimeRange range, SampleColumns& out,
     it.done_count_ = done;
     it.failed_ = !good;
   }
-  out.times_ms.resize(static_cast<std::size_t>(times - out.times_ms.data()));
-  out.values.resize(static_cast<std::size_t>(values - out.values.data()));
+  // What is beside the range: the last one that was looked at, and the first ones.
+  auto kept = static_cast<std::size_t>(times - out.times_ms.data());
+  if (kept > before && out.times_ms[kept - 1] > end) --kept;
+  out.times_ms.resize(kept);
+  out.values.resize(kept);
+  remove_before(range.min, before, out);
   return it.status();
 }
 
