@@ -115,6 +115,8 @@ class SharedScans::View final : public tsdb::Querier {
     return out;
   }
 
+  bool heeds_resolution() const override { return inner_->heeds_resolution(); }
+
   Result<std::vector<std::string>> label_names(
       const std::vector<tsdb::Matcher>& matchers) const override {
     return inner_->label_names(matchers);

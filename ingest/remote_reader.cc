@@ -206,6 +206,7 @@ class RemoteReader::View final : public tsdb::Querier {
   }
   Result<std::vector<std::unique_ptr<tsdb::SeriesSet>>> select_all(
       const std::vector<tsdb::SelectRequest>& requests, const CancelToken* cancel) const override;
+  bool heeds_resolution() const override { return local_->heeds_resolution(); }
   Result<std::vector<std::string>> label_names(
       const std::vector<tsdb::Matcher>& matchers) const override {
     return local_->label_names(matchers);

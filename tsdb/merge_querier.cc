@@ -44,40 +44,34 @@ class MergeSeriesSet final : public SeriesSet {
  public:
   explicit MergeSeriesSet(std::vector<Part> parts) : parts_(std::move(parts)) {}
 
-  /// Walks all parts at once in label order.
+  /// Walks all parts at once in label order. Mostly they have the same series: then the labels of
+  /// one are built, and the others' compared to them where they are.
   Status merge(const CancelToken* cancel) {
-    struct Head {
-      Labels labels;
-      std::size_t part;
-      std::size_t index;
-    };
-    const auto later = [](const Head& a, const Head& b) {
-      const auto order = a.labels <=> b.labels;
-      return order != 0 ? order > 0 : a.part > b.part;
-    };
-    std::vector<Head> heap;
-    const auto push = [&](std::size_t part, std::size_t index) {
-      if (index == parts_[part].set->size()) return;
-      heap.push_back({parts_[part].set->labels(index), part, index});
-      std::push_heap(heap.begin(), heap.end(), later);
-    };
-    for (std::size_t part = 0; part < parts_.size(); ++part) push(part, 0);
-    Labels last;
-    while (!heap.empty()) {
+    std::vector<Cursor> cursors(parts_.size());
+    std::vector<std::size_t> with_least;
+    for (;;) {
       if (starts_.size() % 1024 == 0 && cancel != nullptr && cancel->is_cancelled()) {
         return cancel->is_expired() ? timeout("query timed out") : cancelled("query was cancelled");
       }
-      std::pop_heap(heap.begin(), heap.end(), later);
-      Head head = std::move(heap.back());
-      heap.pop_back();
-      if (starts_.empty() || head.labels != last) {
-        starts_.push_back(members_.size());
-        last = std::move(head.labels);
+      with_least.clear();
+      for (std::size_t part = 0; part < parts_.size(); ++part) {
+        if (cursors[part].index == parts_[part].set->size()) continue;
+        const std::strong_ordering order = with_least.empty()
+                                               ? std::strong_ordering::less
+                                               : compare(cursors, part, with_least.front());
+        if (order < 0) {
+          with_least.clear();
+          build_labels(cursors[part], part);
+        }
+        if (order <= 0) with_least.push_back(part);
       }
-      members_.push_back({head.part, head.index});
-      push(head.part, head.index + 1);
+      if (with_least.empty()) return {};
+      starts_.push_back(members_.size());
+      for (const std::size_t part : with_least) {
+        members_.push_back({part, cursors[part].index++});
+        cursors[part].has_labels = false;
+      }
     }
-    return {};
   }
 
   std::size_t size() const override { return starts_.size(); }
@@ -88,6 +82,15 @@ class MergeSeriesSet final : public SeriesSet {
   std::string_view label(std::size_t i, std::string_view name) const override {
     const Member first = members_[starts_[i]];
     return parts_[first.part].set->label(first.index, name);
+  }
+
+  std::strong_ordering compare(std::size_t i, const Labels& other) const override {
+    const Member first = members_[starts_[i]];
+    return parts_[first.part].set->compare(first.index, other);
+  }
+  bool may_have_label(std::string_view name) const override {
+    return std::any_of(parts_.begin(), parts_.end(),
+                       [&](const Part& part) { return part.set->may_have_label(name); });
   }
 
   bool has_histogram_series() const override {
@@ -162,6 +165,25 @@ class MergeSeriesSet final : public SeriesSet {
     std::size_t part;
     std::size_t index;
   };
+  /// Where the merge is in a part.
+  struct Cursor {
+    std::size_t index = 0;
+    bool has_labels = false;  // What follows is of `index`.
+    Labels labels;
+  };
+  void build_labels(Cursor& cursor, std::size_t part) const {
+    if (cursor.has_labels) return;
+    cursor.labels = parts_[part].set->labels(cursor.index);
+    cursor.has_labels = true;
+  }
+  /// The labels a part has come to, to those of another that are built.
+  std::strong_ordering compare(const std::vector<Cursor>& cursors, std::size_t part,
+                               std::size_t other) const {
+    const Cursor& cursor = cursors[part];
+    if (cursor.has_labels) return cursor.labels <=> cursors[other].labels;
+    return parts_[part].set->compare(cursor.index, cursors[other].labels);
+  }
+
   std::size_t end(std::size_t i) const {
     return i + 1 < starts_.size() ? starts_[i + 1] : members_.size();
   }
@@ -225,6 +247,12 @@ class MergeQuerier final : public Querier {
     std::vector<std::unique_ptr<SeriesSet>> united;
     for (std::vector<Part>& of_one : parts) united.push_back(TRY(unite(std::move(of_one), cancel)));
     return united;
+  }
+
+  bool heeds_resolution() const override {
+    return std::any_of(sources_.begin(), sources_.end(), [](const MergeSource& source) {
+      return source.serves != nullptr || source.querier->heeds_resolution();
+    });
   }
 
   Result<std::vector<std::string>> label_names(

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -44,6 +45,12 @@ class SeriesSet {
   virtual Labels labels(std::size_t i) const = 0;
   /// One label's value without building the set; empty if absent. The view lives as long as this.
   virtual std::string_view label(std::size_t i, std::string_view name) const = 0;
+  /// `labels(i) <=> other`, where an index can tell without building them.
+  virtual std::strong_ordering compare(std::size_t i, const Labels& other) const {
+    return labels(i) <=> other;
+  }
+  /// False only if no series has a label of this name. Cheap: an index knows its names.
+  virtual bool may_have_label(std::string_view /*name*/) const { return true; }
   /// Appends the series' float samples within `range` (both ends inclusive), stale markers
   /// included, to `out`. On error `out` may hold some of them.
   virtual Status read(std::size_t i, TimeRange range, SampleColumns& out) const = 0;
@@ -105,6 +112,9 @@ class Querier {
     }
     return sets;
   }
+  /// Whether SelectHints::resolution makes a difference to any answer of this view. Where it makes
+  /// none, readers with different uses for the same series can share one selection.
+  virtual bool heeds_resolution() const { return false; }
   /// Sorted and unique. With no matchers: of all series in the range of the querier.
   virtual Result<std::vector<std::string>> label_names(
       const std::vector<Matcher>& matchers) const = 0;

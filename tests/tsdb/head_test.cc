@@ -76,6 +76,21 @@ TEST_F(HeadTest, GivesBackWhatWasCommitted) {
   EXPECT_EQ(set->label(1, "instance"), "");
 }
 
+TEST_F(HeadTest, ComparesLabelsWithoutBuildingThem) {
+  for (const Labels& labels : {Labels{{"a", "1"}}, Labels{{"a", "1"}, {"b", "1"}},
+                               Labels{{"a", "12"}}, Labels{{"b", "1"}}}) {
+    append(labels, 1000, 1);
+  }
+  const auto set = select(std::vector<Matcher>{});
+  ASSERT_EQ(set->size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(set->compare(i, set->labels(k)), i <=> k);
+    EXPECT_EQ(set->compare(i, Labels()), std::strong_ordering::greater);
+  }
+  EXPECT_TRUE(set->may_have_label("b"));
+  EXPECT_FALSE(set->may_have_label("__type__"));
+}
+
 TEST_F(HeadTest, JudgesASampleByTheNewestOfItsSeriesAndBatch) {
   EXPECT_EQ(append(series("up", "a"), 10 * kHour, 1), AppendOutcome::kAppended);
   const auto appender = head_->appender();

@@ -41,6 +41,14 @@ class SealedSeriesSet final : public SeriesSet {
     if (!symbol || !series.ok()) return {};
     return block_->index().find_value(*series, *symbol);
   }
+  std::strong_ordering compare(std::size_t i, const Labels& other) const override {
+    const auto series = block_->index().verified_series(refs_[i]);
+    if (!series.ok()) return Labels() <=> other;
+    return block_->index().compare_labels(*series, other);
+  }
+  bool may_have_label(std::string_view name) const override {
+    return block_->index().name_symbol(name).has_value();
+  }
 
   Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {
     return read_records(i, {range, out, nullptr});

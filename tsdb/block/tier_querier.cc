@@ -51,6 +51,14 @@ class TierSeriesSet final : public SeriesSet {
     if (!symbol || !series.ok()) return {};
     return block_->index().find_value(*series, *symbol);
   }
+  std::strong_ordering compare(std::size_t i, const Labels& other) const override {
+    const auto series = block_->index().verified_series(refs_[i]);
+    if (!series.ok()) return Labels() <=> other;
+    return block_->index().compare_labels(*series, other);
+  }
+  bool may_have_label(std::string_view name) const override {
+    return block_->index().name_symbol(name).has_value();
+  }
   bool may_have_histograms(std::size_t /*i*/) const override {
     return block_->meta().histogram_count > 0;
   }

@@ -7,6 +7,7 @@
 
 #include "tsdb/chunk/histogram_iterator.h"
 #include "tsdb/index/select.h"
+#include "tsdb/label_comparison.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -87,6 +88,19 @@ class HeadSeriesSet final : public SeriesSet {
   Labels labels(std::size_t i) const override { return head_.table().labels(slots_[i]); }
   std::string_view label(std::size_t i, std::string_view name) const override {
     return head_.table().label(slots_[i], name);
+  }
+
+  std::strong_ordering compare(std::size_t i, const Labels& other) const override {
+    const std::span<const PairId> pairs = head_.table().info(slots_[i]).pair_ids();
+    auto at = pairs.begin();
+    const auto next = [&] {
+      return at == pairs.end() ? LabelView{} : head_.table().pairs().view(*at++);
+    };
+    return compare_labels(next, other);
+  }
+  bool may_have_label(std::string_view name) const override {
+    MutexLock lock(generation_->table.mutex());
+    return generation_->table.pairs().find_name(name).has_value();
   }
 
   Status read(std::size_t i, TimeRange range, SampleColumns& out) const override {

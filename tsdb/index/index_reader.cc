@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
+#include "tsdb/label_comparison.h"
 
 namespace tarsier::tsdb {
 namespace {
@@ -339,6 +340,20 @@ Status IndexReader::decode_labels(Bytes series, std::vector<LabelView>& out) con
     previous = name;
   }
   return {};
+}
+
+std::strong_ordering IndexReader::compare_labels(Bytes series, const Labels& labels) const {
+  ByteReader reader(series);
+  std::uint64_t left = reader.uvarint();
+  const auto next = [&]() -> LabelView {
+    if (left == 0) return {};
+    --left;
+    const std::uint64_t name = reader.uvarint();
+    const std::uint64_t value = reader.uvarint();
+    if (!reader.ok() || !symbols_.is_text(name) || !symbols_.is_text(value)) return {};
+    return {symbols_.at(name), symbols_.at(value)};
+  };
+  return tsdb::compare_labels(next, labels);
 }
 
 std::optional<std::uint32_t> IndexReader::name_symbol(std::string_view name) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -59,6 +60,8 @@ class IndexReader final {
   Result<Bytes> verified_series(Ref ref) const { return series(ref, Verify::kNo); }
   /// The entry's labels, sorted; `out` is replaced.
   Status decode_labels(Bytes series, std::vector<LabelView>& out) const;
+  /// How these labels compare to `labels`, without decoding more than it takes.
+  std::strong_ordering compare_labels(Bytes series, const Labels& labels) const;
   /// Appends the entry's chunks that overlap `range`.
   Status append_chunks(Bytes series, TimeRange range, std::vector<ChunkMeta>& out) const;
   /// Whether a chunk of the entry overlaps `range`. Its labels are verified too: if this is no
