@@ -42,7 +42,7 @@ void append_points(const Grid& grid, const double* row, bool may_have_histograms
 Result<std::vector<MatrixSeries>> to_matrix(Context& context, const VectorStream& stream) {
   const Grid& grid = stream.grid();
   const bool may_have_histograms = stream.may_have_histograms();
-  std::vector<std::vector<MatrixSeries>> batches(batch_count(stream));
+  std::vector<std::vector<MatrixSeries>> batches(batch_count(context, stream));
   const auto collect = [&](std::size_t batch, std::size_t first, std::size_t count,
                            const double* rows) -> Status {
     for (std::size_t i = 0; i < count; ++i) {
@@ -88,7 +88,7 @@ void sort_by_labels(Context& context, QueryResult& result) {
 /// The elements of a one-step stream, in its order.
 Result<std::vector<VectorElement>> to_vector(Context& context, const VectorStream& stream) {
   const bool may_have_histograms = stream.may_have_histograms();
-  std::vector<std::vector<VectorElement>> batches(batch_count(stream));
+  std::vector<std::vector<VectorElement>> batches(batch_count(context, stream));
   TRY(for_each_batch(
       context, stream,
       [&](std::size_t batch, std::size_t first, std::size_t count, const double* rows) -> Status {
@@ -221,6 +221,7 @@ Result<QueryResult> evaluate(Context& context, const Plan& plan, tsdb::Queryable
   Evaluator evaluator(context, plan, storage);
   QueryResult result;
   result.time = plan.start;
+  context.samples_per_row = plan.samples_per_row();
   TRY(context.check_alive());
   TRY(context.check_dense(1, plan.grid.count));
   TRY(fill_result(context, evaluator, plan, result));

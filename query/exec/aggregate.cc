@@ -13,6 +13,7 @@
 #include "query/exec/grouper.h"
 #include "query/exec/histogram_streams.h"
 #include "query/exec/mixed_aggregate.h"
+#include "query/exec/sum_cells.h"
 #include "query/functions/compensated.h"
 #include "query/functions/numbers.h"
 #include "query/functions/quantile.h"
@@ -23,32 +24,6 @@ namespace {
 
 // What one group holds at one step, per operation: `add` a value, `merge` what came after, `value`.
 // An untouched cell is a group without elements at that step.
-
-struct SumCell {
-  CompensatedSum sum;
-  bool is_used = false;
-  void add(double v) {
-    if (is_used) {
-      sum.add(v);
-    } else {
-      sum.sum = v;
-      is_used = true;
-    }
-  }
-  void merge(const SumCell& other) {
-    if (!other.is_used) return;
-    add(other.sum.sum);
-    if (!std::isinf(sum.sum)) sum.error += other.sum.error;
-  }
-  double value() const { return is_used ? sum.value() : absent_value(); }
-};
-
-struct AvgCell {
-  CompensatedMean mean;
-  void add(double v) { mean.add(v); }
-  void merge(const AvgCell& other) { mean.merge(other.mean); }
-  double value() const { return mean.count == 0 ? absent_value() : mean.value(); }
-};
 
 template <bool is_min>
 struct ExtremeCell {

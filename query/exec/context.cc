@@ -20,10 +20,21 @@ Status SampleBudget::hold(std::uint64_t count) {
     release(count);
     return too_many_samples();
   }
+  note_peak(held);
+  return {};
+}
+
+Status SampleBudget::pass(std::uint64_t count) {
+  const std::uint64_t held = held_.load(std::memory_order_relaxed) + count;
+  if (held > max_) return too_many_samples();
+  note_peak(held);
+  return {};
+}
+
+void SampleBudget::note_peak(std::uint64_t held) {
   std::uint64_t peak = peak_.load(std::memory_order_relaxed);
   while (held > peak && !peak_.compare_exchange_weak(peak, held, std::memory_order_relaxed)) {
   }
-  return {};
 }
 
 Status Context::check_dense(std::size_t series_count, std::size_t step_count) const {

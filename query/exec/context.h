@@ -93,10 +93,14 @@ class SampleBudget final {
   explicit SampleBudget(std::uint64_t max) : max_(max) {}
   /// kLimit when that would be too many; they are then not counted.
   Status hold(std::uint64_t count);
+  /// What hold() says of values that are dropped at once: without a write for each series.
+  Status pass(std::uint64_t count);
   void release(std::uint64_t count) { held_.fetch_sub(count, std::memory_order_relaxed); }
   std::uint64_t peak() const { return peak_.load(std::memory_order_relaxed); }
 
  private:
+  void note_peak(std::uint64_t held);
+
   const std::uint64_t max_;
   std::atomic<std::uint64_t> held_{0};
   std::atomic<std::uint64_t> peak_{0};
@@ -145,6 +149,7 @@ class Context final {
   MemoryBudget memory;
   std::atomic<std::uint64_t>& samples_read = progress->samples_read;
   std::uint64_t samples_ceiling = 0;  ///< Of samples read; 0 is none.
+  std::size_t samples_per_row = 0;    ///< As Plan::samples_per_row: cuts work into tasks.
   /// Only for queries that count their steps.
   std::optional<StepCounter> step_counter;
   /// The monitor's clock, or zero.

@@ -28,10 +28,10 @@ struct GroupOrder {
 
 /// Folds the rows of each group into one cell per step, reading every row once and keeping none.
 ///
-/// The series, ordered by group, are cut into slices whose number depends on nothing but theirs,
-/// and each slice is folded by one thread. A group within one slice is folded in series order; one
-/// that spans slices is merged from its parts in order. So memory is one row of cells per group and
-/// slice, and the result does not depend on the number of threads.
+/// The series, ordered by group, are cut into slices whose size depends on the query and on how
+/// many there are alone, and each slice is folded by one thread. A group within one slice is folded
+/// in series order; one that spans slices is merged from its parts in order. So memory is one row
+/// of cells per group and slice, and the result does not depend on the number of threads.
 ///
 /// `Rules` has a default-constructible `Cell`, `add(cell, value, series, step)`,
 /// `merge(into, from, step)` and `finish(group, cells)`, which must be safe to call for different
@@ -48,7 +48,8 @@ class GroupFold final {
   Status run(Context& context) {
     const std::size_t count = order_.series.size();
     if (count == 0) return {};
-    const std::size_t slice_size = std::max(kSliceSizeMin, (count + kSlicesMax - 1) / kSlicesMax);
+    const std::size_t slice_size =
+        std::max(rows_worth_a_task(context, stream_), (count + kSlicesMax - 1) / kSlicesMax);
     std::vector<Slice> slices((count + slice_size - 1) / slice_size);
     TRY(context.run_tasks(slices.size(), [&](std::size_t s, Scratch& scratch) {
       const std::size_t begin = s * slice_size;
@@ -59,7 +60,6 @@ class GroupFold final {
   }
 
  private:
-  static constexpr std::size_t kSliceSizeMin = 512;
   static constexpr std::size_t kSlicesMax = 64;
   static constexpr std::size_t kBatchValues = 4096;
 

@@ -1,45 +1,15 @@
 #include "query/exec/mixed_aggregate.h"
 
-#include <cmath>
 #include <set>
 #include <string>
 
 #include "base/quote.h"
 #include "query/exec/group_fold.h"
-#include "query/functions/compensated.h"
+#include "query/exec/sum_cells.h"
 #include "query/histogram/compensated.h"
 
 namespace tarsier::query {
 namespace {
-
-/// The sum of floats as `sum` has it: begun with the first value.
-struct FloatSum {
-  CompensatedSum sum;
-  bool is_used = false;
-  void add(double v) {
-    if (is_used) {
-      sum.add(v);
-    } else {
-      sum.sum = v;
-      is_used = true;
-    }
-  }
-  void merge(const FloatSum& other) {
-    if (!other.is_used) return;
-    add(other.sum.sum);
-    if (!std::isinf(sum.sum)) sum.error += other.sum.error;
-  }
-  bool empty() const { return !is_used; }
-  double value() const { return sum.value(); }
-};
-
-struct FloatMean {
-  CompensatedMean mean;
-  void add(double v) { mean.add(v); }
-  void merge(const FloatMean& other) { mean.merge(other.mean); }
-  bool empty() const { return mean.count == 0; }
-  double value() const { return mean.value(); }
-};
 
 /// What one group holds at one step. With both kinds it has no value, whatever comes.
 template <typename Floats, typename Histograms>
@@ -138,7 +108,7 @@ class MixedRules final {
     }
     if (cell.is_lost()) return absent_value();
     if (cell.histograms == nullptr) {
-      return cell.floats.empty() ? absent_value() : cell.floats.value();
+      return cell.floats.value();
     }
     if (cell.histograms->log().hints_collide()) has_collision_ = true;
     tsdb::FloatHistogram& result = pool_->take();
@@ -174,11 +144,11 @@ Result<HistogramOwner> fold_mixed(Context& context, const Aggregate& aggregate,
                                   const std::vector<std::uint32_t>& groups, std::size_t group_count,
                                   std::vector<double>& rows) {
   if (aggregate.op == AggregateOp::kSum) {
-    return fold<MixedRules<FloatSum, HistogramSum>>(context, aggregate, stream, groups, group_count,
-                                                    rows);
+    return fold<MixedRules<SumCell, HistogramSum>>(context, aggregate, stream, groups, group_count,
+                                                   rows);
   }
-  return fold<MixedRules<FloatMean, HistogramMean>>(context, aggregate, stream, groups, group_count,
-                                                    rows);
+  return fold<MixedRules<AvgCell, HistogramMean>>(context, aggregate, stream, groups, group_count,
+                                                  rows);
 }
 
 }  // namespace tarsier::query

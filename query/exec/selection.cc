@@ -184,12 +184,12 @@ class InstantStream final : public VectorStream {
 
   /// A stale marker is what a row holds where nothing is, so it needs no test of its own.
   Status pick(const tsdb::SampleColumns& columns, double* row) const {
-    const std::size_t n = columns.size();
     std::size_t next = 0;
+    std::size_t moved = 0;
     for (std::size_t k = 0; k < grid().count; ++k) {
       if (k % kStepsBetweenLooks == kStepsBetweenLooks - 1) TRY(context_.check_alive());
       const std::int64_t end = ends_.end_ms(k);
-      while (next < n && columns.times_ms[next] <= end) ++next;
+      next = position_after(columns.times_ms, next, end, moved);
       const bool is_found = next > 0 && columns.times_ms[next - 1] > end - ends_.range_ms;
       row[k] = is_found ? aspect_of(columns.times_ms[next - 1], columns.values[next - 1])
                         : absent_value();
@@ -215,25 +215,43 @@ bool names_metric(const std::vector<tsdb::Matcher>& matchers) {
 
 bool Selection::has_one_name() const {
   if (!names_metric) return set->size() < 2;
-  for (std::size_t i = 0; i < set->size(); ++i) {
-    if (!set->label(i, "__type__").empty() || !set->label(i, "__unit__").empty()) return false;
+  for (const std::string_view name : {"__type__", "__unit__"}) {
+    if (!set->may_have_label(name)) continue;
+    for (std::size_t i = 0; i < set->size(); ++i) {
+      if (!set->label(i, name).empty()) return false;
+    }
   }
   return true;
 }
 
 Result<const Selection*> Selections::of(const Selector& selector) {
   if (querier_ == nullptr) TRY(open_all());
-  return &open_[plan_.selection_of.at(&selector)];
+  return &open_[place_[plan_.selection_of.at(&selector)]];
 }
 
 Status Selections::open_all() {
   TRY(context_.check_alive());
   const double begun = context_.elapsed_seconds();
   querier_ = TRY(storage_.querier(plan_.data_range));
+  // The plan keeps apart what rows may answer differently; mostly there are none.
+  const bool may_share = !querier_->heeds_resolution();
   std::vector<tsdb::SelectRequest> requests;
   for (const PlannedSelection& planned : plan_.selections) {
-    requests.push_back({planned.matchers, planned.hints});
-    requests.back().hints.resolution.served = &context_.served;
+    const auto same = std::find_if(
+        requests.begin(), requests.end(),
+        [&](const tsdb::SelectRequest& r) { return may_share && r.matchers == planned.matchers; });
+    place_.push_back(static_cast<std::size_t>(same - requests.begin()));
+    if (same == requests.end()) {
+      requests.push_back({planned.matchers, planned.hints});
+      requests.back().hints.resolution.served = &context_.served;
+      continue;
+    }
+    tsdb::SelectHints& hints = same->hints;
+    hints.range.min = std::min(hints.range.min, planned.hints.range.min);
+    hints.range.max = std::max(hints.range.max, planned.hints.range.max);
+    hints.step = {};
+    hints.window = {};
+    hints.function.clear();
   }
   auto sets = querier_->select_all(requests, context_.cancel_token());
   if (!sets.ok()) {

@@ -18,7 +18,7 @@ struct Selection {
   bool names_metric = false;  ///< The matchers ask for one metric name.
   bool may_have_histograms = false;
 
-  /// All series have the same metric name and no other metadata label. Looks at each of them.
+  /// All series have the same metric name and no other metadata label.
   bool has_one_name() const;
 };
 
@@ -38,7 +38,8 @@ class Selections final {
   const Plan& plan_;
   tsdb::Queryable& storage_;
   std::unique_ptr<tsdb::Querier> querier_;  // Null until something was needed.
-  std::vector<Selection> open_;             // As in the plan.
+  std::vector<Selection> open_;
+  std::vector<std::size_t> place_;  // In open_ of each of the plan's.
 };
 
 /// What an instant selector gives for the sample it found.

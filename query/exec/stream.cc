@@ -9,12 +9,18 @@ namespace {
 
 constexpr std::size_t kBatchValues = 4096;  // Rows of 32 KiB: they stay in the first-level cache.
 constexpr std::size_t kBatchCountMax = 256;
+/// Samples and steps of a task: at some nanoseconds each what waking a thread costs, many times.
+constexpr std::size_t kTaskSamples = 60'000;
+constexpr std::size_t kTaskRowsMax = 512;
 
-std::size_t batch_size(const VectorStream& stream) {
+std::size_t batch_size(const Context& context, const VectorStream& stream) {
   const std::size_t by_cache =
       std::max<std::size_t>(1, kBatchValues / std::max<std::size_t>(1, stream.grid().count));
+  // An instant's rows are single values: only what they are computed from can be much.
+  const std::size_t by_work =
+      context.samples_per_row > 1 ? rows_worth_a_task(context, stream) : by_cache;
   const std::size_t by_count = (stream.size() + kBatchCountMax - 1) / kBatchCountMax;
-  return std::max(by_cache, by_count);
+  return std::max(std::min(by_cache, by_work), by_count);
 }
 
 class BroadcastStream final : public VectorStream {
@@ -59,32 +65,38 @@ std::uint64_t bytes_of(const tsdb::Labels& labels) {
   return sizeof(tsdb::Labels) + labels.encoded().size();
 }
 
-std::size_t batch_count(const VectorStream& stream) {
-  const std::size_t size = batch_size(stream);
+std::size_t batch_count(const Context& context, const VectorStream& stream) {
+  const std::size_t size = batch_size(context, stream);
   return (stream.size() + size - 1) / size;
+}
+
+std::size_t rows_worth_a_task(const Context& context, const VectorStream& stream) {
+  const std::size_t samples = stream.grid().count + context.samples_per_row;
+  return std::clamp<std::size_t>(kTaskSamples / std::max<std::size_t>(1, samples), 1, kTaskRowsMax);
 }
 
 Status for_each_batch(Context& context, const VectorStream& stream,
                       const std::function<Status(std::size_t batch, std::size_t first,
                                                  std::size_t count, const double* rows)>& consume) {
-  const std::size_t size = batch_size(stream);
+  const std::size_t size = batch_size(context, stream);
   const std::size_t steps = stream.grid().count;
   const std::size_t read_size =
       std::max<std::size_t>(1, kBatchValues / std::max<std::size_t>(1, steps));
-  return context.run_tasks(batch_count(stream), [&](std::size_t batch, Scratch& scratch) -> Status {
-    const std::size_t end = std::min(stream.size(), (batch + 1) * size);
-    auto rows = scratch.doubles(std::min(read_size, size) * steps);
-    auto series = scratch.indices();
-    for (std::size_t first = batch * size; first < end; first += read_size) {
-      series->resize(std::min(read_size, end - first));
-      std::iota(series->begin(), series->end(), static_cast<std::uint32_t>(first));
-      const HistogramScope scope(scratch.histograms());
-      TRY(stream.read(*series, rows->data(), scratch));
-      TRY(consume(batch, first, series->size(), rows->data()));
-      TRY(context.check_alive());
-    }
-    return Status();
-  });
+  return context.run_tasks(
+      batch_count(context, stream), [&](std::size_t batch, Scratch& scratch) -> Status {
+        const std::size_t end = std::min(stream.size(), (batch + 1) * size);
+        auto rows = scratch.doubles(std::min(read_size, size) * steps);
+        auto series = scratch.indices();
+        for (std::size_t first = batch * size; first < end; first += read_size) {
+          series->resize(std::min(read_size, end - first));
+          std::iota(series->begin(), series->end(), static_cast<std::uint32_t>(first));
+          const HistogramScope scope(scratch.histograms());
+          TRY(stream.read(*series, rows->data(), scratch));
+          TRY(consume(batch, first, series->size(), rows->data()));
+          TRY(context.check_alive());
+        }
+        return Status();
+      });
 }
 
 Table::Table(Context& context, Grid grid, std::vector<Series> series, std::vector<double> rows,
@@ -130,7 +142,7 @@ Result<std::unique_ptr<Table>> Table::of(Context& context, const VectorStream& s
   // Each batch is read by one thread, which keeps the histograms of its rows.
   std::shared_ptr<std::vector<HistogramPool>> pools;
   if (stream.may_have_histograms()) {
-    pools = std::make_shared<std::vector<HistogramPool>>(batch_count(stream));
+    pools = std::make_shared<std::vector<HistogramPool>>(batch_count(context, stream));
   }
   TRY(for_each_batch(
       context, stream,

@@ -127,7 +127,10 @@ Status for_each_batch(Context& context, const VectorStream& stream,
                       const std::function<Status(std::size_t batch, std::size_t first,
                                                  std::size_t count, const double* rows)>& consume);
 /// How many batches that will be.
-std::size_t batch_count(const VectorStream& stream);
+std::size_t batch_count(const Context& context, const VectorStream& stream);
+/// How many rows of `stream` are work for long enough to be a thread's next task, some tenths of a
+/// millisecond: few series with many samples are shared out, too. From what is asked alone.
+std::size_t rows_worth_a_task(const Context& context, const VectorStream& stream);
 
 /// The one value or row of `stream` (a grid of one step) at every step of `grid`.
 StreamPtr broadcast(StreamPtr stream, Grid grid);

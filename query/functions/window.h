@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -42,19 +43,32 @@ struct KernelArguments {
 /// Computes one row: `out[k]` from the samples in window k, absent where the function has no value.
 using RangeKernel = void (*)(const Column&, const Windows&, const KernelArguments&, double* out);
 
+/// The first position from `from` on whose time is later than `limit`. Windows of a row mostly move
+/// by as many samples as the one before did: that is tried first, so that a step costs two looks
+/// and not one for each sample passed.
+inline std::size_t position_after(std::span<const std::int64_t> times_ms, std::size_t from,
+                                  std::int64_t limit, std::size_t& moved) {
+  std::size_t at = std::min(from + moved, times_ms.size());
+  while (at > from && times_ms[at - 1] > limit) --at;
+  while (at < times_ms.size() && times_ms[at] <= limit) ++at;
+  moved = at - from;
+  return at;
+}
+
 /// The positions [first, last) of the samples in a window. Windows are visited in order, so both
-/// ends only move forward: the whole row costs one pass over the column.
+/// ends only move forward: the whole row costs one pass over the column at most.
 struct WindowBounds {
   std::size_t first = 0;
   std::size_t last = 0;
+  std::size_t first_moved = 0;  ///< At the last step.
+  std::size_t last_moved = 0;
 
   std::size_t size() const { return last - first; }
   void move_to(const Column& column, const Windows& windows, std::size_t k) {
     const std::int64_t end = windows.end_ms(k);
-    const std::int64_t start = end - windows.range_ms;
-    const std::size_t n = column.size();
-    while (last < n && column.times_ms[last] <= end) ++last;
-    while (first < last && column.times_ms[first] <= start) ++first;
+    last = position_after(column.times_ms, last, end, last_moved);
+    first =
+        std::min(last, position_after(column.times_ms, first, end - windows.range_ms, first_moved));
   }
 };
 

@@ -144,6 +144,18 @@ Grid Plan::subquery_grid(const Subquery& subquery, const Grid& outside) const {
   return Grid{first, step, static_cast<std::size_t>((last - first) / step) + 1};
 }
 
+std::size_t Plan::samples_per_row() const {
+  constexpr std::int64_t kUsualIntervalMs = 15'000;
+  std::int64_t longest_ms = 0;
+  for (const PlannedSelection& selection : selections) {
+    const tsdb::SelectHints& hints = selection.hints;
+    longest_ms = std::max(longest_ms, (hints.range.max - hints.range.min).ms);
+  }
+  // One look-up finds the sample of an instant.
+  if (grid.count == 1 && longest_ms <= lookback.ms) return 1;
+  return 1 + static_cast<std::size_t>(longest_ms / kUsualIntervalMs);
+}
+
 ParseOptions parse_options(const EngineOptions& options) {
   ParseOptions parse;
   parse.experimental_functions = options.experimental_functions;

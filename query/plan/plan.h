@@ -47,6 +47,8 @@ struct Plan {
   std::unordered_map<const Selector*, std::size_t> selection_of;
   std::unordered_set<const Selector*> statistics_only;  ///< See statistics_selectors.
 
+  /// About how many samples a series is read for, were they a usual interval apart.
+  std::size_t samples_per_row() const;
   /// The data times of a grid's steps: shifted by offset, or all the same under `@`.
   Windows windows(const TimeShift& shift, Duration range, const Grid& steps) const;
   /// The steps the inside of a subquery is evaluated at, for all steps outside it.
