@@ -44,10 +44,11 @@ Status snappy_decompress(Bytes input, std::size_t size_max, std::string& out) {
   return {};
 }
 
-void gzip_compress(Bytes input, std::string& out) {
+namespace {
+
+void deflate_whole(Bytes input, int window_bits, std::string& out) {
   z_stream stream{};
-  const int gzip_window_bits = 15 + 16;
-  CHECK(deflateInit2(&stream, 1, Z_DEFLATED, gzip_window_bits, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  CHECK(deflateInit2(&stream, 1, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY) == Z_OK);
   CHECK(input.size() < (std::size_t{1} << 32));
   out.resize(deflateBound(&stream, input.size()));
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(input.data()));
@@ -58,6 +59,12 @@ void gzip_compress(Bytes input, std::string& out) {
   out.resize(stream.total_out);
   deflateEnd(&stream);
 }
+
+}  // namespace
+
+void gzip_compress(Bytes input, std::string& out) { deflate_whole(input, 15 + 16, out); }
+
+void zlib_compress(Bytes input, std::string& out) { deflate_whole(input, 15, out); }
 
 Status gzip_decompress(Bytes input, std::size_t size_max, std::string& out) {
   z_stream stream{};

@@ -17,6 +17,8 @@ Status snappy_decompress(Bytes input, std::size_t size_max, std::string& out);
 
 /// gzip members (RFC 1952), as in Content-Encoding: gzip.
 void gzip_compress(Bytes input, std::string& out);
+/// The same in the zlib format (RFC 1950), which HTTP calls `deflate`.
+void zlib_compress(Bytes input, std::string& out);
 Status gzip_decompress(Bytes input, std::size_t size_max, std::string& out);
 
 void zstd_compress(Bytes input, int level, std::string& out);

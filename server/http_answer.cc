@@ -8,8 +8,9 @@
 #include <fmt/format.h>
 
 #include "base/ascii.h"
+#include "base/check.h"
 #include "base/compression.h"
-#include "base/gzip_stream.h"
+#include "base/deflate_stream.h"
 
 namespace tarsier::server {
 namespace {
@@ -22,28 +23,29 @@ bool has_header(const HttpResponse& response, std::string_view name) {
 }
 
 /// Another body's pieces, compressed where they are made.
-class GzippedBody final : public BodyStream, public std::enable_shared_from_this<GzippedBody> {
+class CompressedBody final : public BodyStream,
+                             public std::enable_shared_from_this<CompressedBody> {
  public:
-  GzippedBody(std::string first, std::shared_ptr<BodyStream> rest)
-      : first_(std::move(first)), rest_(std::move(rest)) {}
+  CompressedBody(std::string first, std::shared_ptr<BodyStream> rest, DeflateFormat format)
+      : first_(std::move(first)), rest_(std::move(rest)), deflate_(format) {}
 
   void next(std::function<void(Result<std::string>)> done) override {
     if (ended_) return done(std::string());
     if (!first_.empty()) {
       const std::string first = std::exchange(first_, {});
-      return done(gzip_.compress(as_bytes(first)));
+      return done(deflate_.compress(as_bytes(first)));
     }
     rest_->next([self = shared_from_this(), done = std::move(done)](Result<std::string> piece) {
       if (!piece.ok()) return done(std::move(piece));
       self->ended_ = piece->empty();
-      done(self->ended_ ? self->gzip_.finish() : self->gzip_.compress(as_bytes(*piece)));
+      done(self->ended_ ? self->deflate_.finish() : self->deflate_.compress(as_bytes(*piece)));
     });
   }
 
  private:
   std::string first_;
   const std::shared_ptr<BodyStream> rest_;
-  GzipStream gzip_;
+  DeflateStream deflate_;
   bool ended_ = false;
 };
 
@@ -85,32 +87,35 @@ std::string http_date(Timestamp t) {
   return std::string(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc));
 }
 
-bool prefers_gzip(std::string_view accept_encoding) {
+ContentCoding preferred_coding(std::string_view accept_encoding) {
   while (!accept_encoding.empty()) {
     const std::size_t size = std::min(accept_encoding.find(','), accept_encoding.size());
     std::string_view name = accept_encoding.substr(0, size);
     accept_encoding.remove_prefix(std::min(size + 1, accept_encoding.size()));
     name = trimmed(name.substr(0, name.find(';')));
-    if (name == "gzip") return true;
-    if (name == "deflate") return false;
+    if (name == "gzip") return ContentCoding::kGzip;
+    if (name == "deflate") return ContentCoding::kDeflate;
   }
-  return false;
+  return ContentCoding::kNone;
 }
 
-void gzip_body(HttpResponse& response) {
+void compress_body(HttpResponse& response, ContentCoding coding) {
+  CHECK(coding != ContentCoding::kNone);
   if (response.body.size() > kCompressedBytesMax || has_header(response, "Content-Encoding")) {
     return;
   }
+  const bool is_gzip = coding == ContentCoding::kGzip;
   if (response.stream) {
     response.stream =
-        std::make_shared<GzippedBody>(std::move(response.body), std::move(response.stream));
+        std::make_shared<CompressedBody>(std::move(response.body), std::move(response.stream),
+                                         is_gzip ? DeflateFormat::kGzip : DeflateFormat::kZlib);
     response.body.clear();
   } else {
     std::string compressed;
-    gzip_compress(as_bytes(response.body), compressed);
+    (is_gzip ? gzip_compress : zlib_compress)(as_bytes(response.body), compressed);
     response.body = std::move(compressed);
   }
-  response.headers.emplace_back("Content-Encoding", "gzip");
+  response.headers.emplace_back("Content-Encoding", is_gzip ? "gzip" : "deflate");
   const std::pair<std::string, std::string> varies("Vary", "Accept-Encoding");
   if (std::find(response.headers.begin(), response.headers.end(), varies) ==
       response.headers.end()) {

@@ -36,13 +36,15 @@ std::string render_head(const HttpResponse& response, std::string_view date,
 /// "Sun, 22 Nov 2026 09:50:29 GMT".
 std::string http_date(Timestamp t);
 
-/// Whether a client that sent this Accept-Encoding gets gzip. From left to right the first of gzip
-/// and deflate decides, quality values are ignored: what Prometheus does. We do not speak deflate,
-/// so it only takes the others' place.
-bool prefers_gzip(std::string_view accept_encoding);
+enum class ContentCoding : unsigned char { kNone, kGzip, kDeflate };
+
+/// How a client that sent this Accept-Encoding gets bodies. From left to right the first of gzip
+/// and deflate decides, quality values are ignored: what Prometheus does.
+ContentCoding preferred_coding(std::string_view accept_encoding);
 
 /// Compresses the body and says so in the headers; nothing when the answer already has an encoding
 /// or is too large for one stream. Of a streamed body each piece is compressed as it is made.
-void gzip_body(HttpResponse& response);
+/// REQUIRES: not kNone.
+void compress_body(HttpResponse& response, ContentCoding coding);
 
 }  // namespace tarsier::server

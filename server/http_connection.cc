@@ -62,17 +62,17 @@ Status read_target(std::string_view target, HttpRequest& request) {
 /// The right to answer one request. Whoever drops it unanswered makes the client see a 500.
 class Answer final {
  public:
-  Answer(std::shared_ptr<HttpConnection> connection, bool compress)
-      : connection_(std::move(connection)), compress_(compress) {}
+  Answer(std::shared_ptr<HttpConnection> connection, ContentCoding coding)
+      : connection_(std::move(connection)), coding_(coding) {}
   ~Answer() {
     if (!sent_.load()) send(text_response(500, "the request was dropped without an answer\n"));
   }
   void send(HttpResponse response) {
     CHECK(!sent_.exchange(true), "a request is answered once");
     // Here, on the thread that made the answer, not on the one that serves everybody.
-    if (compress_ &&
+    if (coding_ != ContentCoding::kNone &&
         (response.stream || response.body.size() >= connection_->options().compress_size_min)) {
-      gzip_body(response);
+      compress_body(response, coding_);
     }
     const auto executor = connection_->worker().context().get_executor();
     // The connection is handed over whole: its last reference must go on its own thread.
@@ -84,7 +84,7 @@ class Answer final {
 
  private:
   std::shared_ptr<HttpConnection> connection_;
-  const bool compress_;
+  const ContentCoding coding_;
   std::atomic<bool> sent_{false};
 };
 
@@ -360,10 +360,11 @@ void HttpConnection::handle() {
   enter(Phase::kHandling, Duration{0});  // How long a handler may take is its own affair.
   parser_.reset();
   if (!decision_.handler) return answer(std::move(decision_.answer));
-  const bool compress =
-      decision_.compress && !head_only_ && prefers_gzip(request_.header("Accept-Encoding"));
+  const ContentCoding coding = decision_.compress && !head_only_
+                                   ? preferred_coding(request_.header("Accept-Encoding"))
+                                   : ContentCoding::kNone;
   request_.received = now();
-  const auto right = std::make_shared<Answer>(shared_from_this(), compress);
+  const auto right = std::make_shared<Answer>(shared_from_this(), coding);
   const HttpHandler& handler = *decision_.handler;
   handler(std::move(request_),
           [right](HttpResponse response) { right->send(std::move(response)); });

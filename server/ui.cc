@@ -88,7 +88,7 @@ HttpResponse file_response(const HttpRequest& request, const UiFile& file) {
     response.status = 304;
     return response;
   }
-  if (prefers_gzip(request.header("Accept-Encoding"))) {
+  if (preferred_coding(request.header("Accept-Encoding")) == ContentCoding::kGzip) {
     response.headers.emplace_back("Content-Encoding", "gzip");
     response.headers.emplace_back("Vary", "Accept-Encoding");
     response.body.assign(reinterpret_cast<const char*>(file.gzip.data()), file.gzip.size());

@@ -26,27 +26,28 @@ TEST(HttpAnswer, WritesDatesAsTheProtocolWantsThem) {
 }
 
 TEST(HttpAnswer, ReadsAcceptEncodingAsPrometheusDoes) {
-  const std::pair<const char*, bool> cases[] = {
-      {"", false},
-      {"gzip", true},
-      {"identity", false},
-      {"br, gzip", true},
-      {"deflate, gzip", false},
-      {"gzip;q=0.5, deflate", true},
-      {" \tgzip ,br", true},
-      {"*", false},
+  using enum ContentCoding;
+  const std::pair<const char*, ContentCoding> cases[] = {
+      {"", kNone},
+      {"gzip", kGzip},
+      {"identity", kNone},
+      {"br, gzip", kGzip},
+      {"deflate, gzip", kDeflate},
+      {"gzip;q=0.5, deflate", kGzip},
+      {" \tgzip ,br", kGzip},
+      {"*", kNone},
   };
-  for (const auto& [header, wanted] : cases) EXPECT_EQ(prefers_gzip(header), wanted) << header;
+  for (const auto& [header, wanted] : cases) EXPECT_EQ(preferred_coding(header), wanted) << header;
 }
 
 TEST(HttpAnswer, CompressesOnceAndSaysSo) {
   HttpResponse response = text_response(200, std::string(10'000, 'a'));
-  gzip_body(response);
+  compress_body(response, ContentCoding::kGzip);
   EXPECT_LT(response.body.size(), 200u);
   const HttpHeaders headers = {{"Content-Encoding", "gzip"}, {"Vary", "Accept-Encoding"}};
   EXPECT_EQ(response.headers, headers);
   const std::string compressed = response.body;
-  gzip_body(response);
+  compress_body(response, ContentCoding::kGzip);
   EXPECT_EQ(response.body, compressed);
 }
 

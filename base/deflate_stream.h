@@ -7,12 +7,18 @@
 
 namespace tarsier {
 
-/// Compresses to gzip piece by piece. Every piece that comes out can be decompressed by itself with
+/// What stands around the compressed bytes.
+enum class DeflateFormat : unsigned char {
+  kGzip,  ///< RFC 1952.
+  kZlib,  ///< RFC 1950: what HTTP calls `deflate`.
+};
+
+/// Compresses piece by piece. Every piece that comes out can be decompressed by itself with
 /// those before it, so that a reader never waits for more. One thread at a time.
-class GzipStream final {
+class DeflateStream final {
  public:
-  GzipStream();
-  ~GzipStream();
+  explicit DeflateStream(DeflateFormat format);
+  ~DeflateStream();
 
   /// What `input` compresses to.
   std::string compress(Bytes input);

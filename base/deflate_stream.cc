@@ -1,4 +1,4 @@
-#include "base/gzip_stream.h"
+#include "base/deflate_stream.h"
 
 #include <algorithm>
 
@@ -8,23 +8,22 @@
 
 namespace tarsier {
 
-struct GzipStream::Impl {
+struct DeflateStream::Impl {
   z_stream stream{};
 };
 
-GzipStream::GzipStream() : impl_(std::make_unique<Impl>()) {
-  const int gzip_window_bits = 15 + 16;
-  CHECK(deflateInit2(&impl_->stream, 1, Z_DEFLATED, gzip_window_bits, 8, Z_DEFAULT_STRATEGY) ==
-        Z_OK);
+DeflateStream::DeflateStream(DeflateFormat format) : impl_(std::make_unique<Impl>()) {
+  const int window_bits = format == DeflateFormat::kGzip ? 15 + 16 : 15;
+  CHECK(deflateInit2(&impl_->stream, 1, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY) == Z_OK);
 }
 
-GzipStream::~GzipStream() { deflateEnd(&impl_->stream); }
+DeflateStream::~DeflateStream() { deflateEnd(&impl_->stream); }
 
-std::string GzipStream::compress(Bytes input) { return run(input, Z_SYNC_FLUSH); }
+std::string DeflateStream::compress(Bytes input) { return run(input, Z_SYNC_FLUSH); }
 
-std::string GzipStream::finish() { return run({}, Z_FINISH); }
+std::string DeflateStream::finish() { return run({}, Z_FINISH); }
 
-std::string GzipStream::run(Bytes input, int flush) {
+std::string DeflateStream::run(Bytes input, int flush) {
   z_stream& stream = impl_->stream;
   CHECK(input.size() < (std::size_t{1} << 31));
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(input.data()));
