@@ -11,7 +11,7 @@
 #include "base/quote.h"
 #include "base/rfc3339.h"
 #include "base/sha256.h"
-#include "query/parse.h"
+#include "query/listing_selector.h"
 #include "query/result_json.h"
 #include "tsdb/matcher.h"
 
@@ -63,7 +63,7 @@ Result<Filter> read_filter(const HttpRequest& request) {
   filter.groups = request.parameter_values("rule_group[]");
   filter.files = request.parameter_values("file[]");
   for (const std::string_view text : request.parameter_values("match[]")) {
-    Result<std::vector<tsdb::Matcher>> parsed = query::parse_metric_selector(text);
+    Result<std::vector<tsdb::Matcher>> parsed = query::parse_listing_selector(text);
     if (!parsed.ok()) return invalid(parsed.status().message());
     filter.selectors.push_back(std::move(*parsed));
   }

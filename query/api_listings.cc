@@ -9,6 +9,7 @@
 #include "base/quote.h"
 #include "base/utf8.h"
 #include "query/api.h"
+#include "query/listing_selector.h"
 #include "query/parse.h"
 #include "query/result_json.h"
 #include "tsdb/select_warnings.h"
@@ -20,21 +21,13 @@ namespace {
 
 using Selectors = std::vector<std::vector<tsdb::Matcher>>;
 
-bool refuses_empty(const std::vector<tsdb::Matcher>& matchers) {
-  return std::any_of(matchers.begin(), matchers.end(),
-                     [](const tsdb::Matcher& matcher) { return !matcher.matches_empty(); });
-}
-
 /// `fail` says how the endpoint tells what is wrong.
 template <typename Fail>
 Result<Selectors> parse_selectors(const HttpRequest& request, Fail fail) {
   Selectors selectors;
   for (const std::string_view text : request.parameter_values("match[]")) {
-    auto matchers = parse_metric_selector(text);
+    auto matchers = parse_listing_selector(text);
     if (!matchers.ok()) return fail(matchers.status().message());
-    if (!refuses_empty(*matchers)) {
-      return fail("match[] must contain at least one non-empty matcher");
-    }
     selectors.push_back(std::move(matchers).value());
   }
   return selectors;
@@ -156,6 +149,15 @@ Result<HttpResponse> Api::try_label_values(const HttpRequest& request,
   const auto values = TRY(for_listing(united(
       selectors, [&](const auto& matchers) { return querier->label_values(name, matchers); })));
   return string_list(values, limit);
+}
+
+Result<std::vector<tsdb::Matcher>> parse_listing_selector(std::string_view text) {
+  std::vector<tsdb::Matcher> matchers = TRY(parse_metric_selector(text));
+  if (std::all_of(matchers.begin(), matchers.end(),
+                  [](const tsdb::Matcher& matcher) { return matcher.matches_empty(); })) {
+    return invalid("match[] must contain at least one non-empty matcher");
+  }
+  return matchers;
 }
 
 std::string unescape_name(std::string_view name) {

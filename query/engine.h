@@ -29,6 +29,8 @@ struct EngineOptions {
   bool binary_fill_modifiers = false;     ///< `fill`, `fill_left`, `fill_right`.
   /// Counters are reset where the start timestamps of samples say so; `start_timestamp()` answers.
   bool start_timestamps = false;
+  /// Series say in `__type__` whether they are counters; their names do not count.
+  bool type_and_unit_labels = false;
   /// Names are removed when the query ends instead of by each function.
   bool delayed_name_removal = false;
 

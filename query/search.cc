@@ -9,7 +9,7 @@
 #include "base/ascii.h"
 #include "base/json_writer.h"
 #include "base/quote.h"
-#include "query/parse.h"
+#include "query/listing_selector.h"
 
 namespace tarsier::query {
 namespace {
@@ -131,9 +131,7 @@ Result<SearchRequest> read_request(const HttpRequest& request, SearchIn in,
     return invalid("end timestamp must not be before start timestamp");
   }
   for (const std::string_view text : request.parameter_values("match[]")) {
-    auto matchers = parse_metric_selector(text);
-    if (!matchers.ok()) return std::move(matchers).status();
-    search.selectors.push_back(std::move(*matchers));
+    search.selectors.push_back(TRY(parse_listing_selector(text)));
   }
   TRY(read_terms(request, search));
   search.includes_score = TRY(switch_parameter(request, "include_score", false));

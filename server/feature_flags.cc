@@ -12,6 +12,7 @@ namespace {
 
 enum class Effect : unsigned char {
   kSwitch,    ///< Turns something on.
+  kQueries,   ///< The same, in queries only.
   kAlwaysOn,  ///< What it turns on in Prometheus is always on here.
   kNone,      ///< Prometheus knows it; it does nothing here.
 };
@@ -27,6 +28,7 @@ constexpr Feature kFeatures[] = {
     {"promql-binop-fill-modifiers", Effect::kSwitch},
     {"promql-delayed-name-removal", Effect::kSwitch},
     {"promql-per-step-stats", Effect::kSwitch},
+    {"type-and-unit-labels", Effect::kQueries},
     {"search-api", Effect::kSwitch},
     {"concurrent-rule-eval", Effect::kSwitch},
     {kStartZeroesFeature, Effect::kSwitch},
@@ -52,7 +54,6 @@ constexpr Feature kFeatures[] = {
     {"old-ui", Effect::kNone},
     {"st-storage", Effect::kNone},
     {"st-synthesis", Effect::kNone},
-    {"type-and-unit-labels", Effect::kNone},
     {"use-start-timestamps", Effect::kNone},
     {"use-uncached-io", Effect::kNone},
     {"xor2-encoding", Effect::kNone},
@@ -89,6 +90,10 @@ std::vector<std::string> feature_warnings(const Flags& flags) {
                      [&](const Feature& feature) { return feature.name == name; });
     if (known == std::end(kFeatures)) {
       warnings.push_back(fmt::format("Unknown option for --enable-feature: {}", quote(name)));
+    } else if (known->effect == Effect::kQueries) {
+      warnings.push_back(fmt::format(
+          "This option for --enable-feature changes queries only, not what is stored: {}",
+          quote(name)));
     } else if (known->effect == Effect::kAlwaysOn) {
       warnings.push_back(
           fmt::format("This option for --enable-feature is always on: {}", quote(name)));

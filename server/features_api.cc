@@ -99,7 +99,7 @@ HttpResponse features_response(const Flags& flags) {
                     {"per_step_stats", has("promql-per-step-stats")},
                     {"smoothed", has("promql-extended-range-selectors")},
                     {"subqueries", true},
-                    {"type_and_unit_labels", false},
+                    {"type_and_unit_labels", has("type-and-unit-labels")},
                     {"without", true}});
     json.key("promql_functions").begin_object();
     for (const query::FunctionName& function : query::function_names()) {

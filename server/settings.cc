@@ -193,6 +193,7 @@ query::EngineOptions engine_options(const Flags& flags, const GlobalConfig& conf
   options.experimental_functions = has_feature(flags, "promql-experimental-functions");
   options.extended_range_selectors = has_feature(flags, "promql-extended-range-selectors");
   options.binary_fill_modifiers = has_feature(flags, "promql-binop-fill-modifiers");
+  options.type_and_unit_labels = has_feature(flags, "type-and-unit-labels");
   options.delayed_name_removal = has_feature(flags, "promql-delayed-name-removal");
   return options;
 }

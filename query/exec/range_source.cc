@@ -11,9 +11,13 @@ namespace tarsier::query {
 namespace {
 
 void remove_stale_markers(tsdb::SampleColumns& columns) {
+  // There is hardly ever one: a count, which needs no branch per sample, is the quickest way to
+  // know.
+  if (std::count_if(columns.values.begin(), columns.values.end(), tsdb::is_stale_marker) == 0) {
+    return;
+  }
   const auto first =
       std::find_if(columns.values.begin(), columns.values.end(), tsdb::is_stale_marker);
-  if (first == columns.values.end()) return;
   std::size_t kept = static_cast<std::size_t>(first - columns.values.begin());
   for (std::size_t i = kept; i < columns.size(); ++i) {
     if (tsdb::is_stale_marker(columns.values[i])) continue;
@@ -98,9 +102,7 @@ class SelectedRange final : public RangeSource {
 
   Status count(std::uint64_t samples) const {
     TRY(context_.count_read(samples));
-    TRY(context_.budget.hold(samples));
-    context_.budget.release(samples);
-    return {};
+    return context_.budget.pass(samples);
   }
 
   Context& context_;
@@ -306,21 +308,36 @@ class CounterStream final : public KernelStream {
               Scratch& scratch) const override {
     TRY(KernelStream::read(series, rows, scratch));
     for (std::size_t i = 0; i < series.size(); ++i) {
+      if (is_counter(series[i])) continue;
       const std::string_view name = label(series[i], tsdb::kMetricName);
-      if (looks_like_counter(name)) continue;
       if (told_.load(std::memory_order_relaxed) == name.data()) continue;
       const double* row = rows + i * grid().count;
       if (std::none_of(row, row + grid().count, is_float)) continue;
-      told_.store(name.data(), std::memory_order_relaxed);
-      context().annotator.inform(
-          "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " +
-              quote(name),
-          where());
+      tell(series[i], name);
     }
     return {};
   }
 
  private:
+  /// By its name, or by its type where series have one. What has no name is nobody's concern.
+  bool is_counter(std::uint32_t series) const {
+    const std::string_view name = label(series, tsdb::kMetricName);
+    if (!context().options.type_and_unit_labels) return looks_like_counter(name);
+    const std::string_view type = label(series, "__type__");
+    return name.empty() || type == "counter" || type == "histogram";
+  }
+  void tell(std::uint32_t series, std::string_view name) const {
+    std::string why = "name does not end in _total/_sum/_count/_bucket";
+    if (context().options.type_and_unit_labels) {
+      why = "__type__ label is not set to \"counter\" or \"histogram\", got " +
+            quote(label(series, "__type__"));
+    } else {
+      told_.store(name.data(), std::memory_order_relaxed);
+    }
+    context().annotator.inform("metric might not be a counter, " + why + ": " + quote(name),
+                               where());
+  }
+
   mutable std::atomic<const char*> told_{nullptr};  // The last name told about; saves the lock.
 };
 

@@ -143,6 +143,19 @@ TEST_F(EngineTest, TellsOfRatesOverWhatIsNoCounter) {
             "_total/_sum/_count/_bucket: \"load\" (1:6)");
 }
 
+TEST_F(EngineTest, TypesSayWhatIsACounterWhereSeriesHaveThem) {
+  options_.type_and_unit_labels = true;
+  load_line({{"__name__", "x_total"}, {"__type__", "gauge"}}, 0, 1, 10);
+  load_line({{"__name__", "y"}, {"__type__", "counter"}}, 0, 1, 10);
+  EXPECT_EQ(instant("rate(y[1m])", at(60)), "{} 0.06666666666666665\n");
+  EXPECT_TRUE(annotations_.infos.empty());
+  EXPECT_EQ(instant("rate(x_total[1m])", at(60)), "{} 0.06666666666666665\n");
+  ASSERT_EQ(annotations_.infos.size(), 1u);
+  EXPECT_EQ(annotations_.infos[0],
+            "PromQL info: metric might not be a counter, __type__ label is not set to "
+            "\"counter\" or \"histogram\", got \"gauge\": \"x_total\" (1:6)");
+}
+
 TEST_F(EngineTest, ExtendedSelectorsLookBeyondTheirEdges) {
   options_.extended_range_selectors = true;
   load_line({{"__name__", "x_total"}}, 0, 3, 20);
