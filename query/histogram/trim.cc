@@ -49,11 +49,13 @@ Rest cut_endless(const Bucket& bucket, double limit, TrimSide side) {
 
 Rest cut(const Bucket& bucket, double limit, TrimSide side, bool is_linear, double sign) {
   if (std::isinf(bucket.lower) || std::isinf(bucket.upper)) return cut_endless(bucket, limit, side);
-  const double below = bucket.count * share_below(bucket, limit, is_linear);
+  const double share = share_below(bucket, limit, is_linear);
+  const double below = bucket.count * share;
   if (side == TrimSide::kKeepBelow) {
     return {below, middle_of(bucket.lower, limit, is_linear, sign)};
   }
-  return {bucket.count - below, middle_of(limit, bucket.upper, is_linear, sign)};
+  const double above = std::isinf(bucket.count) ? bucket.count * (1 - share) : bucket.count - below;
+  return {above, middle_of(limit, bucket.upper, is_linear, sign)};
 }
 
 Rest rest_of(const Bucket& bucket, double limit, TrimSide side, bool is_linear, double sign) {

@@ -343,8 +343,10 @@ ReferenceHistogram trimmed(ReferenceHistogram h, double limit, bool keeps_below)
       kept = keeps_below ? 0 : i.count;
       at = keeps_below ? 0 : limit;
     } else {
-      const double below = i.count * share_of(i, limit, linear);
-      kept = keeps_below ? below : i.count - below;
+      const double share = share_of(i, limit, linear);
+      const double below = i.count * share;
+      const double above = std::isinf(i.count) ? i.count * (1 - share) : i.count - below;
+      kept = keeps_below ? below : above;
       at =
           keeps_below ? middle(i.lower, limit, linear, sign) : middle(limit, i.upper, linear, sign);
     }
