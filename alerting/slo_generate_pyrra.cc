@@ -130,7 +130,10 @@ class PyrraRules final {
           sum("increase", names_.all,
               names_.adds_up ? names_.part_names : std::vector<std::string>()));
       if (names_.is_apart && !names_.adds_up) {
-        add(names_.part_base, "increase", sum("increase", names_.part, names_.part_names));
+        // The bucket's bound as a label of the rule, too: two rules of one name must differ.
+        LabelMap bound = names_.part_labels;
+        std::erase_if(bound, [](const auto& label) { return label.first != "le"; });
+        add(names_.part_base, "increase", sum("increase", names_.part, names_.part_names), bound);
       }
     }
     if (slo_.definition().alerts.alerts_on_no_data) {

@@ -245,6 +245,7 @@ Result<std::vector<ingest::TargetGroup>> parse_yaml_targets(std::string_view tex
     map.read("targets", group.targets);
     if (const YamlNode* labels = map.find("labels")) {
       for (const auto& [key, value] : labels->entries) {
+        if (key.text.empty()) problems.add(key, "\"\" is not a valid label name");
         group.labels.emplace_back(key.text, value.text);
       }
       std::sort(group.labels.begin(), group.labels.end());

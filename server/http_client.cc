@@ -350,10 +350,12 @@ void TcpHttpClient::Impl::Fetch::on_answer(error_code error) {
     client_.keep_idle(pool_key(), std::move(link_));
   }
   link_.reset();
-  const bool is_get = request_.method == "GET" || request_.method == "HEAD";
+  const int status = static_cast<int>(message.result_int());
+  // What is sent goes elsewhere only where the answer says that it may: 307 and 308.
+  const bool may_go =
+      request_.method == "GET" || request_.method == "HEAD" || status == 307 || status == 308;
   const std::string_view location = header_of(message, http::field::location);
-  if (request_.follow_redirects && is_get && is_redirect(static_cast<int>(message.result_int())) &&
-      !location.empty()) {
+  if (request_.follow_redirects && may_go && is_redirect(status) && !location.empty()) {
     if (++redirects_ > client_.options.redirects_max) {
       return finish(
           unavailable(fmt::format("stopped after {} redirects", client_.options.redirects_max)));

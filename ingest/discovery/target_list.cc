@@ -29,7 +29,11 @@ Result<TargetGroup> read_group(const JsonValue& value) {
       if (field.is_null()) continue;
       if (field.kind() != JsonKind::kObject) return invalid("labels: expected an object");
       for (std::size_t k = 0; k < field.keys().size(); ++k) {
-        group.labels.emplace_back(field.keys()[k], TRY(field.items()[k].as_string()));
+        const std::string& name = field.keys()[k];
+        if (name.empty()) return invalid("\"\" is not a valid label name");
+        // Null is an empty value, as in Prometheus.
+        const JsonValue& label = field.items()[k];
+        group.labels.emplace_back(name, label.is_null() ? "" : TRY(label.as_string()));
       }
     } else {
       return invalid(fmt::format("unknown field {}", quote(key)));

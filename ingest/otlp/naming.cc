@@ -67,23 +67,27 @@ std::vector<std::string> tokens_of(std::string_view name) {
   return out;
 }
 
+std::string joined(const std::vector<std::string>& tokens) {
+  std::string out;
+  for (const std::string& token : tokens) out += (out.empty() ? "" : "_") + token;
+  return out;
+}
+
 template <std::size_t N>
-std::string word_of(std::string_view unit, const std::array<Words, N>& table) {
+std::string word_of(std::string_view unit, const std::array<Words, N>& table, bool keeps_utf8) {
   const std::string_view text = trimmed(unit);
   if (text.find_first_of("{}") != std::string_view::npos) return "";
   for (const auto& [name, word] : table) {
     if (name == text) return std::string(word);
   }
-  std::string out;
-  for (const std::string& token : tokens_of(text)) out += (out.empty() ? "" : "_") + token;
-  return out;
+  return keeps_utf8 ? std::string(text) : joined(tokens_of(text));
 }
 
-std::pair<std::string, std::string> unit_words(std::string_view unit) {
+std::pair<std::string, std::string> unit_words(std::string_view unit, bool keeps_utf8 = false) {
   const std::size_t slash = unit.find('/');
-  std::string main = word_of(unit.substr(0, slash), kMainUnits);
+  std::string main = word_of(unit.substr(0, slash), kMainUnits, keeps_utf8);
   std::string per =
-      slash == std::string_view::npos ? "" : word_of(unit.substr(slash + 1), kPerUnits);
+      slash == std::string_view::npos ? "" : word_of(unit.substr(slash + 1), kPerUnits, keeps_utf8);
   if (!per.empty()) per.insert(0, "per_");
   return {std::move(main), std::move(per)};
 }
@@ -111,17 +115,45 @@ std::string with_suffixes(const OtlpMetric& metric) {
     if (is_per) tokens.emplace_back("per");
     tokens.push_back(last);
   }
+  return joined(tokens);
+}
+
+/// Runs of what may not stand in a name become one underscore between what may; underscores stay.
+std::string escaped(std::string_view name) {
   std::string out;
-  for (const std::string& token : tokens) out += (out.empty() ? "" : "_") + token;
+  bool is_apart = false;
+  for (const char c : name) {
+    if (!is_letter_or_digit(c) && c != '_' && c != ':') {
+      is_apart = !out.empty();
+      continue;
+    }
+    if (std::exchange(is_apart, false)) out += '_';
+    out += c;
+  }
   return out;
 }
 
-std::string escaped(std::string_view name) {
-  std::string out(name);
-  for (char& c : out) {
-    if (!is_letter_or_digit(c) && c != '_' && c != ':') c = '_';
+/// Takes `suffix` from the end together with the one character before it.
+void take_suffix(std::string& name, std::string_view suffix) {
+  if (name.ends_with(suffix) && name.size() > suffix.size() + 1) {
+    name.resize(name.size() - suffix.size() - 1);
   }
-  return out;
+}
+
+/// Only the end of the name is looked at, and units stay as they were sent.
+std::string utf8_with_suffixes(const OtlpMetric& metric) {
+  std::string name = metric.name;
+  const auto [main, per] = unit_words(metric.unit, true);
+  const bool is_ratio = metric.kind == OtlpKind::kGauge && metric.unit == "1";
+  const bool is_counter = metric.kind == OtlpKind::kSum && metric.is_monotonic;
+  if (is_ratio) take_suffix(name, "ratio");
+  if (is_counter) take_suffix(name, "total");
+  if (!per.empty()) take_suffix(name, per);
+  if (!main.empty() && !name.ends_with(main)) name += "_" + main;
+  if (!per.empty()) name += "_" + per;
+  if (is_counter) name += "_total";
+  if (is_ratio) name += "_ratio";
+  return name;
 }
 
 std::string after_digit(std::string name, std::string_view prefix) {
@@ -145,13 +177,7 @@ std::string otlp_metric_name(const OtlpMetric& metric, OtlpTranslation translati
     case OtlpTranslation::kNoTranslation: return metric.name;
     case OtlpTranslation::kNoUtf8EscapingWithSuffixes: break;
   }
-  std::string out = metric.name;
-  for (const std::string& suffix : suffixes_of(metric)) {
-    const std::string tail = "_" + suffix;
-    if (moves_to_the_end(suffix) && out.ends_with(tail)) out.resize(out.size() - tail.size());
-    if (!out.ends_with(tail)) out += tail;
-  }
-  return out;
+  return utf8_with_suffixes(metric);
 }
 
 std::string otlp_label_name(std::string_view attribute, const OtlpLabelRules& rules) {

@@ -110,7 +110,7 @@ class Translator final {
     if (!name.empty()) shared_["job"] = space.empty() ? name : space + "/" + name;
     const std::string instance = attribute_of(resource.attributes, "service.instance.id");
     if (!instance.empty()) shared_["instance"] = instance;
-    const LabelMap identity = shared_;
+    identity_ = shared_;
     promote(resource);
     oldest_ = kMaxTimestamp;
     newest_ = kMinTimestamp;
@@ -120,7 +120,7 @@ class Translator final {
       if (options_.promote_scope_metadata) add_scope(scope);
       for (OtlpMetric& metric : scope.metrics) TRY(this->metric(metric));
     }
-    return target_info(resource, identity);
+    return target_info(resource, identity_);
   }
 
  private:
@@ -196,10 +196,11 @@ class Translator final {
       oldest_ = std::min(oldest_, point.t);
       newest_ = std::max(newest_, point.t);
       labels_ = shared_;
-      // A point's own attributes win over those of its resource.
+      // A point's own attributes win over those of its resource, but for what target_info has too.
       LabelMap own;
       add_attributes(point.attributes, own);
       for (auto& [label, text] : own) labels_[label] = std::move(text);
+      for (const auto& [label, text] : identity_) labels_[label] = text;
       if (is_delta_ && !is_stored_delta && !add_up(metric, point)) {
         reject(metric, problem_, 1);
         continue;
@@ -440,8 +441,9 @@ class Translator final {
   const OtlpLabelRules label_rules_;
   tsdb::Appender& appender_;
   OtlpOutcome& out_;
-  LabelMap shared_;  // Of the resource and scope.
-  LabelMap labels_;  // Of the point.
+  LabelMap shared_;    // Of the resource and scope.
+  LabelMap identity_;  // `job` and `instance` of the resource.
+  LabelMap labels_;    // Of the point.
   std::string name_;
   bool is_delta_ = false;  // The metric, and it is not refused.
   tsdb::Metadata metadata_;

@@ -46,6 +46,13 @@ Status read_line(std::string_view text, std::size_t values_max, PushedRow& row) 
   return {};
 }
 
+/// The parser of a single line calls it line 1.
+std::string without_line(std::string_view message) {
+  constexpr std::string_view kFirst = "line 1: ";
+  if (message.starts_with(kFirst)) message.remove_prefix(kFirst.size());
+  return std::string(message);
+}
+
 }  // namespace
 
 Result<PushedRows> parse_json_lines(std::string_view body, const PushLimits& limits) {
@@ -77,24 +84,36 @@ Result<PushedRows> parse_json_lines(std::string_view body, const PushLimits& lim
 Result<PushedRows> parse_text_lines(std::string_view body, Timestamp now,
                                     const PushLimits& limits) {
   PushedRows out;
-  TextParser parser(body);
   ExposedLabels labels;
-  for (;;) {
-    const EntryKind kind = parser.next();
-    if (kind == EntryKind::kEnd) return out;
-    if (kind == EntryKind::kError) return parser.status();
-    if (kind != EntryKind::kSeries) continue;
+  // Line by line, so that one that cannot be read costs no other.
+  for (std::size_t number = 1; !body.empty(); ++number) {
+    const std::size_t end = std::min(body.find('\n'), body.size());
+    std::string_view text = body.substr(0, end);
+    body.remove_prefix(std::min(end + 1, body.size()));
+    if (text.ends_with('\r')) text.remove_suffix(1);
+    TextParser parser(text);
+    EntryKind kind = parser.next();
+    while (kind != EntryKind::kEnd && kind != EntryKind::kError && kind != EntryKind::kSeries) {
+      kind = parser.next();
+    }
+    if (kind == EntryKind::kEnd) continue;
+    Status status = kind == EntryKind::kError ? parser.status() : Status();
+    if (status.ok()) status = parser.labels(parser.sample(), labels);
+    if (!status.ok()) {
+      out.refuse(number, without_line(status.message()));
+      continue;
+    }
     if (out.rows.size() >= limits.samples_max) {
       return limit_exceeded(fmt::format("more than {} samples in one request", limits.samples_max));
     }
     const ExposedSample& sample = parser.sample();
-    TRY(parser.labels(sample, labels));
     PushedRow& row = out.rows.emplace_back();
     for (const tsdb::LabelView& label : labels.views()) {
       row.labels.emplace_back(label.name, label.value);
     }
     row.samples.push_back({sample.has_time ? Timestamp{sample.time_ms} : now, sample.value});
   }
+  return out;
 }
 
 }  // namespace tarsier::ingest

@@ -344,6 +344,37 @@ tests:
         code, text = self.command("test", "slo", test)
         self.assertEqual(code, 0, text)
 
+    def test_generated_rules_of_every_kind_please_promtool(self):
+        pyrra = """
+apiVersion: pyrra.dev/v1alpha1
+kind: ServiceLevelObjective
+metadata: {{name: {name}, namespace: m, labels: {{pyrra.dev/team: ops}}}}
+spec:
+  target: "95"
+  window: {window}
+  indicator: {indicator}
+"""
+        files = [
+            self.slo_file,
+            # Alerts of two objectives may have the same labels, as Sloth's: promtool would wonder.
+            self.write("a.yml", "slos:\n- {name: a, objective: 99, sli: {latency: {histogram: d_seconds, below: 300ms}}, group_by: [job]}\n"),
+            self.write("b.yml", "slos:\n- {name: b, objective: 99, period: 7d, sli: {gauge: up}}\n"),
+            self.write("pyrra.yml", "---".join(
+                pyrra.format(name=name, window=window, indicator=json.dumps(indicator))
+                for name, window, indicator in [
+                    ("ratio", "2w", {"ratio": {"errors": {"metric": 'r_total{code=~"5.."}'}, "total": {"metric": "r_total"},
+                                               "grouping": ["handler"]}}),
+                    ("latency", "4w", {"latency": {"success": {"metric": 'd_bucket{le="0.1"}'}, "total": {"metric": "d_count"}}}),
+                    ("native", "30d", {"latencyNative": {"latency": "100ms", "total": {"metric": "n"}}}),
+                    ("gauge", "7d", {"bool_gauge": {"metric": "up"}})]))]
+        for file in files:
+            code, rules = self.command("slo", "generate", file, is_merged=False)
+            self.assertEqual(code, 0, rules)
+            for program in (self.need("promtool"), os.environ["TARSIER"]):
+                done = subprocess.run([program, "check", "rules", self.write("generated.yml", rules)], capture_output=True,
+                                      text=True, timeout=60, check=False)
+                self.assertEqual((done.returncode, "FAILED" in done.stdout + done.stderr), (0, False), done.stdout + done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -81,6 +81,27 @@ TEST(OtlpNaming, AddsUnitsAndTypes) {
   EXPECT_EQ(otlp_metric_name(metric, OtlpTranslation::kNoTranslation), "disk.io");
   EXPECT_EQ(otlp_metric_name(metric, OtlpTranslation::kNoUtf8EscapingWithSuffixes),
             "disk.io_bytes_total");
+  const std::pair<std::array<const char*, 2>, const char*> utf8[] = {
+      {{"memory.usage.bytes", "By"}, "memory.usage.bytes_total"},
+      {{"seconds", "s"}, "seconds_total"},
+      {{"total.total", ""}, "total_total"},
+      {{"ratio.total", "1"}, "ratio_total"},
+      {{"u5", "k-m"}, "u5_k-m_total"},
+      {{"u4", "a/b/c"}, "u4_a_per_b/c_total"},
+      {{"io", "By/s"}, "io_bytes_per_second_total"},
+  };
+  for (const auto& [sent, want] : utf8) {
+    metric.name = sent[0];
+    metric.unit = sent[1];
+    EXPECT_EQ(otlp_metric_name(metric, OtlpTranslation::kNoUtf8EscapingWithSuffixes), want);
+  }
+  const std::pair<const char*, const char*> plain[] = {
+      {"a..b__c", "a_b__c"}, {".dot.", "dot"}, {"ünï.cöde", "n_c_de"}, {"2x", "_2x"}};
+  for (const auto& [sent, want] : plain) {
+    metric.name = sent;
+    EXPECT_EQ(otlp_metric_name(metric, OtlpTranslation::kUnderscoreEscapingWithoutSuffixes), want);
+  }
+  metric.name = "disk.io";
   EXPECT_EQ(otlp_metric_name(metric, OtlpTranslation::kUnderscoreEscapingWithoutSuffixes),
             "disk_io");
 }
@@ -189,6 +210,15 @@ TEST_F(OtlpMetricsTest, ReadsJsonPlainAndGzipped) {
   EXPECT_EQ(send("{}", "text/plain").status, 415);
   EXPECT_EQ(send("{}", "application/json", "br").status, 415);
   EXPECT_EQ(send("[", "application/json").status, 400);
+}
+
+TEST_F(OtlpMetricsTest, APointCannotChangeWhoseItIs) {
+  EXPECT_EQ(send_json(R"({"name":"g","gauge":{"dataPoints":[{"asInt":"1","timeUnixNano":")" +
+                      std::to_string(kNanos) + R"(","attributes":[
+      {"key":"job","value":{"stringValue":"mine"}},{"key":"instance","value":{"stringValue":"ii"}}]}]}})")
+                .status,
+            200);
+  EXPECT_NE(head_.find({{"__name__", "g"}, {"instance", "i1"}, {"job", "shop"}}), nullptr);
 }
 
 TEST_F(OtlpMetricsTest, HistogramsBecomeCumulativeBuckets) {

@@ -171,7 +171,15 @@ TEST_F(PushReceiverTest, StoresTextWithLabelsOfThePath) {
       count(
           {{"__name__", "y"}, {"a", "b"}, {"job", "batch"}, {"instance", "a/b"}, {"env", "prod"}}),
       1u);
-  EXPECT_EQ(push(&PushReceiver::handle_text, "/api/v1/import/prometheus", "x{ 1\n").status, 400);
+}
+
+TEST_F(PushReceiverTest, ABadLineOfTextCostsNoOther) {
+  const HttpResponse response = push(&PushReceiver::handle_text, "/api/v1/import/prometheus",
+                                     "t1 1\r\n# HELP t3 x\nbad{ 1\n\nt3 3");
+  EXPECT_EQ(response.status, 400);
+  EXPECT_NE(response.body.find("line 3: expected label name"), std::string::npos) << response.body;
+  EXPECT_EQ(count({{"__name__", "t1"}}), 1u);
+  EXPECT_EQ(count({{"__name__", "t3"}}), 1u);
 }
 
 TEST_F(PushReceiverTest, SaysWhatItCannotStoreAndKeepsTheRest) {

@@ -113,8 +113,16 @@ TEST(HttpClient, FollowsRedirectsAFewTimes) {
     if (request.path == "/loop") {
       return respond({.status = 301, .headers = {{"Location", "/loop"}}});
     }
+    if (request.path == "/moved") {
+      return respond({.status = 308, .headers = {{"Location", "/there"}}});
+    }
+    if (request.path == "/there") return respond({.body = request.method + request.body});
     respond({.body = "b"});
   });
+  // What is sent goes on only with 307 and 308.
+  EXPECT_EQ(fixture.fetch({.url = fixture.url("/moved"), .method = "POST", .body = "x"})->body,
+            "POSTx");
+  EXPECT_EQ(fixture.fetch({.url = fixture.url("/a"), .method = "POST", .body = "x"})->status, 302);
   EXPECT_EQ(fixture.get("/a")->body, "b");
   EXPECT_EQ(fixture.get("/loop").status().message(), "stopped after 10 redirects");
   EXPECT_EQ(fixture.fetch({.url = fixture.url("/a"), .follow_redirects = false})->status, 302);
