@@ -139,14 +139,14 @@ TEST(WalFormat, GivesARecordAboveTheSegmentSizeASegmentOfItsOwn) {
 
 TEST(WalFormat, StoresPlainWhatDoesNotCompress) {
   for (const WalCompression compression : {WalCompression::kSnappy, WalCompression::kZstd}) {
-    const std::vector<std::string> records = {std::string(1000, 'a'), noise(100, 1), ""};
+    const std::vector<std::string> records = {std::string(1000, 'a'), noise(100, 1), "b"};
     const auto segments = lay_out(records, compression, kPage);
     const int flag = compression == WalCompression::kSnappy ? kSnappyFlag : kZstdFlag;
     const auto heads = heads_of(segments[0]);
     ASSERT_EQ(heads.size(), 3u);
     EXPECT_EQ(heads[0].type, 1 | flag);
     EXPECT_EQ(heads[1], (FragmentHead{1, 100}));
-    EXPECT_EQ(heads[2], (FragmentHead{1, 0}));
+    EXPECT_EQ(heads[2], (FragmentHead{1, 1}));
     FaultyFileSystem files;
     put_segments(files, segments);
     EXPECT_EQ(read_log(files, "data/wal").records, records);
@@ -211,6 +211,42 @@ TEST(LogReader, TreatsATornTailAsTheEnd) {
       EXPECT_EQ(contents.damage->good_bytes, whole == 2 ? second_end : whole == 1 ? first_end : 0);
     }
   }
+}
+
+// A disk may make the file longer and write only the first bytes of what is new; of a header, say,
+// its type alone, which with zeros is a fragment of nothing with the right checksum.
+TEST(LogReader, TreatsATornTailOfZerosAsTheEnd) {
+  const std::vector<std::string> records = records_of({20, kPage, 30});
+  const std::string segment = lay_out(records, WalCompression::kNone, 4 * kPage)[0];
+  const std::size_t first_end = kHeader + 20;
+  const std::size_t second_end = first_end + 2 * kHeader + kPage;
+  for (std::size_t size = 0; size < segment.size();
+       size += size > 100 && size < kPage - 50 ? 97 : 1) {
+    SCOPED_TRACE("zeros from " + std::to_string(size));
+    FaultyFileSystem files;
+    put_file(files, segment_path(0),
+             segment.substr(0, size) + std::string(segment.size() - size + 700, '\0'));
+    std::size_t reached = size;  // The next bytes may be zeros anyway.
+    while (reached < segment.size() && segment[reached] == '\0') ++reached;
+    const LogContents contents = read_log(files, "data/wal");
+    const std::size_t whole = reached >= second_end ? 2 : reached >= first_end ? 1 : 0;
+    EXPECT_EQ(contents.records,
+              std::vector(records.begin(), records.begin() + static_cast<long>(whole)));
+    const bool is_clean = size == 0 || reached == first_end || reached == second_end;
+    EXPECT_EQ(contents.damage.has_value(), !is_clean);
+    if (contents.damage) {
+      EXPECT_EQ(contents.damage->kind, LogDamage::Kind::kTornTail);
+      EXPECT_EQ(contents.damage->good_bytes, whole == 2 ? second_end : whole == 1 ? first_end : 0);
+    }
+  }
+}
+
+TEST(LogReader, PassesOverARecordOfNothingThatOthersFollow) {
+  const std::string one = lay_out({"one"}, WalCompression::kNone, kPage)[0];
+  const std::string two = lay_out({"two"}, WalCompression::kNone, kPage)[0];
+  FaultyFileSystem files;
+  put_file(files, segment_path(0), one + from_hex("01 0000 00000000") + two);
+  EXPECT_EQ(read_log(files, "data/wal").records, (std::vector<std::string>{"one", "", "two"}));
 }
 
 TEST(LogReader, NeverGivesOutAWrongRecord) {

@@ -131,6 +131,17 @@ SegmentReader::Found SegmentReader::read_fragment(Fragment& out) {
     problem_ = fmt::format("checksum {:08x}, expected {:08x}", actual, expected);
     return Found::kBad;
   }
+  if (size == 0 && out.type != FragmentType::kFirst) {
+    // A header of which only the type reached the disk, zeros for the rest, has the checksum of
+    // nothing. Writers have no records of nothing; one that others follow is let pass.
+    const bool others_follow =
+        out.type == FragmentType::kFull &&
+        begins_with_fragment(page_.subspan(page_position_ + kFragmentHeaderBytes));
+    if (!others_follow) {
+      problem_ = "a fragment without data";
+      return Found::kBad;
+    }
+  }
   page_position_ += kFragmentHeaderBytes + size;
   return Found::kFragment;
 }
