@@ -57,9 +57,12 @@ Status check_cancel(const CancelToken* cancel);
 
 namespace select_detail {
 
-/// A walk visits every value of the name; when this many times fewer series are left, asking each
-/// of those for its value is cheaper.
-inline constexpr std::size_t kWalkRatio = 2;
+/// Whether asking each of the series that are left for its value is cheaper than a walk, which
+/// visits every value of the name: when there are half as many. One that removes also lists all
+/// series of the values it excludes, of which a value has several at least.
+inline bool asking_is_cheaper(const SelectStep& step, std::size_t selected, std::size_t values) {
+  return step.removes ? selected < 4 * values : 2 * selected < values;
+}
 
 /// Keeps the series whose own label passes: one evaluation per series at most, none for a run of
 /// equal values.
@@ -124,7 +127,8 @@ Result<std::vector<typename S::Ref>> select_postings(S& source,
     }
     if (started && selected.empty()) return selected;
     if (started && step.literals == nullptr &&
-        selected.size() * select_detail::kWalkRatio < source.value_count(step.matcher->name())) {
+        select_detail::asking_is_cheaper(step, selected.size(),
+                                         source.value_count(step.matcher->name()))) {
       TRY(select_detail::filter_by_value(source, *step.matcher, selected));
       continue;
     }
