@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
 #include "base/quote.h"
 #include "server/config.h"
 #include "server/config_alerting.h"
@@ -61,6 +63,24 @@ std::string expand_variables(const YamlNode& node, const ConfigSources& sources,
   return out;
 }
 
+/// Trims the names of attributes, which must be there and differ.
+Status tidy_attributes(MapReader& map, std::string_view key, std::string_view adjective,
+                       std::vector<std::string>& attributes) {
+  std::set<std::string> seen;
+  for (std::string& attribute : attributes) {
+    attribute = std::string(trimmed(attribute));
+    const bool is_new = seen.insert(attribute).second;
+    if (!attribute.empty() && is_new) continue;
+    return invalid_at(
+        *map.find(key),
+        attribute.empty()
+            ? fmt::format("invalid '{}': empty {} OTel resource attribute", key, adjective)
+            : fmt::format("invalid '{}': duplicated {} OTel resource attribute {}", key, adjective,
+                          quote(attribute)));
+  }
+  return {};
+}
+
 Result<ingest::OtlpOptions> read_otlp(const YamlNode& node, Problems& problems) {
   MapReader map(node, "otlp", problems);
   ingest::OtlpOptions out;
@@ -78,6 +98,15 @@ Result<ingest::OtlpOptions> read_otlp(const YamlNode& node, Problems& problems) 
                       "'promote_all_resource_attributes' and 'promote_resource_attributes' cannot "
                       "be configured simultaneously");
   }
+  if (!out.promote_all_resource_attributes && !out.ignore_resource_attributes.empty()) {
+    return invalid_at(node,
+                      "'ignore_resource_attributes' cannot be configured unless "
+                      "'promote_all_resource_attributes' is true");
+  }
+  TRY(tidy_attributes(map, "promote_resource_attributes", "promoted",
+                      out.promote_resource_attributes));
+  TRY(tidy_attributes(map, "ignore_resource_attributes", "ignored",
+                      out.ignore_resource_attributes));
   map.read("keep_identifying_resource_attributes", out.keep_identifying_resource_attributes);
   map.read("convert_histograms_to_nhcb", out.convert_histograms_to_nhcb);
   map.read("promote_scope_metadata", out.promote_scope_metadata);

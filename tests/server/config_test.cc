@@ -312,6 +312,16 @@ TEST(Config, SaysWhatIsWrongAndWhere) {
       {"scrape_configs:\n- job_name: a\n  body_size_limit: 10\n",
        shape + "line 3: units: invalid size \"10\": it needs a number and a unit such as MB in "
                "scrape_configs[0].body_size_limit (column 20)"},
+      {"otlp: {promote_resource_attributes: [a, ' a']}\n",
+       sense + "invalid 'promote_resource_attributes': duplicated promoted OTel resource attribute "
+               "\"a\" (line 1, column 37)"},
+      {"otlp: {ignore_resource_attributes: [a]}\n",
+       sense + "'ignore_resource_attributes' cannot be configured unless "
+               "'promote_all_resource_attributes' is true (line 1, column 7)"},
+      {"otlp: {promote_all_resource_attributes: true, ignore_resource_attributes: ['']}\n",
+       sense +
+           "invalid 'ignore_resource_attributes': empty ignored OTel resource attribute (line 1, "
+           "column 75)"},
       {"scrape_configs:\n- job_name: a\n  ec2_sd_configs: [{}]\n",
        sense + "ec2_sd_configs is not supported by Tarsier; use http_sd or file_sd (line 3, column "
                "19)"},
